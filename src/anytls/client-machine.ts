@@ -1,0 +1,183 @@
+// The client's connection machine: Deliver 0, optimistic streams, the server's NEGO (draft,
+// Authentication, Version Negotiation and Padding Scheme Update; D25 to D29).
+// Must never wait for the server before it sends, or change the scheme of a connection that runs.
+import { AnyTlsError } from '../errors.ts'
+import { StreamRecord, UNLIMITED } from '../mux/stream-record.ts'
+import { CloseCode } from '../mux/close-code.ts'
+import { parsePeerScheme } from '../shaping/scheme.ts'
+import { concatBytes } from '../wire/bytes.ts'
+import type { ConnectionConfig } from './config.ts'
+import { Connection } from './connection.ts'
+import { encodeAuth, encodeClientNego, encodeClose, encodeStream } from './frame-encoder.ts'
+import { StreamFlag } from './frame.ts'
+import type { Frame } from './frame.ts'
+import {
+  MUX1_MIN_WINDOW,
+  SUPPORTED_VERSIONS,
+  decodeServerNegoBlock,
+  encodeClientNegoBlock,
+} from './nego.ts'
+import { CLIENT_TABLE } from './state-tables.ts'
+import type { ClientState } from './state-tables.ts'
+
+const NO_FRAME = new Uint8Array(0)
+
+export class ClientMachine extends Connection<ClientState> {
+  readonly #started: number
+  #flushed = Infinity
+
+  constructor(config: ConnectionConfig, now: number) {
+    super(CLIENT_TABLE, 'initializing', config, now)
+    this.#started = now
+    // mux1: until the server's NEGO tells more, a stream may send that much.
+    if (config.mux1Window !== undefined) this.sendWindow = MUX1_MIN_WINDOW
+  }
+
+  get mayOpen(): boolean {
+    const open =
+      this.state === 'initializing' || this.state === 'negotiating' || this.state === 'open'
+    return open && this.streams.size < this.config.maxStreams && this.highestStream < MAX_STREAM_ID
+  }
+
+  openStream(now: number): number {
+    this.now = now
+    if (!this.mayOpen) throw this.#openError()
+    const id = this.highestStream + 1
+    this.addStream(id, false)
+    const open = encodeStream(id, StreamFlag.Open)
+    if (this.state === 'initializing') this.#flush(open)
+    else this.send(open)
+    return id
+  }
+
+  protected get isOpener(): boolean {
+    return true
+  }
+
+  protected get speaking(): boolean {
+    return this.state !== 'initializing'
+  }
+
+  protected get roleDeadline(): number {
+    switch (this.state) {
+      case 'initializing':
+        return this.#started + this.config.timeouts.hold
+      case 'negotiating':
+      case 'draining-early':
+        return this.#flushed + this.config.timeouts.nego
+      default:
+        return Infinity
+    }
+  }
+
+  protected onRoleTimeout(): void {
+    if (this.state === 'initializing') {
+      this.#flush(NO_FRAME)
+    } else if (this.tryMove('nego-timeout')) {
+      this.closed(new AnyTlsError('ERR_CONNECTION_TIMEOUT', NO_NEGO))
+    }
+  }
+
+  protected onRoleFrame(frame: Frame): void {
+    switch (frame.type) {
+      case 'server-nego':
+        this.#onServerNego(frame.body)
+        break
+      case 'scheme-update':
+        this.#onSchemeUpdate(frame.body)
+        break
+      case 'stream-ack':
+        this.touchAnswered(frame.stream)
+        break
+      case 'goaway':
+        // The table has moved on to draining: streams above lastStream never reached the server.
+        for (const record of [...this.streams.values()]) {
+          if (record.id > frame.lastStream) {
+            this.endStream(record, new AnyTlsError('ERR_SESSION_DRAINING'))
+          }
+        }
+        this.onDraining()
+        this.checkDrained()
+        break
+      default:
+        throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${frame.type} from a server`)
+    }
+  }
+
+  protected onViolation(error: AnyTlsError): void {
+    // A server that never negotiated may be anybody: what it must not hear from us is an ALERT.
+    const negotiated = this.state === 'open' || this.state === 'draining'
+    if (!this.tryMove('violation')) return
+    if (negotiated) this.sendAlert(error)
+    this.closed(
+      negotiated
+        ? error
+        : new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${NO_NEGO}: ${error.message}`),
+    )
+  }
+
+  /** RST would cut off the answer too, so it waits for the peer's end or for silence. */
+  protected finishWithoutMux1(record: StreamRecord): void {
+    this.schedule(record)
+  }
+
+  /** Deliver 0: AUTH, NEGO and, if a stream is waiting, its OPEN, in one Write (D28). */
+  #flush(open: Uint8Array): void {
+    this.move('flush')
+    this.#flushed = this.now
+    const { passwordHash, scheme, name, mux1Window } = this.config
+    const shaper = this.startShaping(scheme)
+    const nego = encodeClientNegoBlock({
+      versions: SUPPORTED_VERSIONS,
+      client: name,
+      schemeDigest: scheme.digest,
+      mux1Window,
+    })
+    this.send(
+      concatBytes([encodeAuth(passwordHash, shaper.authPadding()), encodeClientNego(nego), open]),
+    )
+  }
+
+  #onServerNego(body: Uint8Array): void {
+    const nego = decodeServerNegoBlock(body)
+    if (!SUPPORTED_VERSIONS.includes(nego.version)) {
+      this.move('version-unsupported')
+      this.send(encodeClose(CloseCode.UnsupportedVersion))
+      this.closed(new AnyTlsError('ERR_VERSION_UNSUPPORTED'))
+      return
+    }
+    const offered = this.config.mux1Window !== undefined
+    this.mux1 = offered && nego.mux1Window !== undefined
+    const window = this.mux1 ? (nego.mux1Window ?? UNLIMITED) : UNLIMITED
+    const more = window - this.sendWindow
+    this.sendWindow = window
+    this.emit({ type: 'established', peer: nego.server })
+    for (const record of [...this.streams.values()]) {
+      if (more > 0 && record.grant(more)) this.emit({ type: 'credit', stream: record.id })
+      // An end that came before it was known how to say so.
+      if (record.sendEnded) this.sendFinish(record)
+    }
+    this.checkDrained()
+  }
+
+  #onSchemeUpdate(body: Uint8Array): void {
+    try {
+      this.emit({ type: 'scheme', scheme: parsePeerScheme(body) })
+    } catch (error) {
+      // D23: refused with a logged reason; the connection and the old scheme stay.
+      if (!(error instanceof AnyTlsError)) throw error
+      this.emit({ type: 'scheme-refused', error })
+    }
+  }
+
+  #openError(): AnyTlsError {
+    if (this.over) return new AnyTlsError('ERR_SESSION_CLOSED')
+    if (this.isDraining) return new AnyTlsError('ERR_SESSION_DRAINING')
+    return new AnyTlsError('ERR_STREAM_LIMIT')
+  }
+}
+
+const NO_NEGO = 'the server did not answer as ANYTLS (wrong password, or another kind of server)'
+
+// D27: number arithmetic ends there; never reached in practice.
+const MAX_STREAM_ID = Number.MAX_SAFE_INTEGER - 1

@@ -1,0 +1,605 @@
+// What the client's and the server's connection machine have in common: streams, credit, timers,
+// output through the shaper. The roles stand in client-machine.ts and server-machine.ts.
+// Must never do I/O or move to a state that its table does not name.
+import { AnyTlsError, PeerCloseError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import { CloseCode } from '../mux/close-code.ts'
+import { Deadlines } from '../mux/deadlines.ts'
+import type { Handover, Machine, MachineEvent, Write } from '../mux/machine.ts'
+import { StreamRecord, UNLIMITED } from '../mux/stream-record.ts'
+import { Shaper } from '../shaping/shaper.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import { concatBytes } from '../wire/bytes.ts'
+import { decodeTextBlock, toTextBlock } from '../wire/text-block.ts'
+import type { ConnectionConfig } from './config.ts'
+import { FrameDecoder } from './frame-decoder.ts'
+import * as encode from './frame-encoder.ts'
+import { MAX_BODY, MAX_PAYLOAD, MAX_RESET_REASON, StreamFlag } from './frame.ts'
+import type { Frame } from './frame.ts'
+import { PADDING_FORMAT } from './padding-format.ts'
+import { ILLEGAL } from './state-tables.ts'
+import type { FrameInput, Input, Table } from './state-tables.ts'
+
+export abstract class Connection<State extends string> implements Machine {
+  readonly maxPayload = MAX_PAYLOAD
+
+  protected readonly config: ConnectionConfig
+  protected readonly decoder = new FrameDecoder()
+  protected readonly streams = new Map<number, StreamRecord>()
+  protected state: State
+  protected now: number
+  /** mux1 is negotiated. */
+  protected mux1 = false
+  /** Where a new stream's credit begins: what the peer will take, in bytes. */
+  protected sendWindow = UNLIMITED
+  /** Highest stream id ever opened on the connection. */
+  protected highestStream = 0
+
+  readonly #table: Table<State>
+  readonly #deadlines = new Deadlines<StreamRecord>()
+  #shaper: Shaper | undefined
+  #events: MachineEvent[] = []
+  #writes: Write[] = []
+  #unshaped: Uint8Array[] = []
+  #unshapedBytes = 0
+  #lastFrame: number
+  #lastAlive: number
+  #pingSent: number | undefined
+  #reading = true
+
+  protected constructor(table: Table<State>, state: State, config: ConnectionConfig, now: number) {
+    this.#table = table
+    this.state = state
+    this.config = config
+    this.now = now
+    this.#lastFrame = now
+    this.#lastAlive = now
+  }
+
+  /** Whether this end opens the streams, and so hears answers on them (D27). */
+  protected abstract get isOpener(): boolean
+  abstract get mayOpen(): boolean
+  abstract openStream(now: number): number
+
+  /** Handles a frame that only the one role receives; its table has let it pass. */
+  protected abstract onRoleFrame(frame: Frame): void
+  /** Whether the machine is past authentication, so that frames of ours may be written. */
+  protected abstract get speaking(): boolean
+  /** The deadline of the role's own timer: AUTH on the server, the hold on the client. */
+  protected abstract get roleDeadline(): number
+  protected abstract onRoleTimeout(): void
+  protected abstract onViolation(error: AnyTlsError): void
+  /** What ending the writable side means to a peer without mux1 (D6: RST ends both directions). */
+  protected abstract finishWithoutMux1(record: StreamRecord): void
+
+  get flowControlled(): boolean {
+    return this.mux1
+  }
+
+  get shaping(): boolean {
+    return this.#shaper?.active ?? false
+  }
+
+  receive(chunk: Uint8Array, now: number): readonly MachineEvent[] {
+    this.now = now
+    this.decoder.push(chunk)
+    try {
+      while (!this.over) {
+        const frame = this.decoder.next()
+        if (frame === undefined) break
+        this.#lastFrame = now
+        this.#lastAlive = now
+        this.#onFrame(frame)
+      }
+    } catch (error) {
+      // Codecs throw for bytes that break their rules, and only then.
+      if (!(error instanceof AnyTlsError)) throw error
+      this.onViolation(error)
+    }
+    return this.takeEvents()
+  }
+
+  endOfInput(now: number): readonly MachineEvent[] {
+    this.now = now
+    const lost = this.streams.size > 0 || !this.speaking
+    if (!this.over && this.tryMove('end-of-input')) {
+      this.closed(lost ? new AnyTlsError('ERR_CONNECTION_LOST') : undefined)
+    }
+    return this.takeEvents()
+  }
+
+  timeout(now: number): readonly MachineEvent[] {
+    this.now = now
+    if (this.over) return this.takeEvents()
+    if (now >= this.roleDeadline) this.onRoleTimeout()
+    if (now >= this.#idleDeadline) this.#expire('idle-timeout', 'ERR_CONNECTION_TIMEOUT')
+    if (now >= this.#pingDeadline) this.#expire('ping-timeout', 'ERR_PING_TIMEOUT')
+    if (now >= this.#keepaliveDeadline) this.ping(now)
+    while (!this.over) {
+      const record = this.#deadlines.takeDue(now)
+      if (record === undefined) break
+      this.#onStreamDue(record)
+    }
+    return this.takeEvents()
+  }
+
+  #expire(input: 'idle-timeout' | 'ping-timeout', code: ErrorCode): void {
+    if (this.over || !this.tryMove(input)) return
+    this.send(encode.encodeClose(CloseCode.Timeout))
+    this.closed(new AnyTlsError(code))
+  }
+
+  get deadline(): number {
+    if (this.over) return Infinity
+    return Math.min(
+      this.roleDeadline,
+      this.#idleDeadline,
+      this.#pingDeadline,
+      this.#keepaliveDeadline,
+      this.#deadlines.next,
+    )
+  }
+
+  acceptStream(stream: number, now: number): void {
+    this.now = now
+    const record = this.streams.get(stream)
+    if (record === undefined || record.answered) return
+    record.answered = true
+    record.lastActivity = now
+    this.send(encode.encodeStreamAck(stream))
+  }
+
+  credit(stream: number): number {
+    return this.streams.get(stream)?.sendCredit ?? 0
+  }
+
+  sendData(stream: number, parts: readonly Uint8Array[], bytes: number, now: number): void {
+    this.now = now
+    const record = this.streams.get(stream)
+    if (record === undefined) return
+    record.lastActivity = now
+    if (record.sendCredit !== UNLIMITED) record.sendCredit -= bytes
+    this.#deliver([encode.encodeDataHead(stream, bytes), ...parts])
+  }
+
+  finishStream(stream: number, now: number): readonly MachineEvent[] {
+    this.now = now
+    const record = this.streams.get(stream)
+    if (record !== undefined && !record.sendEnded) {
+      record.sendEnded = true
+      record.lastActivity = now
+      this.sendFinish(record)
+    }
+    return this.takeEvents()
+  }
+
+  resetStream(
+    stream: number,
+    code: CloseCode,
+    reason: string,
+    now: number,
+  ): readonly MachineEvent[] {
+    this.now = now
+    const record = this.streams.get(stream)
+    if (record !== undefined) {
+      this.sendReset(stream, code, reason)
+      this.#forget(record)
+    }
+    return this.takeEvents()
+  }
+
+  consumed(stream: number, bytes: number, now: number): void {
+    const record = this.streams.get(stream)
+    if (!this.mux1 || record === undefined || record.receiveEnded) return
+    this.now = now
+    record.consumed += bytes
+    // mux1: credit goes back once half a window is due.
+    if (record.consumed < this.receiveWindow / 2) return
+    record.receiveCredit += record.consumed
+    this.send(encode.encodeStreamCredit(stream, record.consumed))
+    record.consumed = 0
+  }
+
+  ping(now: number): boolean {
+    this.now = now
+    if (this.#pingSent !== undefined || !this.#mayPing) return false
+    this.#pingSent = now
+    this.send(encode.encodePingPong())
+    return true
+  }
+
+  close(now: number): readonly MachineEvent[] {
+    this.now = now
+    if (this.over || !this.tryMove('local-close')) return this.takeEvents()
+    if (this.over) {
+      this.closed(undefined)
+    } else {
+      this.onDraining()
+      this.checkDrained()
+    }
+    return this.takeEvents()
+  }
+
+  abort(code: CloseCode, now: number): readonly MachineEvent[] {
+    this.now = now
+    const mayWrite = this.speaking
+    if (!this.over && this.tryMove('local-abort')) {
+      if (mayWrite) this.send(encode.encodeClose(code))
+      this.closed(undefined)
+    }
+    return this.takeEvents()
+  }
+
+  setReading(reading: boolean, now: number): void {
+    this.#reading = reading
+    this.progress(now)
+  }
+
+  progress(now: number): void {
+    this.#lastAlive = now
+  }
+
+  takeWrites(): readonly Write[] {
+    this.#closeUnshaped()
+    const writes = this.#writes
+    if (writes.length > 0) this.#writes = []
+    return writes
+  }
+
+  /** Whether the connection is closed or handed over. */
+  protected get over(): boolean {
+    return this.state === 'closed' || this.state === 'handed-over'
+  }
+
+  protected get receiveWindow(): number {
+    return this.config.mux1Window ?? UNLIMITED
+  }
+
+  /** Moves by the table; an input that is illegal in this state is the peer's violation. */
+  protected move(input: Input): void {
+    if (!this.tryMove(input)) {
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${input} while ${this.state}`)
+    }
+  }
+
+  /** Moves by the table, or returns false where it has no such move. */
+  protected tryMove(input: Input): boolean {
+    const next = this.#table[this.state][input]
+    if (next === ILLEGAL) return false
+    this.state = next
+    return true
+  }
+
+  protected emit(event: MachineEvent): void {
+    this.#events.push(event)
+  }
+
+  protected takeEvents(): readonly MachineEvent[] {
+    const events = this.#events
+    if (events.length > 0) this.#events = []
+    return events
+  }
+
+  /** Writes a frame that carries no stream data. */
+  protected send(frame: Uint8Array): void {
+    this.#deliver([frame])
+  }
+
+  protected startShaping(scheme: Scheme): Shaper {
+    this.#shaper = new Shaper(scheme, this.config.randomInt, PADDING_FORMAT)
+    return this.#shaper
+  }
+
+  protected addStream(id: number, answered: boolean): StreamRecord {
+    this.highestStream = id
+    const record = new StreamRecord(id, answered, this.sendWindow, this.receiveWindow, this.now)
+    this.streams.set(id, record)
+    this.schedule(record)
+    return record
+  }
+
+  /** (Re)computes when a stream must be looked at next. */
+  protected schedule(record: StreamRecord): void {
+    this.#deadlines.set(record, this.#streamDeadline(record))
+  }
+
+  protected sendFinish(record: StreamRecord): void {
+    if (!this.mux1) {
+      this.finishWithoutMux1(record)
+      return
+    }
+    this.send(encode.encodeStreamFin(record.id))
+    if (record.receiveEnded) this.endStream(record, undefined)
+  }
+
+  protected sendReset(stream: number, code: CloseCode, reason: string): void {
+    // RST says "over" and no more; a reason needs mux1.
+    const frame =
+      this.mux1 && code !== CloseCode.Graceful
+        ? encode.encodeStreamReset(stream, code, toTextBlock(reason, MAX_RESET_REASON))
+        : encode.encodeStream(stream, StreamFlag.Rst)
+    this.send(frame)
+  }
+
+  /** The stream is over: forgets it and tells the application. */
+  protected endStream(record: StreamRecord, error: AnyTlsError | undefined): void {
+    this.emit({ type: 'close', stream: record.id, error })
+    this.#forget(record)
+  }
+
+  protected closed(error: AnyTlsError | undefined): void {
+    this.streams.clear()
+    this.emit({ type: 'closed', error })
+  }
+
+  protected handOver(handover: Handover): void {
+    this.streams.clear()
+    this.emit({ type: 'handover', handover })
+  }
+
+  protected sendAlert(error: AnyTlsError): void {
+    this.send(encode.encodeAlert(toTextBlock(error.message, MAX_BODY)))
+  }
+
+  protected onDraining(): void {
+    this.emit({ type: 'draining' })
+  }
+
+  #onFrame(frame: Frame): void {
+    if (frame.type === 'stream-data') {
+      this.#onData(frame.stream, frame.data)
+      return
+    }
+    if (frame.type === 'stream-rst') {
+      this.#onRst(frame.stream)
+      return
+    }
+    const before = this.state
+    this.move(inputOf(frame))
+    switch (frame.type) {
+      case 'padding':
+        break
+      case 'stream':
+        if ((frame.flags & StreamFlag.Open) !== 0) this.onRoleFrame(frame)
+        else this.#touch(frame.stream)
+        break
+      case 'pingpong':
+        this.#onPingPong()
+        break
+      case 'alert':
+        this.#onAlert(frame.body)
+        break
+      case 'close':
+        this.#onClose(frame.code, before)
+        break
+      case 'stream-credit':
+      case 'stream-fin':
+      case 'stream-reset':
+        this.#requireMux1(frame.type)
+        this.#onMux1(frame)
+        break
+      case 'goaway':
+        this.#requireMux1(frame.type)
+        this.onRoleFrame(frame)
+        break
+      default:
+        this.onRoleFrame(frame)
+    }
+  }
+
+  #requireMux1(type: string): void {
+    if (this.mux1) return
+    throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${type} without a negotiated mux1`)
+  }
+
+  /** The stream of a frame; `undefined` for one that is gone, whose frame raced its end (D11). */
+  #touch(stream: number): StreamRecord | undefined {
+    const record = this.streams.get(stream)
+    if (record !== undefined) record.lastActivity = this.now
+    else if (stream > this.highestStream) {
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} was never opened`)
+    }
+    return record
+  }
+
+  /** A frame that proves the peer serves the stream: the open timer has done its work. */
+  protected touchAnswered(stream: number): StreamRecord | undefined {
+    const record = this.#touch(stream)
+    if (record !== undefined && !record.answered && this.isOpener) {
+      record.answered = true
+      this.emit({ type: 'accept', stream })
+    }
+    return record
+  }
+
+  #onData(stream: number, data: Uint8Array): void {
+    const record = this.touchAnswered(stream)
+    if (record === undefined) return
+    if (record.receiveEnded) {
+      this.#breakStream(record, 'stream data after STREAM_FIN')
+      return
+    }
+    if (this.mux1) {
+      if (data.length > record.receiveCredit) {
+        this.#breakStream(record, 'stream data beyond the window')
+        return
+      }
+      record.receiveCredit -= data.length
+    }
+    this.emit({ type: 'data', stream, data })
+  }
+
+  #onRst(stream: number): void {
+    const record = this.streams.get(stream)
+    if (record === undefined) return
+    // D7: before an answer RST is a refusal, and the draft has no way to say why.
+    const refused = this.isOpener && !record.answered
+    this.endStream(
+      record,
+      refused ? new PeerCloseError('ERR_STREAM_RESET', CloseCode.Graceful) : undefined,
+    )
+  }
+
+  #onMux1(frame: Extract<Frame, { type: 'stream-credit' | 'stream-fin' | 'stream-reset' }>): void {
+    const record = this.#touch(frame.stream)
+    if (frame.type === 'stream-credit' && frame.increment === 0) {
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', 'STREAM_CREDIT of zero')
+    }
+    if (record === undefined) return
+    switch (frame.type) {
+      case 'stream-credit':
+        this.touchAnswered(frame.stream)
+        if (record.grant(frame.increment)) this.emit({ type: 'credit', stream: frame.stream })
+        break
+      case 'stream-fin':
+        this.touchAnswered(frame.stream)
+        if (record.receiveEnded) {
+          this.#breakStream(record, 'STREAM_FIN twice')
+          break
+        }
+        record.receiveEnded = true
+        this.emit({ type: 'end', stream: frame.stream })
+        if (record.sendEnded) this.endStream(record, undefined)
+        break
+      case 'stream-reset':
+        this.endStream(
+          record,
+          new PeerCloseError('ERR_STREAM_RESET', frame.code, readText(frame.reason)),
+        )
+        break
+    }
+  }
+
+  /** The peer broke a rule of one stream: that stream ends, nothing else is harmed. */
+  #breakStream(record: StreamRecord, message: string): void {
+    this.sendReset(record.id, CloseCode.ProtocolError, message)
+    this.endStream(record, new AnyTlsError('ERR_PROTOCOL_VIOLATION', message))
+  }
+
+  #onPingPong(): void {
+    // D8: with a ping outstanding it is the answer, otherwise it wants exactly one.
+    if (this.#pingSent === undefined) {
+      this.send(encode.encodePingPong())
+      return
+    }
+    this.emit({ type: 'pong', roundTrip: this.now - this.#pingSent })
+    this.#pingSent = undefined
+  }
+
+  #onAlert(body: Uint8Array): void {
+    this.closed(
+      new AnyTlsError('ERR_ALERT_RECEIVED', `the peer sent an alert: ${readText(body)}`),
+    )
+  }
+
+  #onClose(code: number, before: State): void {
+    if (code === CloseCode.UnsupportedVersion && before === 'negotiating') {
+      this.closed(new AnyTlsError('ERR_VERSION_UNSUPPORTED'))
+    } else {
+      const orderly = code === CloseCode.Graceful
+      this.closed(orderly ? undefined : new PeerCloseError('ERR_CLOSE_RECEIVED', code))
+    }
+  }
+
+  #onStreamDue(record: StreamRecord): void {
+    // Activity does not move an entry: the deadline is computed afresh when it comes up.
+    if (this.#streamDeadline(record) > this.now) {
+      this.schedule(record)
+      return
+    }
+    if (this.#lingers(record)) {
+      this.sendReset(record.id, CloseCode.Graceful, '')
+      this.endStream(record, undefined)
+      return
+    }
+    const unanswered = this.isOpener && !record.answered
+    const error = new AnyTlsError(unanswered ? 'ERR_STREAM_OPEN_TIMEOUT' : 'ERR_STREAM_TIMEOUT')
+    this.sendReset(record.id, CloseCode.Timeout, error.message)
+    this.endStream(record, error)
+  }
+
+  #streamDeadline(record: StreamRecord): number {
+    const { stream, streamOpen, linger } = this.config.timeouts
+    let after = stream
+    if (this.isOpener && !record.answered) after = Math.min(after, streamOpen)
+    if (this.#lingers(record)) after = Math.min(after, linger)
+    return record.lastActivity + after
+  }
+
+  #lingers(record: StreamRecord): boolean {
+    return record.sendEnded && record.answered && !this.mux1
+  }
+
+  get #idleDeadline(): number {
+    // The role's own timer rules before the connection speaks.
+    if (!this.#reading || !this.speaking) return Infinity
+    return Math.max(this.#lastFrame, this.#lastAlive) + this.config.timeouts.connection
+  }
+
+  get #pingDeadline(): number {
+    if (this.#pingSent === undefined || !this.#reading) return Infinity
+    return Math.max(this.#pingSent, this.#lastAlive) + this.config.timeouts.ping
+  }
+
+  get #keepaliveDeadline(): number {
+    if (this.streams.size === 0 || this.#pingSent !== undefined || !this.#mayPing) return Infinity
+    return this.#lastAlive + this.config.timeouts.keepalive
+  }
+
+  get #mayPing(): boolean {
+    return this.#table[this.state].pingpong !== ILLEGAL && !this.over
+  }
+
+  #forget(record: StreamRecord): void {
+    this.streams.delete(record.id)
+    this.#deadlines.delete(record)
+    this.checkDrained()
+  }
+
+  protected checkDrained(): void {
+    if (this.streams.size > 0 || !this.isDraining || !this.tryMove('drained')) return
+    this.send(encode.encodeClose(CloseCode.Graceful))
+    this.closed(undefined)
+  }
+
+  protected get isDraining(): boolean {
+    return this.state === 'draining' || this.state === 'draining-early'
+  }
+
+  /** One Deliver: shaped into Writes while the quota lasts, passed through after it (D29, D33). */
+  #deliver(parts: Uint8Array[]): void {
+    this.#lastFrame = this.now
+    if (this.#shaper?.active === true) {
+      this.#closeUnshaped()
+      for (const write of this.#shaper.deliver(concatBytes(parts))) {
+        this.#writes.push({ parts: [write], bytes: write.length, shaped: true })
+      }
+      return
+    }
+    for (const part of parts) {
+      this.#unshaped.push(part)
+      this.#unshapedBytes += part.length
+    }
+  }
+
+  #closeUnshaped(): void {
+    if (this.#unshapedBytes === 0) return
+    this.#writes.push({ parts: this.#unshaped, bytes: this.#unshapedBytes, shaped: false })
+    this.#unshaped = []
+    this.#unshapedBytes = 0
+  }
+}
+
+function inputOf(frame: Exclude<Frame, { type: 'stream-data' | 'stream-rst' }>): FrameInput {
+  if (frame.type === 'stream') return (frame.flags & StreamFlag.Open) !== 0 ? 'stream-open' : 'stream'
+  return frame.type
+}
+
+/** A peer's TEXT block for an error message; one that breaks Appendix B says nothing. */
+function readText(block: Uint8Array): string {
+  try {
+    return decodeTextBlock(block)
+  } catch {
+    return '(no valid text)'
+  }
+}

@@ -1,0 +1,100 @@
+// The certificate of the server: the user's own, or a self-signed one that is made once and kept.
+// Must never replace a certificate that is there: clients have pinned it.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
+import { AnyTlsError } from '../errors.ts'
+import { readTextFile, readTextFileIfThere, writePrivateFile } from './files.ts'
+import { makeSelfSigned } from './self-signed.ts'
+import type { KeyAndCertificate } from './self-signed.ts'
+
+/** What a server needs for TLS and for its share link. */
+export interface ServerCertificate extends KeyAndCertificate {
+  /** SHA-256 of the DER certificate, 64 lower-case hexadecimal digits. */
+  readonly fingerprint: string
+  /** Nobody but itself vouches for it, so a client has to pin it. */
+  readonly selfSigned: boolean
+}
+
+/**
+ * The certificate that the user names with `--cert` and `--key`.
+ *
+ * @throws AnyTlsError `ERR_FILE` when a file cannot be read, or the two do not fit together
+ */
+export function readCertificate(certFile: string, keyFile: string): ServerCertificate {
+  const cert = readTextFile(certFile, 'certificate file')
+  const key = readTextFile(keyFile, 'key file')
+  return checkCertificate({ cert, key }, `certificate file '${certFile}'`, `key file '${keyFile}'`)
+}
+
+/**
+ * The self-signed certificate of the state folder, made when there is none, for `localhost` and
+ * `hosts`. Certificate and key stand in one file (mode 0600), so that they cannot come apart.
+ *
+ * @throws AnyTlsError `ERR_FILE` when the file is damaged or cannot be read or written
+ */
+export async function keptCertificate(
+  folder: string,
+  hosts: readonly string[],
+): Promise<ServerCertificate> {
+  const file = join(folder, 'server.pem')
+  const kept = readTextFileIfThere(file, 'certificate file')
+  if (kept !== undefined) {
+    const what = `certificate file '${file}'`
+    try {
+      return checkCertificate(splitPem(kept), what, what)
+    } catch (cause) {
+      const problem = cause instanceof Error ? cause.message : what
+      throw new AnyTlsError(
+        'ERR_FILE',
+        `${problem}; delete it to get a new one (share links that pin the old one end with it)`,
+        { cause },
+      )
+    }
+  }
+  const made = await makeSelfSigned(hosts)
+  writePrivateFile(file, made.cert + made.key)
+  return checkCertificate(made, file, file)
+}
+
+function splitPem(text: string): KeyAndCertificate {
+  const blocks = text.match(/-----BEGIN ([A-Z ]+)-----[^-]*-----END \1-----\n?/g) ?? []
+  return {
+    cert: blocks.filter((block) => block.startsWith('-----BEGIN CERTIFICATE')).join(''),
+    key: blocks.find((block) => block.includes('PRIVATE KEY')) ?? '',
+  }
+}
+
+function checkCertificate(
+  { cert, key }: KeyAndCertificate,
+  certName: string,
+  keyName: string,
+): ServerCertificate {
+  // The reason stays away: OpenSSL's texts say nothing to the user (`error:0480006C:PEM routines`).
+  const certificate = orUnusable(`${certName} holds no usable certificate`, () => {
+    return new X509Certificate(cert)
+  })
+  const privateKey = orUnusable(`${keyName} holds no usable private key`, () => {
+    return createPrivateKey(key)
+  })
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new AnyTlsError('ERR_FILE', `the key of ${keyName} is not that of ${certName}`)
+  }
+  if (Date.parse(certificate.validTo) < Date.now()) {
+    throw new AnyTlsError('ERR_FILE', `${certName} has expired (${certificate.validTo})`)
+  }
+  return {
+    cert,
+    key,
+    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+    selfSigned: certificate.checkIssued(certificate),
+  }
+}
+
+function orUnusable<T>(message: string, make: () => T): T {
+  try {
+    return make()
+  } catch (cause) {
+    throw new AnyTlsError('ERR_FILE', message, { cause })
+  }
+}

@@ -1,0 +1,40 @@
+// Turns whatever ended a program into an exit code and one line. The only place that does.
+// Must never show a stack trace, or a control character.
+
+import { CommanderError } from 'commander'
+import { AnyTlsError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import { describeError } from './logger.ts'
+
+/** How a program ends. */
+export interface Ending {
+  /** 0 after help and version; 2 when the user has to change something; 1 for everything else. */
+  readonly exitCode: number
+  /** What to say on standard error; absent when all is well. Not yet escaped. */
+  readonly line?: string
+}
+
+/** What is wrong with the command line, or with a file or link that it names. */
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
+  'ERR_OPTION_INVALID',
+  'ERR_FILE',
+  'ERR_LINK_INVALID',
+  'ERR_ADDRESS_INVALID',
+  'ERR_SCHEME_SYNTAX',
+  'ERR_SCHEME_LIMIT',
+])
+
+export function endingFor(error: unknown): Ending {
+  if (error instanceof CommanderError) return commanderEnding(error)
+  const exitCode = error instanceof AnyTlsError && USAGE_CODES.has(error.code) ? 2 : 1
+  return { exitCode, line: `anytls: ${describeError(error)}` }
+}
+
+function commanderEnding({ exitCode, code, message }: CommanderError): Ending {
+  if (exitCode === 0) return { exitCode: 0 }
+  const problem =
+    code === 'commander.help'
+      ? 'a command is needed, server or client; anytls --help tells more'
+      : message.replace(/^error: /, '')
+  return { exitCode: 2, line: `anytls: ${problem}` }
+}

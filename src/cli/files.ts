@@ -1,0 +1,126 @@
+// Reading small files that a user names, and writing files of the state folder.
+// Must never leave a half-written file behind, and never read without a bound.
+
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
+import { AnyTlsError } from '../errors.ts'
+
+/** The most that a password, scheme, certificate or state file may hold, in bytes. */
+export const MAX_FILE_SIZE = 1024 * 1024
+
+/**
+ * The text of a file that somebody named on the command line.
+ *
+ * @param what the kind of file, for the message, such as `password file`
+ * @throws AnyTlsError `ERR_FILE` when it cannot be read, is over {@link MAX_FILE_SIZE} or not UTF-8
+ */
+export function readTextFile(path: string, what: string): string {
+  let bytes: Uint8Array
+  try {
+    bytes = readBounded(path)
+  } catch (cause) {
+    throw new AnyTlsError('ERR_FILE', `cannot read ${what} '${path}': ${fileProblem(cause)}`, {
+      cause,
+    })
+  }
+  if (bytes.length > MAX_FILE_SIZE) {
+    throw new AnyTlsError('ERR_FILE', `${what} '${path}' is larger than ${MAX_FILE_SIZE} bytes`)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new AnyTlsError('ERR_FILE', `${what} '${path}' is not UTF-8 text`, { cause })
+  }
+}
+
+/** Like {@link readTextFile}, but `undefined` when there is no such file. */
+export function readTextFileIfThere(path: string, what: string): string | undefined {
+  try {
+    return readTextFile(path, what)
+  } catch (error) {
+    if (error instanceof AnyTlsError && systemCode(error.cause) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/**
+ * Writes a private file (mode 0600) in one step: a reader sees the old file or the whole new one.
+ * Makes its folder (mode 0700) when there is none.
+ *
+ * @throws AnyTlsError `ERR_FILE` when it cannot be written
+ */
+export function writePrivateFile(path: string, text: string): void {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    try {
+      writeAndSync(temporary, text)
+      renameSync(temporary, path)
+    } finally {
+      rmSync(temporary, { force: true })
+    }
+  } catch (cause) {
+    throw new AnyTlsError('ERR_FILE', `cannot write '${path}': ${fileProblem(cause)}`, { cause })
+  }
+}
+
+/** What went wrong with a file, in a few words and without its path. */
+function fileProblem(error: unknown): string {
+  const code = systemCode(error)
+  return PROBLEMS[code] ?? (code === '' ? 'unexpected problem' : code)
+}
+
+const PROBLEMS: Record<string, string> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of the path is not a folder',
+  EEXIST: 'something else is in its place',
+  ENOSPC: 'no space left',
+  EROFS: 'the file system is read-only',
+}
+
+/** The system's code of an error (`ENOENT`), or the empty string. */
+export function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : ''
+}
+
+/** At most one byte more than {@link MAX_FILE_SIZE}, so that endless files end too. */
+function readBounded(path: string): Uint8Array {
+  const buffer = new Uint8Array(MAX_FILE_SIZE + 1)
+  const file = openSync(path, 'r')
+  try {
+    let length = 0
+    while (length < buffer.length) {
+      const count = readSync(file, buffer, length, buffer.length - length, null)
+      if (count === 0) break
+      length += count
+    }
+    return buffer.subarray(0, length)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function writeAndSync(path: string, text: string): void {
+  const file = openSync(path, 'wx', 0o600)
+  try {
+    writeSync(file, text)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}

@@ -1,0 +1,81 @@
+// How a program of ours begins to listen, and how it ends.
+// Must never wait without a bound once it was told to stop.
+
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import { AnyTlsError } from '../errors.ts'
+import { formatHostPort } from '../wire/host-port.ts'
+import type { Address } from '../wire/address.ts'
+import { systemCode } from './files.ts'
+
+/** How long open streams and tunnels may go on after the first signal, in ms. */
+export const DRAIN_TIMEOUT = 5_000
+
+/**
+ * Resolves at the first SIGINT or SIGTERM; the second one ends the process at once, with the exit code
+ * that a shell gives for that signal.
+ */
+export function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let told = false
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (told) process.exit(128 + constants.signals[signal])
+        told = true
+        resolve(signal)
+      })
+    }
+  })
+}
+
+/**
+ * Waits until what has to end has ended, but not much longer than it was given.
+ *
+ * @param ending resolves when all is over; it should take no longer than {@link DRAIN_TIMEOUT}
+ */
+export async function drained(ending: Promise<unknown>): Promise<void> {
+  const limit = new AbortController()
+  try {
+    await Promise.race([ending, setTimeout(DRAIN_TIMEOUT + 1_000, undefined, limit)])
+  } finally {
+    limit.abort()
+  }
+}
+
+/** What {@link listen} needs of a server of node:net or of ours. */
+export interface Listener extends NodeJS.EventEmitter {
+  listen(port: number, host: string): unknown
+  address(): AddressInfo | string | null
+}
+
+/**
+ * Binds the port and returns the real address, for a port of 0 is the system's to choose.
+ *
+ * @throws AnyTlsError `ERR_LISTEN_FAILED`, one line that names the address and the reason
+ */
+export async function listen(server: Listener, { host, port }: Address): Promise<Address> {
+  const listening = once(server, 'listening')
+  server.listen(port, host)
+  try {
+    await listening
+  } catch (cause) {
+    const code = systemCode(cause)
+    throw new AnyTlsError(
+      'ERR_LISTEN_FAILED',
+      `cannot listen on ${formatHostPort({ host, port })}: ${LISTEN_PROBLEMS[code] ?? code}`,
+      { cause },
+    )
+  }
+  const address = server.address()
+  return { host, port: typeof address === 'object' && address !== null ? address.port : port }
+}
+
+const LISTEN_PROBLEMS: Record<string, string> = {
+  EADDRINUSE: 'the port is in use',
+  EACCES: 'permission denied (ports below 1024 may need more rights)',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'the host cannot be looked up now',
+}

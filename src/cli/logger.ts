@@ -1,0 +1,93 @@
+// The log of the programs: to standard error, as text for people or as one JSON object a line.
+// Must never write a control character that came from outside, nor a password.
+
+import { isatty } from 'node:tty'
+import { pino, stdTimeFunctions } from 'pino'
+import type { DestinationStream, Logger } from 'pino'
+import pretty from 'pino-pretty'
+import { AnyTlsError, PeerCloseError } from '../errors.ts'
+import { systemCode } from './files.ts'
+import { escapeControls, escapeJsonStrings } from './printable.ts'
+
+/** What `--log-level` takes, from the most to the least talkative. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What `--log-format` takes. */
+export const LOG_FORMATS = ['text', 'json'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+/** A log, and the few lines that scripts wait for. */
+export interface ProgramLog {
+  readonly logger: Logger
+  /**
+   * Writes a line whatever the level: as it is in text format, as the `msg` of an object in JSON, so
+   * that looking for a piece of it works in both.
+   */
+  announce(line: string, level?: 'info' | 'fatal'): void
+}
+
+export interface LogOptions {
+  readonly level: LogLevel
+  readonly format: LogFormat
+  /** Default: standard error, written synchronously. */
+  readonly destination?: DestinationStream
+  /** Colours in text format. Default: whether standard error is a terminal. */
+  readonly colorize?: boolean
+}
+
+/** Makes the log of a program. */
+export function createLog(options: LogOptions): ProgramLog {
+  const { format } = options
+  const destination = options.destination ?? pino.destination({ dest: 2, sync: true })
+  const sink = format === 'json' ? jsonSink(destination) : textSink(destination, options.colorize)
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
+    },
+    sink,
+  )
+  const unfiltered = logger.child({}, { level: 'info' })
+  return {
+    logger,
+    announce(line, level = 'info') {
+      if (format === 'json') unfiltered[level](line)
+      else destination.write(`${escapeControls(line)}\n`)
+    },
+  }
+}
+
+/** An error in one line for people, with the code of the system or what the peer said. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const text = error.message === '' ? error.name : error.message
+  if (error instanceof PeerCloseError && error.reason !== '') return `${text}: ${error.reason}`
+  const code = systemCode(error instanceof AnyTlsError ? firstOf(error.cause) : error)
+  return code === '' || text.includes(code) ? text : `${text} (${code})`
+}
+
+/** Of several errors, as when no address of a name answered, the first speaks for all. */
+function firstOf(cause: unknown): unknown {
+  return cause instanceof AggregateError ? cause.errors[0] : cause
+}
+
+function jsonSink(destination: DestinationStream): DestinationStream {
+  return { write: (line) => destination.write(`${escapeControls(line.trimEnd())}\n`) }
+}
+
+function textSink(
+  destination: DestinationStream,
+  colorize: boolean = isatty(2),
+): DestinationStream {
+  const prettify = pretty.prettyFactory({
+    colorize,
+    singleLine: true,
+    errorLikeObjectKeys: [],
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+  })
+  return { write: (line) => destination.write(prettify(escapeJsonStrings(line.trimEnd()))) }
+}

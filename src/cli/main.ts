@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// The program `anytls`. Here alone a process ends because of an error.
+
+import { endingFor } from './failure.ts'
+import { createLog } from './logger.ts'
+import type { LogOptions, ProgramLog } from './logger.ts'
+import { createProgram } from './program.ts'
+
+/** The log of the command once its options are known; until then errors are told as text. */
+let log = createLog({ level: 'info', format: 'text' })
+
+const openLog = (options: LogOptions): ProgramLog => (log = createLog(options))
+
+function end(error: unknown): never {
+  const { exitCode, line } = endingFor(error)
+  if (line !== undefined) log.announce(line, 'fatal')
+  process.exit(exitCode)
+}
+
+process.on('uncaughtException', end)
+
+try {
+  await createProgram({
+    server: async (options) => (await import('./server-command.ts')).runServer(options, openLog),
+    client: async (options) => (await import('./client-command.ts')).runClient(options, openLog),
+  }).parseAsync()
+  process.exit(0)
+} catch (error) {
+  end(error)
+}

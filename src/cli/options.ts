@@ -1,0 +1,85 @@
+// What the commands take, and how each option is read. Errors here name the option and say what is wrong.
+// Must never put a share link, which holds a password, into an error message.
+
+import { InvalidArgumentError } from 'commander'
+import { AnyTlsError } from '../errors.ts'
+import type { FallbackEndpoint } from '../transport/fallback-endpoint.ts'
+import { parseHostPort } from '../wire/host-port.ts'
+import type { Address } from '../wire/address.ts'
+import type { LogFormat, LogLevel } from './logger.ts'
+import { isServerName, isShareLink, parseShareLink } from './share-link.ts'
+import type { ShareLink } from './share-link.ts'
+
+/** What both commands take. */
+export interface CommonOptions {
+  readonly listen: Address
+  readonly password?: string
+  readonly passwordFile?: string
+  readonly stateDir?: string
+  readonly logLevel: LogLevel
+  readonly logFormat: LogFormat
+}
+
+export interface ServerCommandOptions extends CommonOptions {
+  readonly cert?: string
+  readonly key?: string
+  readonly fallback?: FallbackEndpoint
+  readonly fallbackH2?: FallbackEndpoint
+  readonly fallbackProxyProtocol?: 'v1' | 'v2'
+  readonly onViolation: 'alert' | 'redirect'
+  readonly paddingScheme?: string
+  readonly shapeDownlink?: boolean
+  /** `--no-link` makes it false. */
+  readonly link: boolean
+}
+
+export interface ClientCommandOptions extends CommonOptions {
+  readonly server: ShareLink
+  readonly sni?: string
+  readonly insecure?: boolean
+  readonly pin?: string
+  readonly wire: 'auto' | 'v1' | 'legacy'
+  readonly minIdle: number
+  readonly proxyAuthFile?: string
+}
+
+/** Most sessions that may be kept idle. */
+const MAX_MIN_IDLE = 64
+
+/** Makes a reader of text fit for commander, which then puts option and text before the problem. */
+export function argument<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text)
+    } catch (error) {
+      if (error instanceof AnyTlsError) throw new InvalidArgumentError(error.message)
+      throw error
+    }
+  }
+}
+
+/** `-s`: a share link, or an address that becomes one which says no more. */
+export function parseServer(text: string): ShareLink {
+  if (isShareLink(text)) return parseShareLink(text)
+  if (text.includes('@')) throw invalid('-s: a share link begins with anytls://')
+  const { host, port } = argument(parseHostPort)(text)
+  if (port === 0) throw invalid('-s: a server cannot have port 0')
+  return { host, port, insecure: false }
+}
+
+/** `--sni`. */
+export function parseServerName(text: string): string {
+  if (!isServerName(text)) throw invalid('It is not a host name.')
+  return text
+}
+
+/** `--min-idle`. */
+export function parseMinIdle(text: string): number {
+  const number = /^\d{1,3}$/.test(text) ? Number(text) : Infinity
+  if (number > MAX_MIN_IDLE) throw invalid(`It is not a number from 0 to ${MAX_MIN_IDLE}.`)
+  return number
+}
+
+function invalid(problem: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', problem)
+}

@@ -1,0 +1,60 @@
+// Where a secret of the command line comes from: the option, a file or the environment.
+// Must never put a secret in an error message.
+
+import { AnyTlsError } from '../errors.ts'
+import { readTextFile } from './files.ts'
+
+/** Where the password of the server stands, besides the options. */
+export const PASSWORD_VARIABLE = 'ANYTLS_PASSWORD'
+
+/** The ways to name the password, in the order in which they count. */
+export interface PasswordSources {
+  /** `-p`: shows in the process list. */
+  readonly option?: string | undefined
+  /** `--password-file`. */
+  readonly file?: string | undefined
+  /** From a share link. */
+  readonly link?: string | undefined
+  /** The value of {@link PASSWORD_VARIABLE}. */
+  readonly environment?: string | undefined
+}
+
+/**
+ * The password: the option or the file, else the link's, else the environment's.
+ *
+ * @throws AnyTlsError `ERR_OPTION_INVALID` when both or none are there or it is empty;
+ *   `ERR_FILE` when the file cannot be used
+ */
+export function resolvePassword(sources: PasswordSources): string {
+  const { option, file } = sources
+  if (option !== undefined && file !== undefined) {
+    throw new AnyTlsError(
+      'ERR_OPTION_INVALID',
+      '-p and --password-file exclude each other: give one of them',
+    )
+  }
+  if (option === '') throw new AnyTlsError('ERR_OPTION_INVALID', 'the password of -p is empty')
+  if (option !== undefined) return option
+  if (file !== undefined) return readSecretFile(file, 'password file')
+  // An empty variable, and a link without a password, are the same as none.
+  const fallback = [sources.link, sources.environment].find((text) => text)
+  if (fallback !== undefined) return fallback
+  throw new AnyTlsError(
+    'ERR_OPTION_INVALID',
+    `a password is needed: ${PASSWORD_VARIABLE} in the environment, --password-file or -p`,
+  )
+}
+
+/**
+ * The one line of a file that holds a secret, without its line end.
+ *
+ * @throws AnyTlsError `ERR_FILE` when it cannot be read, is empty or has more than one line
+ */
+export function readSecretFile(path: string, what: string): string {
+  const secret = readTextFile(path, what).replace(/\r?\n$/, '')
+  if (secret === '') throw new AnyTlsError('ERR_FILE', `${what} '${path}' is empty`)
+  if (/[\r\n]/.test(secret)) {
+    throw new AnyTlsError('ERR_FILE', `${what} '${path}' has more than one line`)
+  }
+  return secret
+}

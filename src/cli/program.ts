@@ -1,0 +1,132 @@
+// The command line: the commands, their options and their help.
+// Must never do anything itself: what a command does is loaded when it is called for.
+
+import { Command, Option } from 'commander'
+import { parsePin } from '../transport/dial.ts'
+import { parseFallbackEndpoint } from '../transport/fallback-endpoint.ts'
+import { VERSION } from '../version.ts'
+import { parseHostPort } from '../wire/host-port.ts'
+import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
+import * as options from './options.ts'
+import type { ClientCommandOptions, ServerCommandOptions } from './options.ts'
+
+/** What runs when a command is called; it resolves when the program is to end. */
+export interface Commands {
+  server(options: ServerCommandOptions): Promise<void>
+  client(options: ClientCommandOptions): Promise<void>
+}
+
+/** The program for `parseAsync`. It throws CommanderError instead of ending the process. */
+export function createProgram(commands: Commands): Command {
+  const program = new Command('anytls')
+    .description('A proxy over TLS that looks like an ordinary web server to everyone else.')
+    .version(VERSION, '-V, --version')
+    // Errors are told in one place (main.ts), help where it was asked for.
+    .configureOutput({ writeErr: () => {} })
+    .showSuggestionAfterError(false)
+    .exitOverride()
+  addServer(program, commands)
+  addClient(program, commands)
+  return program
+}
+
+function addServer(program: Command, commands: Commands): void {
+  const command = program
+    .command('server')
+    .description('Accept clients with the password; everyone else sees a web site.')
+    .addOption(listenOption('127.0.0.1:8443'))
+  addPasswordOptions(command)
+    .option('--cert <file>', 'certificate chain, PEM (default: self-signed, made once and kept)')
+    .option('--key <file>', 'private key of the certificate, PEM')
+    .option(
+      '--fallback <url>',
+      'where other connections go, http://HOST:PORT (default: a small built-in site)',
+      options.argument(parseFallbackEndpoint),
+    )
+    .option(
+      '--fallback-h2 <url>',
+      'where other connections go that speak HTTP/2 (prior knowledge)',
+      options.argument(parseFallbackEndpoint),
+    )
+    .addOption(
+      new Option(
+        '--fallback-proxy-protocol <version>',
+        'tell the fallback who connects, with the PROXY protocol',
+      ).choices(['v1', 'v2']),
+    )
+    .addOption(
+      new Option('--on-violation <action>', 'what a client gets that breaks the protocol')
+        .choices(['alert', 'redirect'])
+        .default('alert'),
+    )
+    .option('--padding-scheme <file>', 'padding scheme for clients (default: the built-in one)')
+    .option('--shape-downlink', 'shape what the server sends, too')
+    .option('--no-link', 'do not print the share link, which holds the password')
+  addCommonOptions(command).action((flags: ServerCommandOptions) => commands.server(flags))
+}
+
+function addClient(program: Command, commands: Commands): void {
+  const command = program
+    .command('client')
+    .description('A local SOCKS5 and HTTP proxy that goes through the server.')
+    .addOption(listenOption('127.0.0.1:1080'))
+    .requiredOption(
+      '-s, --server <server>',
+      'the server, HOST:PORT or a share link anytls://… (one with a password shows in the process list)',
+      options.parseServer,
+    )
+  addPasswordOptions(command)
+    .option('--sni <name>', 'name to ask for in TLS', options.argument(options.parseServerName))
+    .option(
+      '--pin <sha256>',
+      'accept the certificate with this fingerprint and no other',
+      options.argument(parsePin),
+    )
+    .addOption(
+      new Option(
+        '--insecure',
+        'accept any certificate: whoever is in between can read along',
+      ).conflicts('pin'),
+    )
+    .addOption(
+      new Option('--wire <wire>', 'protocol to speak')
+        .choices(['auto', 'v1', 'legacy'])
+        .default('auto'),
+    )
+    .option(
+      '--min-idle <number>',
+      'idle sessions to keep open',
+      options.argument(options.parseMinIdle),
+      0,
+    )
+    .option(
+      '--proxy-auth-file <file>',
+      'file with user:password that programs must give to this proxy (or ANYTLS_PROXY_AUTH)',
+    )
+  addCommonOptions(command).action((flags: ClientCommandOptions) => commands.client(flags))
+}
+
+function listenOption(address: string): Option {
+  return new Option('-l, --listen <host:port>', 'where to listen; port 0 lets the system choose')
+    .argParser(options.argument(parseHostPort))
+    .default(parseHostPort(address), address)
+}
+
+function addPasswordOptions(command: Command): Command {
+  return command
+    .option('-p, --password <password>', 'the password; it shows in the process list')
+    .option('--password-file <file>', 'file with the password (or the variable ANYTLS_PASSWORD)')
+}
+
+function addCommonOptions(command: Command): Command {
+  return command
+    .option(
+      '--state-dir <folder>',
+      "where to keep what must last (default: the user's data folder)",
+    )
+    .addOption(new Option('--log-level <level>', 'what to log').choices(LOG_LEVELS).default('info'))
+    .addOption(
+      new Option('--log-format <format>', 'how to log').choices(LOG_FORMATS).default('text'),
+    )
+    .helpOption('-h, --help', 'show this help')
+}

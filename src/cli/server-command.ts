@@ -1,0 +1,121 @@
+// `anytls server`: accepts clients and dials out for them, until it is told to stop.
+// Must never log a password; the share link, which holds one, is printed unless --no-link says no.
+
+import type { Logger } from 'pino'
+import { AnyTlsError, SchemeError } from '../errors.ts'
+import { serveProxyStream } from '../proxy/serve-stream.ts'
+import type { ProxyStreamEvent } from '../proxy/serve-stream.ts'
+import { parseScheme } from '../shaping/scheme.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import { createFallback } from '../transport/fallback.ts'
+import { createServer } from '../transport/listen.ts'
+import type { Server } from '../transport/listen.ts'
+import { formatHostPort } from '../wire/host-port.ts'
+import { keptCertificate, readCertificate } from './certificate.ts'
+import type { ServerCertificate } from './certificate.ts'
+import { readTextFile } from './files.ts'
+import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
+import type { LogOptions, ProgramLog } from './logger.ts'
+import type { ServerCommandOptions } from './options.ts'
+import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
+import { linkForServer } from './server-link.ts'
+import { formatShareLink } from './share-link.ts'
+import { stateFolder } from './state-folder.ts'
+
+/**
+ * Runs the server; resolves when it has been told to stop and has stopped.
+ *
+ * @throws AnyTlsError for options and files that cannot be used; `ERR_LISTEN_FAILED`
+ */
+export async function runServer(
+  options: ServerCommandOptions,
+  openLog: (options: LogOptions) => ProgramLog,
+): Promise<void> {
+  const stopped = stopSignal()
+  const log = openLog({ level: options.logLevel, format: options.logFormat })
+  const { logger } = log
+  const password = resolvePassword({
+    option: options.password,
+    file: options.passwordFile,
+    environment: process.env[PASSWORD_VARIABLE],
+  })
+  const scheme = options.paddingScheme === undefined ? undefined : readScheme(options.paddingScheme)
+  const fallback = createFallback({
+    ...(options.fallback && { http1: options.fallback }),
+    ...(options.fallbackH2 && { h2: options.fallbackH2 }),
+    ...(options.fallbackProxyProtocol && { proxyProtocol: options.fallbackProxyProtocol }),
+  })
+  const certificate = await chooseCertificate(options)
+  const { key, cert } = certificate
+  const { onViolation, shapeDownlink } = options
+  const server = createServer(
+    { key, cert, password, scheme, fallback, onViolation, shapeDownlink, autoAccept: false },
+    (stream) => {
+      void serveProxyStream(stream, { observe: (event) => logStream(logger, event) })
+    },
+  )
+  logEvents(server, logger)
+
+  const address = await listen(server, options.listen)
+  if (options.link && logger.isLevelEnabled('info')) {
+    const link = linkForServer(address, password, certificate)
+    log.announce(`share link: ${formatShareLink(link)}`)
+  }
+  log.announce(`listening on ${formatHostPort(address)}`)
+
+  logger.info(`${await stopped}: stopping`)
+  await drained(server.shutdown(DRAIN_TIMEOUT))
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for one of the pair alone, or what reading them throws */
+async function chooseCertificate(options: ServerCommandOptions): Promise<ServerCertificate> {
+  const { cert, key, listen, stateDir } = options
+  if (cert !== undefined && key !== undefined) return readCertificate(cert, key)
+  if (cert !== undefined || key !== undefined) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', '--cert and --key are needed together')
+  }
+  const anyHost = listen.host === '0.0.0.0' || listen.host === '::'
+  return keptCertificate(stateFolder(stateDir), anyHost ? [] : [listen.host])
+}
+
+/** @throws AnyTlsError `ERR_FILE`, also for what is wrong in the scheme, with its line */
+function readScheme(file: string): Scheme {
+  const text = readTextFile(file, 'padding scheme')
+  try {
+    return parseScheme(text)
+  } catch (cause) {
+    if (!(cause instanceof SchemeError)) throw cause
+    throw new AnyTlsError('ERR_FILE', `padding scheme '${file}': ${cause.message}`, { cause })
+  }
+}
+
+function logEvents(server: Server, logger: Logger): void {
+  server.on('session', (session) => {
+    logger.info('a client has connected')
+    session.once('close', (error) => {
+      if (error === undefined) logger.info('a client has gone')
+      else logger.info({ err: error }, 'a client has gone')
+    })
+  })
+  server.on('fallback', ({ cause, remoteAddress }) => {
+    logger.info({ cause, remoteAddress }, 'a connection went to the web site')
+  })
+  server.on('handshakeError', (error, remoteAddress) => {
+    logger.debug({ err: error, remoteAddress }, 'a TLS handshake failed')
+  })
+}
+
+function logStream(logger: Logger, event: ProxyStreamEvent): void {
+  const target = event.target && formatHostPort(event.target)
+  switch (event.type) {
+    case 'open':
+      logger.debug({ target }, 'connected to a target')
+      break
+    case 'closed':
+      logger.debug({ target }, 'done with a target')
+      break
+    case 'refused':
+      logger.info({ target, err: event.error }, 'a stream was refused')
+      break
+  }
+}

@@ -1,0 +1,41 @@
+// The share link of a running server.
+// Must never claim that a certificate is trusted which nobody vouches for: that one is pinned.
+
+import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import type { Address } from '../wire/address.ts'
+import type { ServerCertificate } from './certificate.ts'
+import type { ShareLink } from './share-link.ts'
+
+/** The link for a server that listens on `address`. */
+export function linkForServer(
+  address: Address,
+  password: string,
+  certificate: ServerCertificate,
+): ShareLink {
+  const host = reachableHost(address.host)
+  const link = { host, port: address.port, password, insecure: false }
+  if (certificate.selfSigned) return { ...link, pin: certificate.fingerprint }
+  const sni = nameOf(certificate, host)
+  return sni === undefined ? link : { ...link, sni }
+}
+
+/** For all addresses of this machine the first one that others can use, IPv4 before IPv6. */
+function reachableHost(host: string): string {
+  if (host !== '0.0.0.0' && host !== '::') return host
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((addresses_) => addresses_ ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+  const found =
+    addresses.find(({ family }) => family === 'IPv4') ?? (host === '::' ? addresses[0] : undefined)
+  return found?.address ?? 'localhost'
+}
+
+/** A name to ask for, when the certificate does not cover `host` itself. */
+function nameOf({ cert }: ServerCertificate, host: string): string | undefined {
+  const certificate = new X509Certificate(cert)
+  const covered = isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)
+  if (covered !== undefined) return undefined
+  return /(?:^|, )DNS:([\w.-]+)/.exec(certificate.subjectAltName ?? '')?.[1]
+}

@@ -1,0 +1,46 @@
+// What a machine remembers of one stream: which directions are open, credit, deadlines.
+// Must never hold data: bytes pass through the machine, they do not stay.
+import type { Timed } from './deadlines.ts'
+
+/** Credit of a stream that nothing limits, in bytes. */
+export const UNLIMITED = Number.MAX_SAFE_INTEGER
+
+export class StreamRecord implements Timed {
+  readonly id: number
+  /** The peer accepted the stream, or answered on it. */
+  answered: boolean
+  /** This end will send no more data. */
+  sendEnded = false
+  /** The peer will send no more data. */
+  receiveEnded = false
+  /** Bytes that may still be sent. */
+  sendCredit: number
+  /** Bytes that the peer may still send. */
+  receiveCredit: number
+  /** Bytes that the application has consumed and the peer has not been told of. */
+  consumed = 0
+  lastActivity: number
+  due = Infinity
+  heapIndex = -1
+
+  constructor(
+    id: number,
+    answered: boolean,
+    sendCredit: number,
+    receiveCredit: number,
+    now: number,
+  ) {
+    this.id = id
+    this.answered = answered
+    this.sendCredit = sendCredit
+    this.receiveCredit = receiveCredit
+    this.lastActivity = now
+  }
+
+  /** Adds credit; the sum saturates. True when the stream had none before. */
+  grant(bytes: number): boolean {
+    const had = this.sendCredit
+    this.sendCredit = Math.min(UNLIMITED, had + bytes)
+    return had === 0
+  }
+}

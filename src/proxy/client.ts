@@ -1,0 +1,64 @@
+// The client's side of opening a stream to a target: address out, acceptance in, again on a fresh session.
+// Must never send anything but the address before the stream is accepted: only so is a retry harmless.
+import type { ErrorCode } from '../errors.ts'
+import { AnyTlsError } from '../errors.ts'
+import { CloseCode } from '../mux/close-code.ts'
+import { encodeAddress } from '../wire/address.ts'
+import { orAborted } from './or-aborted.ts'
+import type { OpenTunnel, StreamSource, TunnelStream } from './tunnel.ts'
+
+const MAX_RETRIES = 2
+
+/** The session went, not the target: another session may well serve it. */
+const SESSION_LOST: readonly ErrorCode[] = [
+  'ERR_CONNECTION_LOST',
+  'ERR_CONNECTION_TIMEOUT',
+  'ERR_PING_TIMEOUT',
+  'ERR_SESSION_CLOSED',
+  'ERR_SESSION_DRAINING',
+]
+
+/**
+ * Makes an {@link OpenTunnel} of a source of streams. When a session dies before it has accepted the
+ * stream, as when a server is restarted, the stream is opened anew, twice at most.
+ *
+ * A stream that it gives away has an `error` listener.
+ *
+ * @returns throws what the source or `accepted()` threw last; `ERR_ADDRESS_INVALID` for a target that
+ * cannot be encoded; when aborted, the signal's reason
+ */
+export function createTunnelOpener(source: StreamSource): OpenTunnel {
+  return async (target, signal) => {
+    const preamble = encodeAddress(target)
+    for (let retries = 0; ; retries += 1) {
+      try {
+        return await open(source, preamble, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (retries === MAX_RETRIES || !isSessionLost(error)) throw error
+      }
+    }
+  }
+}
+
+async function open(
+  source: StreamSource,
+  preamble: Uint8Array,
+  signal: AbortSignal,
+): Promise<TunnelStream> {
+  const stream = await source.openStream(signal)
+  stream.on('error', () => {})
+  try {
+    signal.throwIfAborted()
+    stream.write(preamble)
+    await orAborted(stream.accepted(), signal)
+    return stream
+  } catch (error) {
+    if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
+    throw error
+  }
+}
+
+function isSessionLost(error: unknown): boolean {
+  return error instanceof AnyTlsError && SESSION_LOST.includes(error.code)
+}

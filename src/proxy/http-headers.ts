@@ -1,0 +1,42 @@
+// Which headers a proxy passes on and which end with it (RFC 9110 section 7.6.1).
+// Must never touch a header that frames a body: the HTTP library of each side does that.
+
+/** Raw headers as node:http has them: name, value, name, value. */
+export type RawHeaders = readonly string[]
+
+const HOP_BY_HOP: readonly string[] = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'upgrade',
+]
+
+/** Naming these in Connection does not take them away: without them a body would be read as a request. */
+const FRAMING: readonly string[] = ['content-length', 'transfer-encoding']
+
+/** The headers that go on to the other side, in order, without those of this hop and without `except`. */
+export function endToEndHeaders(headers: RawHeaders, ...except: readonly string[]): string[] {
+  const named = new Set(
+    pairs(headers)
+      .filter(([name]) => name.toLowerCase() === 'connection')
+      .flatMap(([, value]) => value.split(','))
+      .map((option) => option.trim().toLowerCase()),
+  )
+  for (const name of FRAMING) named.delete(name)
+  const dropped = new Set([...named, ...HOP_BY_HOP, ...except])
+  return pairs(headers)
+    .filter(([name]) => !dropped.has(name.toLowerCase()))
+    .flat()
+}
+
+function pairs(headers: RawHeaders): [string, string][] {
+  const count = Math.floor(headers.length / 2)
+  return Array.from({ length: count }, (_, index) => [
+    headers[2 * index] ?? '',
+    headers[2 * index + 1] ?? '',
+  ])
+}

@@ -1,0 +1,109 @@
+// What both protocols of the local port share: opening the tunnel for a program, telling an observer.
+// Must never know SOCKS or HTTP.
+import type { Socket } from 'node:net'
+import { CloseCode } from '../mux/close-code.ts'
+import type { Address } from '../wire/address.ts'
+import { formatHostPort } from '../wire/host-port.ts'
+import type { CheckCredentials } from './credentials.ts'
+import { orAborted } from './or-aborted.ts'
+import type { OpenTunnel, TunnelStream } from './tunnel.ts'
+
+/** How a program asked. */
+export type InboundProtocol = 'socks5' | 'http-connect' | 'http'
+
+/** Events of the local port, for a log. `source` is `HOST:PORT` of the program. */
+export interface InboundEvents {
+  /** A tunnel stands. */
+  tunnel: [{ source: string; target: Address; protocol: InboundProtocol }]
+  /** No tunnel could be had, and the program was told so. */
+  refused: [{ source: string; target: Address; protocol: InboundProtocol; error: unknown }]
+  /** The program did not say what is expected of it, or not in time. `reason` is text of ours. */
+  invalid: [{ source: string; reason: string }]
+}
+
+/** What the two protocols are given. */
+export interface InboundContext {
+  readonly openTunnel: OpenTunnel
+  /** Missing when everybody may use the port. */
+  readonly checkCredentials: CheckCredentials | undefined
+  emit<E extends keyof InboundEvents>(event: E, ...args: InboundEvents[E]): void
+}
+
+/**
+ * Opens a tunnel for the program at `source` and tells the observer. A tunnel that comes too late, when
+ * `gone` is aborted already, is reset.
+ *
+ * @throws what `openTunnel` threw; when aborted, the signal's reason
+ */
+export async function openForProgram(
+  context: InboundContext,
+  request: { source: string; target: Address; protocol: InboundProtocol },
+  gone: AbortSignal,
+): Promise<TunnelStream> {
+  const opening = context.openTunnel(request.target, gone)
+  try {
+    const stream = await orAborted(opening, gone)
+    context.emit('tunnel', request)
+    return stream
+  } catch (error) {
+    if (gone.aborted) opening.then(resetUnwanted, () => {})
+    else context.emit('refused', { ...request, error })
+    throw error
+  }
+}
+
+function resetUnwanted(stream: TunnelStream): void {
+  if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
+}
+
+/** `HOST:PORT` of the program at the other end of `socket`. To be asked while it is connected. */
+export function sourceOf({ remoteAddress, remotePort }: Socket): string {
+  if (remoteAddress === undefined || remotePort === undefined) return 'local'
+  return formatHostPort({ host: remoteAddress, port: remotePort })
+}
+
+/** Aborts `signal` when the program leaves while it waits for its tunnel, until `release` is called. */
+export interface Departure {
+  readonly signal: AbortSignal
+  release(): void
+}
+
+/**
+ * Watches a socket that nobody reads from. A program that only ended its direction has left too, unless it
+ * sent data before: then it is a half-close, and its data waits in the socket's buffer.
+ */
+export function watchDeparture(socket: Socket): Departure {
+  const gone = new AbortController()
+  const onGone = () => {
+    gone.abort()
+    socket.destroy()
+  }
+  // Only a read makes the stream notice its end; one of 0 bytes takes nothing.
+  const onReadable = () => void socket.read(0)
+  socket.on('readable', onReadable)
+  socket.on('end', onGone)
+  socket.on('close', onGone)
+  if (socket.destroyed) onGone()
+  return {
+    signal: gone.signal,
+    release() {
+      socket.off('readable', onReadable)
+      socket.off('end', onGone)
+      socket.off('close', onGone)
+    },
+  }
+}
+
+// How long a program has to read a refusal before its connection is cut.
+const LINGER = 1_000
+
+/**
+ * Sends the last bytes and closes. What the program still sends is read and dropped, for closing with
+ * unread data would make the kernel send a reset and the refusal might be lost.
+ */
+export function sendAndClose(socket: Socket, lastBytes: Uint8Array | string): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER)
+  socket.once('close', () => clearTimeout(timer))
+  socket.resume()
+  socket.end(lastBytes)
+}

@@ -1,0 +1,96 @@
+// Joins two Duplexes until both are over: bytes both ways with back-pressure, half-close, reset.
+// Must never touch a chunk itself: pipe() carries the data.
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { finished } from 'node:stream'
+import { AnyTlsError } from '../errors.ts'
+import { CloseCode } from '../mux/close-code.ts'
+import type { TunnelStream } from './tunnel.ts'
+
+/** Options of {@link relay}. */
+export interface RelayOptions {
+  /**
+   * Once one direction has ended, how long the other may be silent, in ms. Default 3,600,000, the stream
+   * timeout of D26: someone may be waiting for the answer to a question. It is watched on the sides
+   * that are sockets (a session watches its streams itself); while both directions are open there is
+   * no limit here, for TCP keep-alive and the session find out about a dead peer.
+   */
+  readonly halfOpenTimeout?: number
+}
+
+const DEFAULT_HALF_OPEN_TIMEOUT = 3_600_000
+
+/**
+ * Carries everything from `a` to `b` and from `b` to `a`. Both must allow half-open. What one side says
+ * is passed on: its end as an end, its error or early destruction as a reset.
+ *
+ * @returns resolves when both sides are over, however they ended; never rejects
+ */
+export async function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise<void> {
+  const { halfOpenTimeout = DEFAULT_HALF_OPEN_TIMEOUT } = options
+  const sides = [a, b]
+  const onHalfOpen = () => {
+    for (const side of sides) {
+      side.off('end', onHalfOpen)
+      limitSilence(side, halfOpenTimeout)
+    }
+  }
+  for (const side of sides) side.on('end', onHalfOpen)
+  if (sides.some((side) => side.readableEnded)) onHalfOpen()
+  const over = [linkFate(a, b), linkFate(b, a)]
+  a.pipe(b)
+  b.pipe(a)
+  await Promise.all(over)
+}
+
+function limitSilence(side: Duplex, timeout: number): void {
+  if (!(side instanceof Socket)) return
+  side.setTimeout(timeout)
+  // First of all listeners: node:http leaves one behind after CONNECT that would destroy without a reason.
+  side.prependOnceListener('timeout', () => side.destroy(new AnyTlsError('ERR_STREAM_TIMEOUT')))
+}
+
+/** Resolves when `side` is over. When it did not end in order, `other` does not live on. */
+function linkFate(side: Duplex, other: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    // Not cleaned up on purpose: finished() keeps an error listener, and errors may come after the end.
+    finished(side, (error) => {
+      if (error) {
+        if (!side.errored && side.readableEnded) destroyOnceWritten(other)
+        else abort(other, timedOut(side) ? CloseCode.Timeout : CloseCode.RemoteDisconnect)
+      }
+      resolve()
+    })
+  })
+}
+
+/**
+ * For a side that was told the end of the data and can say nothing more to anyone. This is what RST means
+ * on a wire without half-close: what came before it is still delivered (D6).
+ */
+function destroyOnceWritten(side: Duplex): void {
+  if (side.writableFinished) side.destroy()
+  else side.once('finish', () => side.destroy())
+}
+
+function abort(side: Duplex, code: CloseCode): void {
+  if (side.destroyed) return
+  if (isTunnelStream(side)) {
+    side.reset(code)
+    return
+  }
+  try {
+    if (side instanceof Socket) side.resetAndDestroy()
+  } catch {
+    // Only a TCP handle can send a reset: a pipe or a TLS socket is destroyed instead.
+  }
+  side.destroy()
+}
+
+function isTunnelStream(side: Duplex): side is TunnelStream {
+  return typeof (side as Partial<TunnelStream>).reset === 'function'
+}
+
+function timedOut(side: Duplex): boolean {
+  return side.errored instanceof AnyTlsError && side.errored.code === 'ERR_STREAM_TIMEOUT'
+}

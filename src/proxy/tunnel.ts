@@ -1,0 +1,26 @@
+// What the proxy needs of a stream and of whoever opens one, as shapes, so that any Duplex will do.
+// Must never know a session, a wire or TLS.
+import type { Duplex } from 'node:stream'
+import type { CloseCode } from '../mux/close-code.ts'
+import type { Address } from '../wire/address.ts'
+
+/** A stream that leads to a target. It must allow half-open, for half-close is carried through it. */
+export interface TunnelStream extends Duplex {
+  /**
+   * Client side: resolves when the server has accepted the stream (D7), which means that its outbound
+   * connection stands. Rejects with an AnyTlsError, a PeerCloseError where the server gave a reason.
+   */
+  accepted(): Promise<void>
+  /** Server side: tells the client that the outbound connection stands. */
+  accept(): void
+  /** Ends the stream in both directions at once and tells the peer why, as far as its wire can. */
+  reset(code: CloseCode, reason?: string): void
+}
+
+/** Something that opens streams to one server: a session or a pool of sessions. */
+export interface StreamSource {
+  openStream(signal?: AbortSignal): Promise<TunnelStream>
+}
+
+/** Opens a stream to `target`; resolves once the server has accepted it. Aborted by `signal`. */
+export type OpenTunnel = (target: Address, signal: AbortSignal) => Promise<TunnelStream>

@@ -1,0 +1,9 @@
+// The channels of node:diagnostics_channel on which the library tells observers what happens.
+// Must never carry a secret, or be needed for the library to work.
+import { channel } from 'node:diagnostics_channel'
+
+/** Messages: `{ session }`, `{ session, error }`, `{ stream, session }`, `{ stream, error }`. */
+export const sessionOpened = channel('anytls:session:open')
+export const sessionClosed = channel('anytls:session:close')
+export const streamOpened = channel('anytls:stream:open')
+export const streamClosed = channel('anytls:stream:close')

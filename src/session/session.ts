@@ -1,0 +1,485 @@
+// Drives one machine over one Duplex: moves bytes, keeps the timers, hands streams to the application.
+// Must never know which wire the machine speaks, or buffer without a bound.
+import { EventEmitter } from 'node:events'
+import { addAbortSignal } from 'node:stream'
+import type { Duplex } from 'node:stream'
+import { AnyTlsError } from '../errors.ts'
+import { CloseCode } from '../mux/close-code.ts'
+import type { Handover, Machine, MachineEvent } from '../mux/machine.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import { systemClock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
+import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
+import { RecordWriter } from './record-writer.ts'
+import { Stream } from './stream.ts'
+import type { StreamDriver } from './stream.ts'
+
+/** Bytes under way to the socket at which streams have to wait. */
+const OUTPUT_HIGH_WATER = 262_144
+
+/** Bytes under way at which even reading stops, so that a peer cannot make us answer without end. */
+const OUTPUT_LIMIT = 2 * 1_048_576
+
+/** Without flow control: unread bytes of one stream at which the whole connection is paused. */
+const UNREAD_HIGH_WATER = 262_144
+
+/** How long the end of a session may take to be written, in milliseconds. */
+const FLUSH_TIMEOUT = 5_000
+
+export interface SessionOptions {
+  readonly duplex: Duplex
+  readonly machine: Machine
+  readonly clock?: Clock | undefined
+  /** Whether a stream is accepted when its `stream` listeners have run. Default true. */
+  readonly autoAccept?: boolean | undefined
+  /**
+   * Without mux1: how long a stream that is not read may hold up its connection, in milliseconds,
+   * before it alone is ended. Default 20,000: below the time after which peers give a silent
+   * connection up.
+   */
+  readonly stallTimeout?: number | undefined
+  /** Takes over the Duplex, paused and without listeners, when it is no connection of ours. */
+  readonly onHandover?: ((handover: Handover) => void) | undefined
+}
+
+export interface SessionEvents {
+  /** Negotiation is over; the peer's name for itself is text from the wire. */
+  established: [peer: string]
+  /** The peer opened a stream. */
+  stream: [stream: Stream]
+  /** The server told which padding scheme later connections must use. */
+  scheme: [scheme: Scheme]
+  /** The server sent a padding scheme that was refused. */
+  schemeRefused: [error: AnyTlsError]
+  /** The session takes no new streams. */
+  draining: []
+  /** A stream was opened here; `streamCount` is up to date. */
+  streamOpened: []
+  /** A stream has ended; `streamCount` is up to date. */
+  streamEnded: []
+  /** The session is over; always the last event. There is no `error` event. */
+  close: [error: Error | undefined]
+}
+
+/**
+ * Many streams over one connection. Made by `connect` and by a server; ends with one `close` event,
+ * whose error, if any, also reaches every stream that was still open.
+ */
+export class Session extends EventEmitter<SessionEvents> {
+  readonly #duplex: Duplex
+  readonly #machine: Machine
+  readonly #clock: Clock
+  readonly #options: SessionOptions
+  readonly #driver: StreamDriver
+  readonly #writer: RecordWriter
+  readonly #streams = new Map<number, Stream>()
+  /** Streams with data to send and credit to send it, in the order of their turns. */
+  readonly #ready = new Set<Stream>()
+  /** Streams that hold up the connection, and since when. */
+  readonly #stalled = new Map<Stream, number>()
+  readonly #pings: { resolve: (ms: number) => void; reject: (error: Error) => void }[] = []
+  #timer: Timer | undefined
+  #timerDue = Infinity
+  #stallTimer: Timer | undefined
+  #turnScheduled = false
+  #reading = true
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #established = false
+  #closingError: AnyTlsError | undefined
+
+  constructor(options: SessionOptions) {
+    super()
+    this.#duplex = options.duplex
+    this.#machine = options.machine
+    this.#clock = options.clock ?? systemClock
+    this.#options = options
+    this.#driver = this.#makeDriver()
+    this.#writer = new RecordWriter(options.duplex, this.#onProgress)
+    this.#duplex.on('data', this.#onData)
+    this.#duplex.on('end', this.#onEnd)
+    this.#duplex.on('error', this.#onError)
+    this.#duplex.on('close', this.#onClose)
+    this.#schedule()
+  }
+
+  /** Streams that are open now. */
+  get streamCount(): number {
+    return this.#streams.size
+  }
+
+  /** Whether {@link openStream} would succeed now. */
+  get mayOpen(): boolean {
+    return this.#state === 'open' && this.#machine.mayOpen
+  }
+
+  /** Whether the peer has answered the negotiation. */
+  get established(): boolean {
+    return this.#established
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /**
+   * Opens a stream; it is usable at once, without a round trip.
+   *
+   * @param options `signal` destroys the stream when it is aborted
+   * @throws AnyTlsError `ERR_SESSION_CLOSED`, `ERR_SESSION_DRAINING` or `ERR_STREAM_LIMIT`
+   */
+  openStream(options: { readonly signal?: AbortSignal | undefined } = {}): Stream {
+    options.signal?.throwIfAborted()
+    if (this.#state !== 'open') throw new AnyTlsError('ERR_SESSION_CLOSED')
+    const id = this.#machine.openStream(this.#clock.now())
+    const stream = this.#addStream(id, true)
+    this.emit('streamOpened')
+    if (options.signal !== undefined) addAbortSignal(options.signal, stream)
+    this.#schedule()
+    return stream
+  }
+
+  /**
+   * Asks the peer for a sign of life.
+   *
+   * @returns the round trip in milliseconds
+   */
+  ping(): Promise<number> {
+    if (this.#state !== 'open') return Promise.reject(new AnyTlsError('ERR_SESSION_CLOSED'))
+    return new Promise((resolve, reject) => {
+      this.#pings.push({ resolve, reject })
+      // One under way already answers for both.
+      this.#machine.ping(this.#clock.now())
+      this.#schedule()
+    })
+  }
+
+  /** Ends gracefully: no new streams, those that stand run to their end. Resolves when it is over. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    const over = new Promise<void>((resolve) => this.once('close', () => resolve()))
+    this.#handle(this.#machine.close(this.#clock.now()))
+    this.#schedule()
+    await over
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Ends at once. Streams that are open are destroyed with `error`; without one they just close. */
+  destroy(error?: Error): void {
+    if (this.#state === 'closed') return
+    this.#machine.abort(CloseCode.Graceful, this.#clock.now())
+    this.#writer.write(this.#machine.takeWrites())
+    for (const stream of [...this.#streams.values()]) stream.destroy(error)
+    this.#finish(error)
+    this.#duplex.destroy()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#handle(this.#machine.receive(chunk, this.#clock.now()))
+    this.#turn()
+  }
+
+  readonly #onEnd = (): void => {
+    this.#handle(this.#machine.endOfInput(this.#clock.now()))
+    this.#turn()
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#finish(new AnyTlsError('ERR_CONNECTION_LOST', undefined, { cause: error }))
+  }
+
+  readonly #onClose = (): void => {
+    this.#finish(new AnyTlsError('ERR_CONNECTION_LOST'))
+  }
+
+  readonly #onProgress = (): void => {
+    if (this.#state === 'closed') return
+    this.#machine.progress(this.#clock.now())
+    this.#turn()
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined
+    this.#timerDue = Infinity
+    this.#handle(this.#machine.timeout(this.#clock.now()))
+    this.#turn()
+  }
+
+  /** Gathers what one tick of the application causes into one turn. */
+  #schedule(): void {
+    if (this.#turnScheduled || this.#state === 'closed') return
+    this.#turnScheduled = true
+    process.nextTick(this.#runScheduledTurn)
+  }
+
+  readonly #runScheduledTurn = (): void => {
+    this.#turnScheduled = false
+    this.#turn()
+  }
+
+  /** Moves waiting stream data and frames to the writer, then looks at pauses and timers. */
+  #turn(): void {
+    if (this.#state === 'closed') return
+    this.#pump()
+    const writes = this.#machine.takeWrites()
+    if (writes.length > 0) this.#writer.write(writes)
+    if (this.#state === 'closing') {
+      this.#writer.end()
+      return
+    }
+    this.#updateReading()
+    this.#armTimer()
+  }
+
+  /** Gives each stream with data its turn while the writer has room. */
+  #pump(): void {
+    if (this.#ready.size === 0 || this.#state !== 'open') return
+    let room = OUTPUT_HIGH_WATER - this.#writer.backlog
+    const now = this.#clock.now()
+    for (const stream of this.#ready) {
+      if (room <= 0) return
+      this.#ready.delete(stream)
+      const bytes = Math.min(
+        this.#machine.credit(stream.id),
+        this.#machine.maxPayload,
+        // While shaping is on, one application write is one Frame and so one Deliver (D29).
+        this.#machine.shaping ? stream.firstPendingBytes : stream.pendingBytes,
+      )
+      // Without credit the stream comes back with the machine's `credit` event.
+      if (bytes === 0) continue
+      this.#machine.sendData(stream.id, stream.takePending(bytes), bytes, now)
+      room -= bytes
+      // Only now: completing the write may bring the stream's end, which must come behind its data.
+      stream.sent()
+      if (stream.pendingBytes > 0) this.#ready.add(stream)
+    }
+  }
+
+  #handle(events: readonly MachineEvent[]): void {
+    for (const event of events) {
+      // A listener may have destroyed the session in between.
+      if (this.#state === 'closed') return
+      this.#handleOne(event)
+    }
+  }
+
+  #handleOne(event: MachineEvent): void {
+    switch (event.type) {
+      case 'data':
+        this.#receive(event.stream, event.data)
+        break
+      case 'open':
+        this.#onOpen(event.stream)
+        break
+      case 'accept':
+        this.#streams.get(event.stream)?.receiveAccept()
+        break
+      case 'end':
+        this.#streams.get(event.stream)?.receiveEnd()
+        break
+      case 'close':
+        this.#removeStream(event.stream)?.receiveClose(event.error)
+        break
+      case 'credit': {
+        const stream = this.#streams.get(event.stream)
+        if (stream !== undefined && stream.pendingBytes > 0) this.#ready.add(stream)
+        break
+      }
+      case 'established':
+        this.#established = true
+        if (sessionOpened.hasSubscribers) sessionOpened.publish({ session: this })
+        this.emit('established', event.peer)
+        break
+      case 'scheme':
+        this.emit('scheme', event.scheme)
+        break
+      case 'scheme-refused':
+        this.emit('schemeRefused', event.error)
+        break
+      case 'pong':
+        for (const ping of this.#pings.splice(0)) ping.resolve(event.roundTrip)
+        break
+      case 'draining':
+        this.emit('draining')
+        break
+      case 'handover':
+        this.#handOver(event.handover)
+        break
+      case 'closed':
+        this.#beginClosing(event.error)
+        break
+    }
+  }
+
+  #onOpen(id: number): void {
+    const stream = this.#addStream(id, false)
+    // A peer must not be able to end the process by resetting a stream that nobody listens on for
+    // errors; readers and pipelines hear of it all the same.
+    stream.on('error', ignore)
+    if (!this.emit('stream', stream)) {
+      stream.reset(CloseCode.Rejected, 'nobody serves streams here')
+    } else if (this.#options.autoAccept !== false) {
+      stream.accept()
+    }
+  }
+
+  #receive(id: number, data: Uint8Array): void {
+    const stream = this.#streams.get(id)
+    if (stream === undefined) return
+    stream.receive(data)
+    if (this.#machine.flowControlled || stream.readableLength < UNREAD_HIGH_WATER) return
+    if (!this.#stalled.has(stream)) this.#stalled.set(stream, this.#clock.now())
+  }
+
+  #addStream(id: number, openedHere: boolean): Stream {
+    const stream = new Stream(id, this.#driver, openedHere)
+    this.#streams.set(id, stream)
+    if (streamOpened.hasSubscribers) streamOpened.publish({ stream, session: this })
+    return stream
+  }
+
+  #removeStream(id: number): Stream | undefined {
+    const stream = this.#streams.get(id)
+    if (stream === undefined) return undefined
+    this.#streams.delete(id)
+    this.#ready.delete(stream)
+    this.#stalled.delete(stream)
+    this.emit('streamEnded')
+    return stream
+  }
+
+  #makeDriver(): StreamDriver {
+    return {
+      session: this,
+      schedule: (delay, callback) => this.#clock.schedule(delay, callback),
+      ready: (stream) => {
+        this.#ready.add(stream)
+        this.#schedule()
+      },
+      accept: (stream) => {
+        this.#machine.acceptStream(stream.id, this.#clock.now())
+        this.#schedule()
+      },
+      finish: (stream) => {
+        this.#handle(this.#machine.finishStream(stream.id, this.#clock.now()))
+        this.#schedule()
+      },
+      reset: (stream, code, reason) => {
+        this.#removeStream(stream.id)
+        this.#handle(this.#machine.resetStream(stream.id, code, reason, this.#clock.now()))
+        this.#schedule()
+      },
+      consumed: (stream, bytes) => {
+        this.#machine.consumed(stream.id, bytes, this.#clock.now())
+        if (this.#stalled.size > 0 && stream.readableLength < UNREAD_HIGH_WATER / 2) {
+          this.#stalled.delete(stream)
+        }
+        this.#schedule()
+      },
+    }
+  }
+
+  /** Reads from the peer unless a stream or our own output is too far behind. */
+  #updateReading(): void {
+    const reading = this.#stalled.size === 0 && this.#writer.backlog < OUTPUT_LIMIT
+    if (this.#stalled.size > 0) this.#armStallTimer()
+    if (reading === this.#reading) return
+    this.#reading = reading
+    this.#machine.setReading(reading, this.#clock.now())
+    if (reading) this.#duplex.resume()
+    else this.#duplex.pause()
+  }
+
+  #armStallTimer(): void {
+    if (this.#stallTimer !== undefined) return
+    const patience = this.#options.stallTimeout ?? 20_000
+    this.#stallTimer = this.#clock.schedule(patience, () => {
+      this.#stallTimer = undefined
+      const limit = this.#clock.now() - patience
+      for (const [stream, since] of [...this.#stalled]) {
+        if (since <= limit) stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
+      }
+      this.#turn()
+    })
+  }
+
+  #armTimer(): void {
+    const due = this.#machine.deadline
+    // A timer that fires too early asks again; only one that would fire too late must be replaced.
+    if (due >= this.#timerDue) return
+    this.#timer?.cancel()
+    this.#timerDue = due
+    this.#timer = this.#clock.schedule(due - this.#clock.now(), this.#onTimer)
+  }
+
+  /** The machine is done: streams end, what is still to be written is, then the socket ends. */
+  #beginClosing(error: AnyTlsError | undefined): void {
+    if (this.#state !== 'open') return
+    this.#state = 'closing'
+    this.#endStreams(error)
+    this.#cancelTimers()
+    // Nothing that still arrives is of interest, but it must be read for the peer's end to be seen.
+    this.#duplex.off('data', this.#onData)
+    this.#duplex.resume()
+    this.#closingError = error
+    this.#timer = this.#clock.schedule(FLUSH_TIMEOUT, () => this.#duplex.destroy())
+  }
+
+  #handOver(handover: Handover): void {
+    this.#detach()
+    this.#state = 'closed'
+    this.#cancelTimers()
+    this.#endStreams(handover.error)
+    this.#duplex.pause()
+    if (this.#options.onHandover === undefined) this.#duplex.destroy()
+    else this.#options.onHandover(handover)
+    this.#announceClose(handover.error)
+  }
+
+  #finish(error: Error | undefined): void {
+    if (this.#state === 'closed') return
+    const cause = this.#state === 'closing' ? this.#closingError : error
+    this.#state = 'closed'
+    this.#detach()
+    // A socket may still report what went wrong after its session is over.
+    this.#duplex.on('error', ignore)
+    this.#cancelTimers()
+    this.#endStreams(cause)
+    this.#announceClose(cause)
+  }
+
+  #announceClose(error: Error | undefined): void {
+    if (sessionClosed.hasSubscribers) sessionClosed.publish({ session: this, error })
+    this.emit('close', error)
+  }
+
+  #detach(): void {
+    this.#duplex.off('data', this.#onData)
+    this.#duplex.off('end', this.#onEnd)
+    this.#duplex.off('close', this.#onClose)
+    this.#duplex.off('error', this.#onError)
+  }
+
+  #cancelTimers(): void {
+    this.#timer?.cancel()
+    this.#stallTimer?.cancel()
+    this.#timer = undefined
+    this.#stallTimer = undefined
+  }
+
+  #endStreams(error: Error | undefined): void {
+    const cause =
+      error instanceof AnyTlsError
+        ? error
+        : new AnyTlsError('ERR_SESSION_CLOSED', undefined, { cause: error })
+    for (const stream of this.#streams.values()) stream.receiveClose(cause)
+    this.#streams.clear()
+    this.#ready.clear()
+    this.#stalled.clear()
+    for (const ping of this.#pings.splice(0)) ping.reject(cause)
+  }
+}
+
+function ignore(): void {}

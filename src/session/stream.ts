@@ -1,0 +1,274 @@
+// One stream as the application sees it: a Node Duplex over a session.
+// Must never buffer more than its highWaterMark of outgoing data, or lose data that came before an end.
+import { Duplex } from 'node:stream'
+import { AnyTlsError } from '../errors.ts'
+import { CloseCode } from '../mux/close-code.ts'
+import { ByteQueue } from '../wire/byte-queue.ts'
+import type { Timer } from './clock.ts'
+import { streamClosed } from './diagnostics.ts'
+import type { Session } from './session.ts'
+
+/** Bytes that either side of a stream buffers before it signals back-pressure. */
+export const STREAM_HIGH_WATER_MARK = 65_536
+
+const DUPLEX_OPTIONS = { highWaterMark: STREAM_HIGH_WATER_MARK }
+
+/** What a stream asks of its session. */
+export interface StreamDriver {
+  readonly session: Session
+  schedule(delay: number, callback: () => void): Timer
+  /** The stream has data to send. */
+  ready(stream: Stream): void
+  accept(stream: Stream): void
+  finish(stream: Stream): void
+  reset(stream: Stream, code: CloseCode, reason: string): void
+  /** The application has taken `bytes` bytes out of the stream. */
+  consumed(stream: Stream, bytes: number): void
+}
+
+interface AcceptWaiter {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * A bidirectional stream of bytes inside a session. `end()` ends this direction; with mux1 the other
+ * direction stays open, without it see D6. `destroy()` ends both.
+ *
+ * Events beside those of a Duplex: `accept` (client: the server has accepted the stream) and `timeout`
+ * (see {@link Stream.setTimeout}).
+ */
+export class Stream extends Duplex {
+  /** The Stream ID, 1 or more. */
+  readonly id: number
+
+  readonly #driver: StreamDriver
+  readonly #openedHere: boolean
+  #accepted = false
+  #over = false
+  #resetCode: CloseCode = CloseCode.Graceful
+  #resetReason = ''
+  #pushed = 0
+  #discarded = 0
+  #consumed = 0
+  #pending: ByteQueue | undefined
+  #written: ((error?: Error | null) => void) | undefined
+  #waiter: AcceptWaiter | undefined
+  #timer: Timer | undefined
+
+  /** @internal streams come from {@link Session.openStream} and the session's `stream` event */
+  constructor(id: number, driver: StreamDriver, openedHere: boolean) {
+    super(DUPLEX_OPTIONS)
+    this.id = id
+    this.#driver = driver
+    this.#openedHere = openedHere
+  }
+
+  get session(): Session {
+    return this.#driver.session
+  }
+
+  /**
+   * Server: tells the client that the stream is accepted (STREAM_ACK, D7). Once is enough; the first
+   * write does it too. On a stream that was opened here it does nothing.
+   */
+  accept(): void {
+    if (this.#openedHere || this.#accepted || this.destroyed) return
+    this.#accepted = true
+    this.#driver.accept(this)
+  }
+
+  /**
+   * Client: waits until the server has accepted the stream. Data may be written without waiting.
+   *
+   * @throws AnyTlsError rejects with what ended the stream before: `PeerCloseError` for a refusal,
+   *   `ERR_STREAM_OPEN_TIMEOUT`, or the error of the session
+   */
+  accepted(): Promise<void> {
+    if (this.#accepted) return Promise.resolve()
+    if (this.destroyed) return Promise.reject(this.errored ?? new AnyTlsError('ERR_STREAM_RESET'))
+    this.#waiter ??= makeWaiter()
+    return this.#waiter.promise
+  }
+
+  /**
+   * Ends the stream in both directions and tells the peer why. Without mux1 the peer learns only that
+   * it is over.
+   *
+   * @param reason at most 1,024 bytes of printable ASCII go to the peer
+   */
+  reset(code: CloseCode, reason = ''): void {
+    if (this.destroyed) return
+    this.#resetCode = code
+    this.#resetReason = reason
+    this.destroy()
+  }
+
+  /**
+   * Emits `timeout` after `delay` milliseconds without data in either direction, as `net.Socket` does;
+   * the stream is not ended by it. 0 turns it off.
+   */
+  setTimeout(delay: number, callback?: () => void): this {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (callback !== undefined) {
+      if (delay > 0) this.once('timeout', callback)
+      else this.off('timeout', callback)
+    }
+    if (delay > 0 && !this.destroyed) {
+      this.#timer = this.#driver.schedule(delay, () => this.emit('timeout'))
+    }
+    return this
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size)
+    this.#reportConsumed()
+    return chunk
+  }
+
+  override _read(): void {
+    // The session pushes as data arrives; credit and the pausing of the connection bound it.
+  }
+
+  override _write(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#pending ??= new ByteQueue()
+    this.#pending.push(chunk)
+    this.#send(callback)
+  }
+
+  override _writev(
+    chunks: readonly { chunk: Buffer; encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#pending ??= new ByteQueue()
+    for (const { chunk } of chunks) this.#pending.push(chunk)
+    this.#send(callback)
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    if (!this.#over) this.#driver.finish(this)
+    callback()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#timer?.cancel()
+    this.#pending = undefined
+    this.#written = undefined
+    this.#waiter?.reject(error ?? new AnyTlsError('ERR_STREAM_RESET'))
+    this.#waiter = undefined
+    if (!this.#over) {
+      this.#over = true
+      this.#driver.reset(this, this.#resetCode, this.#resetReason)
+    }
+    if (streamClosed.hasSubscribers) streamClosed.publish({ stream: this, error })
+    callback(error)
+  }
+
+  /** @internal bytes that wait to be sent */
+  get pendingBytes(): number {
+    return this.#pending?.length ?? 0
+  }
+
+  /** @internal bytes of the first write that waits */
+  get firstPendingBytes(): number {
+    return this.#pending?.firstLength ?? 0
+  }
+
+  /** @internal takes at most `max` waiting bytes; {@link sent} must follow once they are on their way */
+  takePending(max: number): Uint8Array[] {
+    return this.#pending?.take(max) ?? []
+  }
+
+  /** @internal what was taken is on its way: the next write, or the end, may come */
+  sent(): void {
+    this.#timer?.refresh()
+    if (this.pendingBytes === 0) this.#completeWrite()
+  }
+
+  /** @internal data from the peer */
+  receive(data: Uint8Array): void {
+    if (this.destroyed) return
+    this.#timer?.refresh()
+    this.#pushed += data.length
+    this.push(data)
+    this.#reportConsumed()
+  }
+
+  /** @internal the peer has accepted the stream */
+  receiveAccept(): void {
+    if (this.#accepted) return
+    this.#accepted = true
+    this.#waiter?.resolve()
+    this.#waiter = undefined
+    this.emit('accept')
+  }
+
+  /** @internal the peer sends no more data */
+  receiveEnd(): void {
+    if (!this.destroyed) this.push(null)
+  }
+
+  /**
+   * @internal the stream is over for the machine. Without an error, what was received is still read to
+   * its end; what is written from now on has nobody to go to.
+   */
+  receiveClose(error: AnyTlsError | undefined): void {
+    if (this.#over) return
+    this.#over = true
+    if (error !== undefined) {
+      this.destroy(error)
+      return
+    }
+    this.#pending?.clear()
+    this.#completeWrite()
+    // Ends the writable side by itself once the readable side has been read.
+    this.allowHalfOpen = false
+    this.push(null)
+  }
+
+  #send(callback: (error?: Error | null) => void): void {
+    const bytes = this.pendingBytes
+    if (this.#over || bytes === 0) {
+      this.#pending?.clear()
+      this.#discarded += bytes
+      callback()
+      // What races the peer's end is let go. A writer that goes on all the same must find out, but the
+      // reader comes first: destroying would take its unread data away.
+      if (this.#discarded > STREAM_HIGH_WATER_MARK && this.readableLength === 0) this.destroy()
+      return
+    }
+    this.accept()
+    this.#written = callback
+    this.#driver.ready(this)
+  }
+
+  #completeWrite(): void {
+    const written = this.#written
+    this.#written = undefined
+    written?.()
+  }
+
+  #reportConsumed(): void {
+    const consumed = this.#pushed - this.readableLength
+    const bytes = consumed - this.#consumed
+    if (bytes === 0) return
+    this.#consumed = consumed
+    this.#driver.consumed(this, bytes)
+  }
+}
+
+function makeWaiter(): AcceptWaiter {
+  let resolve: () => void = () => {}
+  let reject: (error: Error) => void = () => {}
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,125 @@
+// The fallback without an endpoint: a small static site on the connection itself, HTTP/1.1 and h2, served by
+// Node's own servers, so that errors, limits and timeouts are those of any web server made with Node.
+// Must never: have anything in it that other sites do not have. Who knows these pages can recognise them all
+// the same: a server that must not be recognised needs a fallback endpoint of its own.
+import { createServer as createHttp1Server } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import { createServer as createH2Server } from 'node:http2'
+import type { Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
+import { hangUp, untilClosed } from './fallback-connection.ts'
+import { answerSiteRequest } from './site-answer.ts'
+import type { SiteAnswer } from './site-answer.ts'
+
+/** The site's patience, in ms. */
+export interface SiteTimeouts {
+  /** From the start of a request, or of a connection without one, to the end of its headers. */
+  readonly headers: number
+  /** From there to the end of the request. */
+  readonly request: number
+  /** Between two requests on an HTTP/1.1 connection. */
+  readonly keepAlive: number
+  /** Without any traffic: a client that does not read, or an h2 connection without requests. */
+  readonly idle: number
+  /** How often the first two are looked at. */
+  readonly checkInterval: number
+}
+
+export const SITE_TIMEOUTS: SiteTimeouts = {
+  headers: 20_000,
+  request: 30_000,
+  keepAlive: 15_000,
+  idle: 60_000,
+  checkInterval: 5000,
+}
+
+/** Bytes of a request's headers; more gets 431, or a reset of the h2 stream. */
+const HEADERS_MAX_LENGTH = 16_384
+const H2_STREAMS_MAX = 100
+
+/** The site for both protocols. Its files count as changed when it was made. */
+export function createSiteTargets(timeouts: SiteTimeouts = SITE_TIMEOUTS): {
+  http1: FallbackTarget
+  h2: FallbackTarget
+} {
+  const madeAt = Date.now()
+  return { http1: createHttp1Target(timeouts, madeAt), h2: createH2Target(timeouts, madeAt) }
+}
+
+function createHttp1Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarget {
+  const server = createHttp1Server(
+    {
+      maxHeaderSize: HEADERS_MAX_LENGTH,
+      headersTimeout: timeouts.headers,
+      requestTimeout: timeouts.request,
+      keepAliveTimeout: timeouts.keepAlive,
+      connectionsCheckingInterval: timeouts.checkInterval,
+    },
+    ({ method = '', url = '', headers }, response) => {
+      send(response, answerSiteRequest({ method, target: url, headers }, madeAt))
+    },
+  )
+  server.setTimeout(timeouts.idle)
+  // The server never listens, and only on this event does it begin to check headersTimeout and requestTimeout.
+  server.emit('listening')
+  return {
+    take(connection) {
+      return takeOver(connection, () => {
+        // The parser takes over the TLS handle's reads at once, yet what is buffered comes first: it flows in the
+        // next tick, before the event loop reads again. The socket is paused by hand, so it is resumed by hand.
+        server.emit('connection', connection.socket)
+        connection.socket.resume()
+      })
+    },
+    drain: () => void server.close(),
+  }
+}
+
+function createH2Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarget {
+  const sessions = new Set<ServerHttp2Session>()
+  const server = createH2Server(
+    { settings: { maxConcurrentStreams: H2_STREAMS_MAX, maxHeaderListSize: HEADERS_MAX_LENGTH } },
+    ({ method, url, headers }, response) => {
+      send(response, answerSiteRequest({ method, target: url, headers }, madeAt))
+    },
+  )
+  server.setTimeout(timeouts.idle)
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+  })
+  return {
+    take(connection) {
+      return takeOver(connection, () => {
+        // The session takes what is buffered in the paused socket itself. It must not be resumed: that would
+        // take the bytes away from the session.
+        server.emit('connection', connection.socket)
+      })
+    },
+    drain() {
+      for (const session of sessions) session.close()
+    },
+  }
+}
+
+function send(response: ServerResponse | Http2ServerResponse, answer: SiteAnswer): void {
+  response.writeHead(answer.status, answer.headers)
+  // Even an empty body is an error on an h2 stream that HEAD or 304 has ended.
+  if (answer.body === undefined) response.end()
+  else response.end(answer.body)
+}
+
+/** Puts the unread bytes back into the socket and hands it to a server. */
+function takeOver(connection: FallbackConnection, serve: () => void): HeldConnection {
+  const { socket, unread } = connection
+  const held = { closed: untilClosed(socket), destroy: () => void socket.destroy() }
+  if (socket.readableEnded) {
+    // Nothing can be put back behind the end. Web servers, too, close when the client ends without a request.
+    hangUp(socket)
+    return held
+  }
+  const bytes = Buffer.concat(unread)
+  if (bytes.length > 0) socket.unshift(bytes)
+  serve()
+  return held
+}

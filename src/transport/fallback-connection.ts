@@ -1,0 +1,49 @@
+// What a fallback is handed, and what every kind of fallback does with it.
+// Must never: write a byte of its own to the client.
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+
+/** A TLS connection that is not, or is no longer, an ANYTLS connection (D15, D16, D17). */
+export interface FallbackConnection {
+  /**
+   * Paused, without listeners of its former owner and without a timeout. It must be half-open
+   * (`allowHalfOpen`), or the end of the client's data ends the answer too.
+   */
+  readonly socket: TLSSocket
+  /** The TCP socket beneath: a TLSSocket cannot be reset, for its handle is not a TCP handle. */
+  readonly rawSocket: Socket
+  /** Every byte taken from `socket` that the fallback must see, in order; empty when nothing arrived. */
+  readonly unread: readonly Uint8Array[]
+}
+
+/** A connection in the hands of a fallback. */
+export interface HeldConnection {
+  /** Resolves when nothing of it is left. Never rejects. */
+  readonly closed: Promise<void>
+  /** Ends it at once. */
+  destroy(): void
+}
+
+/** One kind of fallback: a relay to an endpoint, or the built-in site. */
+export interface FallbackTarget {
+  /** Takes over a connection whose socket is not destroyed. */
+  take(connection: FallbackConnection): HeldConnection
+  /** Asks every connection to end; those that need not wait for anything end at once. */
+  drain(): void
+}
+
+/** How long a connection that is ending may be silent, in ms. Then it is destroyed. */
+export const LINGER_TIMEOUT = 60_000
+
+/** Closes a socket after what it has still to write, within {@link LINGER_TIMEOUT}. */
+export function hangUp(socket: Socket): void {
+  socket.setTimeout(LINGER_TIMEOUT, () => socket.destroy())
+  socket.destroySoon()
+}
+
+/** Resolves on `close`, which comes once for every socket that is not closed yet. */
+export function untilClosed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('close', () => resolve())
+  })
+}

@@ -1,0 +1,212 @@
+// The server's way to sessions: TLS 1.3, the server machine's decision on the first record, fallback for
+// everybody else (draft, Authentication; D14 to D17).
+// Must never treat a connection differently before its first record has been judged.
+import { EventEmitter } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import type { Server as TlsServer, TLSSocket } from 'node:tls'
+import type { ServerConfig } from '../anytls/server-machine.ts'
+import { ServerMachine } from '../anytls/server-machine.ts'
+import type { Handover } from '../mux/machine.ts'
+import { systemClock } from '../session/clock.ts'
+import type { Clock } from '../session/clock.ts'
+import { Session } from '../session/session.ts'
+import type { Stream } from '../session/stream.ts'
+import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import { createFallback } from './fallback.ts'
+import type { Fallback } from './fallback.ts'
+import { parseSessionSettings } from './session-options.ts'
+import type { SessionSettings } from './session-options.ts'
+
+export interface ServerOptions extends SessionSettings {
+  /** Private key and certificate chain, PEM. */
+  readonly key: string | Buffer
+  readonly cert: string | Buffer
+  /** The padding scheme that clients are told to use. Default: the built-in one. */
+  readonly scheme?: Scheme | undefined
+  /** Who answers connections that are not ANYTLS. Default: the built-in web site. */
+  readonly fallback?: Fallback | undefined
+  /**
+   * A client that breaks the protocol after authentication (D17): `alert` says so and closes (default),
+   * `redirect` hands the connection to the fallback, `downgrade` to the `downgrade` event.
+   */
+  readonly onViolation?: 'alert' | 'redirect' | 'downgrade' | undefined
+  /** Shapes the server's direction as well, with the same scheme (D34). Default false. */
+  readonly shapeDownlink?: boolean | undefined
+  /** Whether a stream is accepted once the `stream` listeners have run. Default true. */
+  readonly autoAccept?: boolean | undefined
+}
+
+export interface ServerEvents {
+  listening: []
+  /** A client has authenticated and negotiated. */
+  session: [session: Session]
+  stream: [stream: Stream, session: Session]
+  /** A connection went to the fallback. */
+  fallback: [info: { readonly cause: Handover['cause']; readonly remoteAddress: string }]
+  /** With `onViolation: 'downgrade'`: the bare socket, unread bytes put back. Without a listener it is closed. */
+  downgrade: [socket: TLSSocket, error: Error | undefined]
+  /** A TLS handshake failed. */
+  handshakeError: [error: Error, remoteAddress: string]
+  /** The listening socket failed. */
+  error: [error: Error]
+  close: []
+}
+
+/** Made by {@link createServer}. */
+export class Server extends EventEmitter<ServerEvents> {
+  readonly #options: ServerOptions
+  readonly #config: ServerConfig
+  readonly #clock: Clock
+  readonly #fallback: Fallback
+  readonly #tls: TlsServer
+  readonly #sessions = new Set<Session>()
+  /** The TCP socket beneath each TLS connection, by its addresses: a reset needs it. */
+  readonly #rawSockets = new Map<string, Socket>()
+
+  /** @internal */
+  constructor(options: ServerOptions) {
+    super()
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    const { scheme = DEFAULT_SCHEME, onViolation = 'alert', shapeDownlink = false } = options
+    this.#config = {
+      ...parseSessionSettings(options, scheme),
+      onViolation: onViolation === 'alert' ? 'alert' : 'handover',
+      downlinkScheme: shapeDownlink ? scheme : undefined,
+    }
+    this.#fallback = options.fallback ?? createFallback()
+    const { alpnProtocols } = this.#fallback
+    this.#tls = createTlsServer({
+      key: options.key,
+      cert: options.cert,
+      minVersion: 'TLSv1.3',
+      allowHalfOpen: true,
+      noDelay: true,
+      handshakeTimeout: 60_000,
+      ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
+    })
+    this.#tls.on('connection', (raw: Socket) => this.#rememberRaw(raw))
+    this.#tls.on('secureConnection', (socket) => this.#accept(socket))
+    this.#tls.on('tlsClientError', (error, socket) => {
+      this.emit('handshakeError', error, socket.remoteAddress ?? '')
+    })
+    this.#tls.on('error', (error) => this.emit('error', error))
+    this.#tls.on('listening', () => this.emit('listening'))
+    this.#tls.on('close', () => this.emit('close'))
+  }
+
+  /** Listens. Port 0 takes a free one, see {@link address}. */
+  listen(port: number, host?: string, callback?: () => void): this {
+    if (callback !== undefined) this.once('listening', callback)
+    this.#tls.listen(port, host)
+    return this
+  }
+
+  /** Where the server listens. @throws Error when it does not */
+  address(): AddressInfo {
+    const address = this.#tls.address()
+    if (address === null || typeof address === 'string') throw new Error('the server is not listening')
+    return address
+  }
+
+  /** Sessions that are open now, authenticated ones and those that have still to show. */
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions
+  }
+
+  /** Uses another certificate for connections from now on. */
+  setCertificate(key: string | Buffer, cert: string | Buffer): void {
+    this.#tls.setSecureContext({ key, cert, minVersion: 'TLSv1.3' })
+  }
+
+  /** Stops listening; connections go on. `close` follows when the last is gone. */
+  close(callback?: () => void): this {
+    this.#tls.close(callback)
+    return this
+  }
+
+  /**
+   * Stops gracefully: no new connections, sessions drain, then what is left is destroyed.
+   *
+   * @param grace milliseconds that streams have to come to their end. Default 5,000
+   */
+  async shutdown(grace = 5_000): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()))
+    const deadline = setTimeout(() => {
+      for (const session of this.#sessions) session.destroy()
+      for (const raw of this.#rawSockets.values()) raw.destroy()
+    }, grace)
+    await Promise.all([
+      this.#fallback.close(grace),
+      ...[...this.#sessions].map((session) => session.close()),
+    ])
+    // What still shakes hands has nothing to lose.
+    for (const raw of this.#rawSockets.values()) raw.destroy()
+    await closed
+    clearTimeout(deadline)
+  }
+
+  #rememberRaw(raw: Socket): void {
+    const key = addressesOf(raw)
+    this.#rawSockets.set(key, raw)
+    raw.once('close', () => this.#rawSockets.delete(key))
+  }
+
+  #accept(socket: TLSSocket): void {
+    const remoteAddress = socket.remoteAddress ?? ''
+    const raw = this.#rawSockets.get(addressesOf(socket))
+    if (raw === undefined) {
+      // Already reset by the peer.
+      socket.destroy()
+      return
+    }
+    const session = new Session({
+      duplex: socket,
+      machine: new ServerMachine(this.#config, this.#clock.now()),
+      clock: this.#clock,
+      autoAccept: this.#options.autoAccept,
+      stallTimeout: this.#options.stallTimeout,
+      onHandover: (handover) => this.#handOver(handover, socket, raw, remoteAddress),
+    })
+    this.#sessions.add(session)
+    session.once('established', () => this.emit('session', session))
+    session.on('stream', (stream) => {
+      if (!this.emit('stream', stream, session)) stream.destroy()
+    })
+    session.once('close', () => this.#sessions.delete(session))
+  }
+
+  #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {
+    if (handover.cause === 'violation' && this.#options.onViolation === 'downgrade') {
+      socket.unshift(Buffer.concat(handover.unread))
+      if (!this.emit('downgrade', socket, handover.error)) socket.destroy()
+      return
+    }
+    this.emit('fallback', { cause: handover.cause, remoteAddress })
+    this.#fallback.handle({ socket, rawSocket: raw, unread: handover.unread })
+  }
+}
+
+/**
+ * Makes an ANYTLS server. To whoever has no password it is an ordinary web server.
+ *
+ * @throws AnyTlsError `ERR_OPTION_INVALID`
+ * @example
+ * const server = createServer({ key, cert, password }, (stream) => stream.pipe(stream))
+ * server.listen(8443)
+ */
+export function createServer(
+  options: ServerOptions,
+  onStream?: (stream: Stream, session: Session) => void,
+): Server {
+  const server = new Server(options)
+  if (onStream !== undefined) server.on('stream', onStream)
+  return server
+}
+
+function addressesOf(socket: Socket): string {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+}

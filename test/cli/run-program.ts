@@ -1,0 +1,60 @@
+// Runs the program `anytls` from its sources, and waits for what it says.
+// Must never leave a process behind: `stop` is to be called for each one in the end.
+
+import { spawn } from 'node:child_process'
+import type { ChildProcessByStdio } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
+
+/** How a program ended: its exit code, or the signal that ended it. */
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface Program {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>
+  /** Everything that came on standard error so far. */
+  stderr(): string
+  stdout(): string
+  /** Resolves with the first match in standard error, as soon as it is there. */
+  said(pattern: RegExp): Promise<RegExpExecArray>
+  readonly ended: Promise<Ended>
+}
+
+/** Starts `anytls ...args`, with no variable of ours in its environment but those of `env`. */
+export function runProgram(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ANYTLS_PASSWORD: undefined, ANYTLS_PROXY_AUTH: undefined, ...env },
+  })
+  let [stdout, stderr] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+  return {
+    child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    ended,
+    async said(pattern) {
+      for (;;) {
+        const match = pattern.exec(stderr)
+        if (match !== null) return match
+        if (child.exitCode !== null) throw new Error(`it ended without saying so: ${stderr}`)
+        await Promise.race([once(child.stderr, 'data'), ended])
+      }
+    },
+  }
+}
+
+/** Ends the program if it still runs. */
+export async function stop(program: Program): Promise<void> {
+  program.child.kill('SIGKILL')
+  await program.ended
+}

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest'
+import { AnyTlsError, PeerCloseError } from '../../src/errors.ts'
+import type { ErrorCode } from '../../src/errors.ts'
+import { CloseCode } from '../../src/mux/close-code.ts'
+import { createTunnelOpener } from '../../src/proxy/client.ts'
+import { encodeAddress } from '../../src/wire/address.ts'
+import type { PairedStream } from './support.ts'
+import { readExactly, streamPair } from './support.ts'
+
+const TARGET = { host: 'example.com', port: 443 }
+const PREAMBLE = encodeAddress(TARGET)
+const never = new AbortController().signal
+
+/** A source whose n-th stream is treated by the n-th of `treatments`, the last one repeated. */
+function source(...treatments: ((server: PairedStream, client: PairedStream) => void)[]) {
+  const opened: PairedStream[] = []
+  const openStream = () => {
+    const [client, server] = streamPair()
+    server.on('error', () => {})
+    const treat = treatments[Math.min(opened.length, treatments.length - 1)]!
+    opened.push(client)
+    setImmediate(() => treat(server, client))
+    return Promise.resolve(client)
+  }
+  return { opened, openTunnel: createTunnelOpener({ openStream }) }
+}
+
+const accept = (server: PairedStream) => server.accept()
+const lose = (code: ErrorCode) => (_server: PairedStream, client: PairedStream) =>
+  client.lose(new AnyTlsError(code))
+
+describe('opening a tunnel', () => {
+  it('writes the address, and nothing else, before the stream is accepted', async () => {
+    const { opened, openTunnel } = source(accept)
+    const stream = await openTunnel(TARGET, never)
+    expect(stream).toBe(opened[0])
+    const server = opened[0]!.peer
+    expect(new Uint8Array(await readExactly(server, PREAMBLE.length))).toEqual(PREAMBLE)
+    expect(server.readableLength).toBe(0)
+  })
+
+  it('a session that dies before acceptance is replaced, twice at most', async () => {
+    const codes: ErrorCode[] = [
+      'ERR_CONNECTION_LOST',
+      'ERR_CONNECTION_TIMEOUT',
+      'ERR_PING_TIMEOUT',
+      'ERR_SESSION_CLOSED',
+      'ERR_SESSION_DRAINING',
+    ]
+    for (const code of codes) {
+      const recovering = source(lose(code), lose(code), accept)
+      await recovering.openTunnel(TARGET, never)
+      expect(recovering.opened, code).toHaveLength(3)
+      const hopeless = source(lose(code))
+      await expect(hopeless.openTunnel(TARGET, never), code).rejects.toMatchObject({ code })
+      expect(hopeless.opened, code).toHaveLength(3)
+    }
+  })
+
+  it('a source whose session died while it opened the stream is asked again', async () => {
+    let calls = 0
+    const openTunnel = createTunnelOpener({
+      openStream: () => {
+        calls += 1
+        if (calls === 1) return Promise.reject(new AnyTlsError('ERR_SESSION_DRAINING'))
+        const [client, server] = streamPair()
+        server.accept()
+        return Promise.resolve(client)
+      },
+    })
+    await openTunnel(TARGET, never)
+    expect(calls).toBe(2)
+  })
+
+  it('a refusal is final', async () => {
+    const { opened, openTunnel } = source((server) =>
+      server.reset(CloseCode.DestinationUnreachable, 'connection refused'),
+    )
+    await expect(openTunnel(TARGET, never)).rejects.toBeInstanceOf(PeerCloseError)
+    expect(opened).toHaveLength(1)
+  })
+
+  it('a server that cannot be reached is final', async () => {
+    let calls = 0
+    const openTunnel = createTunnelOpener({
+      openStream: () => {
+        calls += 1
+        return Promise.reject(new AnyTlsError('ERR_CONNECT_FAILED'))
+      },
+    })
+    await expect(openTunnel(TARGET, never)).rejects.toMatchObject({ code: 'ERR_CONNECT_FAILED' })
+    expect(calls).toBe(1)
+  })
+
+  it('D26: a stream that is not accepted in time is reset, and not opened again', async () => {
+    const [client, server] = streamPair()
+    server.on('error', () => {})
+    const timeout = new AnyTlsError('ERR_STREAM_OPEN_TIMEOUT')
+    Object.assign(client, { accepted: () => Promise.reject(timeout) })
+    const openTunnel = createTunnelOpener({ openStream: () => Promise.resolve(client) })
+    await expect(openTunnel(TARGET, never)).rejects.toBe(timeout)
+    expect(client.resets).toEqual([{ code: CloseCode.RemoteDisconnect, reason: '' }])
+  })
+
+  it('a signal resets the stream and is not retried', async () => {
+    const controller = new AbortController()
+    const reason = new Error('the program has left')
+    const { opened, openTunnel } = source(() => controller.abort(reason))
+    await expect(openTunnel(TARGET, controller.signal)).rejects.toBe(reason)
+    expect(opened).toHaveLength(1)
+    expect(opened[0]!.resets).toEqual([{ code: CloseCode.RemoteDisconnect, reason: '' }])
+  })
+
+  it('a signal that comes while the source opens a stream resets it afterwards', async () => {
+    const controller = new AbortController()
+    const [client, server] = streamPair()
+    server.on('error', () => {})
+    const openTunnel = createTunnelOpener({
+      openStream: () => {
+        controller.abort(new Error('gone'))
+        return Promise.resolve(client)
+      },
+    })
+    await expect(openTunnel(TARGET, controller.signal)).rejects.toThrow('gone')
+    expect(client.resets).toHaveLength(1)
+    expect(server.readableLength).toBe(0)
+  })
+
+  it('a target that cannot be encoded opens no stream', async () => {
+    const { opened, openTunnel } = source(accept)
+    const target = { host: 'a name', port: 80 }
+    await expect(openTunnel(target, never)).rejects.toMatchObject({ code: 'ERR_ADDRESS_INVALID' })
+    expect(opened).toHaveLength(0)
+  })
+
+  it('a stream that breaks later has an error listener already', async () => {
+    const { opened, openTunnel } = source(accept)
+    await openTunnel(TARGET, never)
+    expect(opened[0]!.listenerCount('error')).toBe(1)
+  })
+})
