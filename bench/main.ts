@@ -53,7 +53,13 @@ const RATIOS: readonly Ratio[] = [
   },
 ]
 
-function bulkRatio(name: string, streams: number, ours: PeerKey, peer: PeerKey, target: number): Ratio {
+function bulkRatio(
+  name: string,
+  streams: number,
+  ours: PeerKey,
+  peer: PeerKey,
+  target: number,
+): Ratio {
   return {
     name,
     unit: 'MB/s',
@@ -76,7 +82,9 @@ const server = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), {
 })
 const [ports] = (await once(server, 'message')) as [Record<PeerKey, number>]
 
-const rows: string[][] = [['workload', 'unit', 'anytls', 'peer', '', 'ratio (min–max)', 'target', '']]
+const rows: string[][] = [
+  ['workload', 'unit', 'anytls', 'peer', '', 'ratio (min–max)', 'target', ''],
+]
 for (const ratio of RATIOS) {
   if (only !== undefined && !ratio.name.includes(only)) continue
   const pairs: [number, number][] = []
@@ -139,7 +147,9 @@ if (only === undefined || 'memory'.includes(only)) {
 server.disconnect()
 
 const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
-console.log(`Node ${process.version}, ${cpus().length} cores, ${machine}; ${ROUNDS} rounds, medians\n`)
+console.log(
+  `Node ${process.version}, ${cpus().length} cores, ${machine}; ${ROUNDS} rounds, medians\n`,
+)
 for (const [index, row] of rows.entries()) {
   console.log(`| ${row.join(' | ')} |`)
   if (index === 0) console.log(`|${' --- |'.repeat(row.length)}`)

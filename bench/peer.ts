@@ -24,9 +24,20 @@ export interface Peer {
 export const Service = {
   /** Send everything back. */
   Echo: 0x65,
-  /** Swallow everything, answer one byte at the end. */
+  /** Swallow as many bytes as the next six bytes say, big endian, then answer one byte. */
   Sink: 0x73,
 } as const
+
+/** Length of a sink's request, in bytes. */
+const SINK_HEAD = 7
+
+/** The first bytes to send to a sink that is to swallow `bytes` bytes. */
+export function sinkRequest(bytes: number): Buffer {
+  const head = Buffer.alloc(SINK_HEAD)
+  head[0] = Service.Sink
+  head.writeUIntBE(bytes, 1, 6)
+  return head
+}
 
 export function serveStream(stream: Duplex): void {
   stream.on('error', () => {})
@@ -35,8 +46,11 @@ export function serveStream(stream: Duplex): void {
       if (first.length > 1) stream.write(first.subarray(1))
       stream.pipe(stream)
     } else {
-      stream.on('data', () => {})
-      stream.on('end', () => stream.end('.'))
+      let missing = first.readUIntBE(1, 6) - (first.length - SINK_HEAD)
+      stream.on('data', (data: Buffer) => {
+        missing -= data.length
+        if (missing === 0) stream.end('.')
+      })
     }
   })
 }

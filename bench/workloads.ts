@@ -1,7 +1,7 @@
 // What is timed. Each returns a rate: bytes or operations a second.
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { Service } from './peer.ts'
+import { Service, sinkRequest } from './peer.ts'
 import type { Link } from './peer.ts'
 
 const CHUNK = Buffer.alloc(65_536, 0x61)
@@ -67,7 +67,7 @@ function upload(stream: Duplex, bytes: number): Promise<void> {
     stream.on('drain', send)
     stream.once('error', reject)
     stream.once('data', () => resolve())
-    stream.write(Buffer.from([Service.Sink]))
+    stream.write(sinkRequest(bytes))
     send()
   })
 }

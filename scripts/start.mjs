@@ -11,8 +11,11 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const STAMP = join(ROOT, 'dist', '.built')
 const INPUTS = ['src', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json']
 
+const parent = process.ppid
 ensureInstalled()
 if (newest(INPUTS.map((name) => join(ROOT, name))) > newest([STAMP])) build()
+// npm may have been stopped meanwhile; it does not tell us.
+if (process.ppid !== parent) process.exit(1)
 await import(pathToFileURL(join(ROOT, 'dist', 'cli', 'demo.js')).href)
 
 /** When the youngest of the files and folders was changed, in ms; 0 when there is none. */

@@ -2,8 +2,9 @@
 // Authentication, Version Negotiation and Padding Scheme Update; D25 to D29).
 // Must never wait for the server before it sends, or change the scheme of a connection that runs.
 import { AnyTlsError } from '../errors.ts'
-import { StreamRecord, UNLIMITED } from '../mux/stream-record.ts'
 import { CloseCode } from '../mux/close-code.ts'
+import { UNLIMITED } from '../mux/stream-record.ts'
+import type { StreamRecord } from '../mux/stream-record.ts'
 import { parsePeerScheme } from '../shaping/scheme.ts'
 import { concatBytes } from '../wire/bytes.ts'
 import type { ConnectionConfig } from './config.ts'
@@ -91,12 +92,12 @@ export class ClientMachine extends Connection<ClientState> {
         break
       case 'goaway':
         // The table has moved on to draining: streams above lastStream never reached the server.
+        this.tellDraining()
         for (const record of [...this.streams.values()]) {
           if (record.id > frame.lastStream) {
             this.endStream(record, new AnyTlsError('ERR_SESSION_DRAINING'))
           }
         }
-        this.onDraining()
         this.checkDrained()
         break
       default:
@@ -104,9 +105,13 @@ export class ClientMachine extends Connection<ClientState> {
     }
   }
 
+  protected override lostError(): AnyTlsError {
+    return new AnyTlsError('ERR_CONNECTION_LOST', this.negotiated ? undefined : NO_NEGO)
+  }
+
   protected onViolation(error: AnyTlsError): void {
     // A server that never negotiated may be anybody: what it must not hear from us is an ALERT.
-    const negotiated = this.state === 'open' || this.state === 'draining'
+    const { negotiated } = this
     if (!this.tryMove('violation')) return
     if (negotiated) this.sendAlert(error)
     this.closed(

@@ -40,6 +40,9 @@ export const DEFAULT_TIMEOUTS: Timeouts = Object.freeze({
 /** Window of a stream under mux1 unless told otherwise, in bytes. */
 export const DEFAULT_WINDOW = 262_144
 
+/** How far that window grows for a stream that is read as fast as it comes, in bytes. */
+export const DEFAULT_MAX_WINDOW = 4_194_304
+
 /** Streams that one connection carries at once unless told otherwise. */
 export const DEFAULT_MAX_STREAMS = 1_024
 
@@ -55,6 +58,8 @@ export interface ConnectionConfig {
   readonly timeouts: Timeouts
   /** Window to offer for mux1, in bytes; `undefined` to speak the draft alone. */
   readonly mux1Window: number | undefined
+  /** How far the window of a stream that is read at once may grow, in bytes. Default: not at all. */
+  readonly mux1MaxWindow?: number | undefined
   /** Most streams at once. */
   readonly maxStreams: number
 }

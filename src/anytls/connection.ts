@@ -20,6 +20,12 @@ import { PADDING_FORMAT } from './padding-format.ts'
 import { ILLEGAL } from './state-tables.ts'
 import type { FrameInput, Input, Table } from './state-tables.ts'
 
+/** By how many bytes the windows of all streams of a connection may have grown together. */
+const GROWTH_BUDGET = 16_777_216
+
+// Never the machine's own list: that one goes on to grow.
+const NOTHING: readonly never[] = Object.freeze([])
+
 export abstract class Connection<State extends string> implements Machine {
   readonly maxPayload = MAX_PAYLOAD
 
@@ -46,6 +52,11 @@ export abstract class Connection<State extends string> implements Machine {
   #lastAlive: number
   #pingSent: number | undefined
   #reading = true
+  #readingSince: number
+  #drainingTold = false
+  #growthLeft = GROWTH_BUDGET
+  /** Deliver 0 has not left yet. */
+  #atDeliver0 = false
 
   protected constructor(table: Table<State>, state: State, config: ConnectionConfig, now: number) {
     this.#table = table
@@ -54,6 +65,7 @@ export abstract class Connection<State extends string> implements Machine {
     this.now = now
     this.#lastFrame = now
     this.#lastAlive = now
+    this.#readingSince = now
   }
 
   /** Whether this end opens the streams, and so hears answers on them (D27). */
@@ -101,10 +113,8 @@ export abstract class Connection<State extends string> implements Machine {
 
   endOfInput(now: number): readonly MachineEvent[] {
     this.now = now
-    const lost = this.streams.size > 0 || !this.speaking
-    if (!this.over && this.tryMove('end-of-input')) {
-      this.closed(lost ? new AnyTlsError('ERR_CONNECTION_LOST') : undefined)
-    }
+    const error = this.streams.size > 0 || !this.negotiated ? this.lostError() : undefined
+    if (!this.over && this.tryMove('end-of-input')) this.closed(error)
     return this.takeEvents()
   }
 
@@ -143,7 +153,8 @@ export abstract class Connection<State extends string> implements Machine {
   acceptStream(stream: number, now: number): void {
     this.now = now
     const record = this.streams.get(stream)
-    if (record === undefined || record.answered) return
+    // D9: only the end that was asked for the stream accepts it.
+    if (record === undefined || record.answered || this.isOpener) return
     record.answered = true
     record.lastActivity = now
     this.send(encode.encodeStreamAck(stream))
@@ -194,15 +205,31 @@ export abstract class Connection<State extends string> implements Machine {
     this.now = now
     record.consumed += bytes
     // mux1: credit goes back once half a window is due.
-    if (record.consumed < this.receiveWindow / 2) return
-    record.receiveCredit += record.consumed
-    this.send(encode.encodeStreamCredit(stream, record.consumed))
+    if (record.consumed < record.window / 2) return
+    const credit = record.consumed + this.#growWindow(record)
     record.consumed = 0
+    record.receiveCredit += credit
+    record.lastActivity = now
+    this.send(encode.encodeStreamCredit(stream, credit))
+  }
+
+  /**
+   * A stream whose application has consumed all that came is held up by the round trip, not by its
+   * reader: its window doubles, as long as the connection has bytes to spare for it.
+   */
+  #growWindow(record: StreamRecord): number {
+    const { mux1MaxWindow = 0 } = this.config
+    const keptUp = record.receiveCredit + record.consumed === record.window
+    const growth = Math.min(record.window, mux1MaxWindow - record.window, this.#growthLeft)
+    if (!keptUp || growth <= 0) return 0
+    record.window += growth
+    this.#growthLeft -= growth
+    return growth
   }
 
   ping(now: number): boolean {
     this.now = now
-    if (this.#pingSent !== undefined || !this.#mayPing) return false
+    if (this.#pingSent !== undefined || !this.negotiated) return false
     this.#pingSent = now
     this.send(encode.encodePingPong())
     return true
@@ -210,14 +237,18 @@ export abstract class Connection<State extends string> implements Machine {
 
   close(now: number): readonly MachineEvent[] {
     this.now = now
-    if (this.over || !this.tryMove('local-close')) return this.takeEvents()
-    if (this.over) {
-      this.closed(undefined)
-    } else {
-      this.onDraining()
-      this.checkDrained()
-    }
+    const first = !this.over && !this.isDraining
+    if (first && this.tryMove('local-close')) this.#onLocalClose()
     return this.takeEvents()
+  }
+
+  #onLocalClose(): void {
+    if (this.isDraining) {
+      this.tellDraining()
+      this.checkDrained()
+    } else {
+      this.closed(undefined)
+    }
   }
 
   abort(code: CloseCode, now: number): readonly MachineEvent[] {
@@ -232,6 +263,7 @@ export abstract class Connection<State extends string> implements Machine {
 
   setReading(reading: boolean, now: number): void {
     this.#reading = reading
+    if (reading) this.#readingSince = now
     this.progress(now)
   }
 
@@ -241,14 +273,25 @@ export abstract class Connection<State extends string> implements Machine {
 
   takeWrites(): readonly Write[] {
     this.#closeUnshaped()
+    if (this.#writes.length === 0) return NOTHING
     const writes = this.#writes
-    if (writes.length > 0) this.#writes = []
+    this.#writes = []
     return writes
   }
 
   /** Whether the connection is closed or handed over. */
   protected get over(): boolean {
     return this.state === 'closed' || this.state === 'handed-over'
+  }
+
+  /** Whether negotiation is over and the connection still stands. */
+  protected get negotiated(): boolean {
+    return !this.over && this.#table[this.state].pingpong !== ILLEGAL
+  }
+
+  /** What the end of the input means while more was expected. */
+  protected lostError(): AnyTlsError {
+    return new AnyTlsError('ERR_CONNECTION_LOST')
   }
 
   protected get receiveWindow(): number {
@@ -275,8 +318,9 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   protected takeEvents(): readonly MachineEvent[] {
+    if (this.#events.length === 0) return NOTHING
     const events = this.#events
-    if (events.length > 0) this.#events = []
+    this.#events = []
     return events
   }
 
@@ -287,6 +331,7 @@ export abstract class Connection<State extends string> implements Machine {
 
   protected startShaping(scheme: Scheme): Shaper {
     this.#shaper = new Shaper(scheme, this.config.randomInt, PADDING_FORMAT)
+    this.#atDeliver0 = true
     return this.#shaper
   }
 
@@ -328,12 +373,12 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   protected closed(error: AnyTlsError | undefined): void {
-    this.streams.clear()
+    this.#forgetAll()
     this.emit({ type: 'closed', error })
   }
 
   protected handOver(handover: Handover): void {
-    this.streams.clear()
+    this.#forgetAll()
     this.emit({ type: 'handover', handover })
   }
 
@@ -341,9 +386,16 @@ export abstract class Connection<State extends string> implements Machine {
     this.send(encode.encodeAlert(toTextBlock(error.message, MAX_BODY)))
   }
 
-  protected onDraining(): void {
+  /** The connection takes no new streams from now on: tells the peer and the application, once. */
+  protected tellDraining(): void {
+    if (this.#drainingTold) return
+    this.#drainingTold = true
+    this.sendGoAway()
     this.emit({ type: 'draining' })
   }
+
+  /** Tells the peer that no new streams are taken; only a server has a frame for it. */
+  protected sendGoAway(): void {}
 
   #onFrame(frame: Frame): void {
     if (frame.type === 'stream-data') {
@@ -354,7 +406,6 @@ export abstract class Connection<State extends string> implements Machine {
       this.#onRst(frame.stream)
       return
     }
-    const before = this.state
     this.move(inputOf(frame))
     switch (frame.type) {
       case 'padding':
@@ -370,7 +421,7 @@ export abstract class Connection<State extends string> implements Machine {
         this.#onAlert(frame.body)
         break
       case 'close':
-        this.#onClose(frame.code, before)
+        this.#onClose(frame.code)
         break
       case 'stream-credit':
       case 'stream-fin':
@@ -395,14 +446,16 @@ export abstract class Connection<State extends string> implements Machine {
   /** The stream of a frame; `undefined` for one that is gone, whose frame raced its end (D11). */
   #touch(stream: number): StreamRecord | undefined {
     const record = this.streams.get(stream)
-    if (record !== undefined) record.lastActivity = this.now
-    else if (stream > this.highestStream) {
+    if (record !== undefined) {
+      record.lastActivity = this.now
+      record.heard = true
+    } else if (stream > this.highestStream) {
       throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} was never opened`)
     }
     return record
   }
 
-  /** A frame that proves the peer serves the stream: the open timer has done its work. */
+  /** The stream of a frame that proves that the peer serves it. */
   protected touchAnswered(stream: number): StreamRecord | undefined {
     const record = this.#touch(stream)
     if (record !== undefined && !record.answered && this.isOpener) {
@@ -420,7 +473,10 @@ export abstract class Connection<State extends string> implements Machine {
       return
     }
     if (this.mux1) {
-      if (data.length > record.receiveCredit) {
+      const room = record.receiveCredit
+      if (data.length > room) {
+        // However the frame was cut, the same bytes are delivered: the window and no more.
+        if (room > 0) this.emit({ type: 'data', stream, data: data.subarray(0, room) })
         this.#breakStream(record, 'stream data beyond the window')
         return
       }
@@ -448,7 +504,6 @@ export abstract class Connection<State extends string> implements Machine {
     if (record === undefined) return
     switch (frame.type) {
       case 'stream-credit':
-        this.touchAnswered(frame.stream)
         if (record.grant(frame.increment)) this.emit({ type: 'credit', stream: frame.stream })
         break
       case 'stream-fin':
@@ -487,13 +542,12 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   #onAlert(body: Uint8Array): void {
-    this.closed(
-      new AnyTlsError('ERR_ALERT_RECEIVED', `the peer sent an alert: ${readText(body)}`),
-    )
+    const text = readText(body).replaceAll('\n', ' ')
+    this.closed(new AnyTlsError('ERR_ALERT_RECEIVED', `the peer sent an alert: ${text}`))
   }
 
-  #onClose(code: number, before: State): void {
-    if (code === CloseCode.UnsupportedVersion && before === 'negotiating') {
+  #onClose(code: number): void {
+    if (code === CloseCode.UnsupportedVersion) {
       this.closed(new AnyTlsError('ERR_VERSION_UNSUPPORTED'))
     } else {
       const orderly = code === CloseCode.Graceful
@@ -512,22 +566,31 @@ export abstract class Connection<State extends string> implements Machine {
       this.endStream(record, undefined)
       return
     }
-    const unanswered = this.isOpener && !record.answered
-    const error = new AnyTlsError(unanswered ? 'ERR_STREAM_OPEN_TIMEOUT' : 'ERR_STREAM_TIMEOUT')
+    const unheard = this.isOpener && !record.heard
+    const error = new AnyTlsError(unheard ? 'ERR_STREAM_OPEN_TIMEOUT' : 'ERR_STREAM_TIMEOUT')
     this.sendReset(record.id, CloseCode.Timeout, error.message)
     this.endStream(record, error)
   }
 
   #streamDeadline(record: StreamRecord): number {
     const { stream, streamOpen, linger } = this.config.timeouts
-    let after = stream
-    if (this.isOpener && !record.answered) after = Math.min(after, streamOpen)
-    if (this.#lingers(record)) after = Math.min(after, linger)
-    return record.lastActivity + after
+    const quietSince = this.#waitSince(record.lastActivity)
+    let due = quietSince + stream
+    // D26: what this end sends is no answer, so it does not put the open timeout off.
+    if (this.isOpener && !record.heard) {
+      due = Math.min(due, this.#waitSince(record.opened) + streamOpen)
+    }
+    if (this.#lingers(record)) due = Math.min(due, quietSince + linger)
+    return due
+  }
+
+  /** Where a wait for the peer begins: while reading is stopped, its frames may lie there unread. */
+  #waitSince(start: number): number {
+    return this.#reading ? Math.max(start, this.#readingSince) : this.now
   }
 
   #lingers(record: StreamRecord): boolean {
-    return record.sendEnded && record.answered && !this.mux1
+    return record.sendEnded && record.heard && !this.mux1
   }
 
   get #idleDeadline(): number {
@@ -542,18 +605,20 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   get #keepaliveDeadline(): number {
-    if (this.streams.size === 0 || this.#pingSent !== undefined || !this.#mayPing) return Infinity
+    if (this.streams.size === 0 || this.#pingSent !== undefined || !this.negotiated) return Infinity
     return this.#lastAlive + this.config.timeouts.keepalive
-  }
-
-  get #mayPing(): boolean {
-    return this.#table[this.state].pingpong !== ILLEGAL && !this.over
   }
 
   #forget(record: StreamRecord): void {
     this.streams.delete(record.id)
     this.#deadlines.delete(record)
+    this.#growthLeft += record.window - this.receiveWindow
     this.checkDrained()
+  }
+
+  #forgetAll(): void {
+    this.streams.clear()
+    this.#deadlines.clear()
   }
 
   protected checkDrained(): void {
@@ -569,7 +634,9 @@ export abstract class Connection<State extends string> implements Machine {
   /** One Deliver: shaped into Writes while the quota lasts, passed through after it (D29, D33). */
   #deliver(parts: Uint8Array[]): void {
     this.#lastFrame = this.now
-    if (this.#shaper?.active === true) {
+    // Deliver 0 is a Write of its own even under a scheme that shapes nothing (D28).
+    if (this.#shaper !== undefined && (this.#shaper.active || this.#atDeliver0)) {
+      this.#atDeliver0 = false
       this.#closeUnshaped()
       for (const write of this.#shaper.deliver(concatBytes(parts))) {
         this.#writes.push({ parts: [write], bytes: write.length, shaped: true })
@@ -591,7 +658,8 @@ export abstract class Connection<State extends string> implements Machine {
 }
 
 function inputOf(frame: Exclude<Frame, { type: 'stream-data' | 'stream-rst' }>): FrameInput {
-  if (frame.type === 'stream') return (frame.flags & StreamFlag.Open) !== 0 ? 'stream-open' : 'stream'
+  if (frame.type === 'stream')
+    return (frame.flags & StreamFlag.Open) !== 0 ? 'stream-open' : 'stream'
   return frame.type
 }
 

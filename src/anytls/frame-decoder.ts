@@ -4,13 +4,7 @@
 import { AnyTlsError } from '../errors.ts'
 import { concatBytes } from '../wire/bytes.ts'
 import { readVarint, varintLengthFrom } from '../wire/varint.ts'
-import {
-  FrameType,
-  MAX_BODY,
-  MAX_RESET_REASON,
-  PASSWORD_HASH_LENGTH,
-  StreamFlag,
-} from './frame.ts'
+import { FrameType, MAX_BODY, MAX_RESET_REASON, PASSWORD_HASH_LENGTH, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 
 // The longest head: type, stream id, hash, padding length of AUTH with every varint at its longest.
@@ -56,6 +50,12 @@ export class FrameDecoder {
    * @throws AnyTlsError `ERR_PROTOCOL_VIOLATION` for bytes that are no legal frame
    */
   next(): Frame | undefined {
+    const frame = this.#decode()
+    if (frame === undefined) this.#letGo()
+    return frame
+  }
+
+  #decode(): Frame | undefined {
     for (;;) {
       switch (this.#phase) {
         case Phase.Head: {
@@ -100,6 +100,14 @@ export class FrameDecoder {
     return [this.#head, body, this.#chunk.subarray(this.#position)].filter(
       (part) => part.length > 0,
     )
+  }
+
+  /** The chunk is used up: keeps nothing of it but what belongs to a frame not yet handed out. */
+  #letGo(): void {
+    this.#chunk = EMPTY
+    this.#position = 0
+    if (this.#phase === Phase.Body) this.#head = this.#head.slice()
+    else if (!this.#headIsPartial) this.#head = EMPTY
   }
 
   /** Reads type and fields of a frame; false when bytes are missing, which are then kept. */
@@ -168,9 +176,9 @@ export class FrameDecoder {
     const stream = this.#stream
     switch (this.#type) {
       case FrameType.Auth: {
-        const end = this.#head.length - varintBytes(this.#head, PASSWORD_HASH_LENGTH)
+        const start = 1 + varintLengthFrom(this.#head[1] ?? 0)
         this.#expect(Phase.Padding, this.#first)
-        const passwordHash = this.#head.slice(end - PASSWORD_HASH_LENGTH, end)
+        const passwordHash = this.#head.slice(start, start + PASSWORD_HASH_LENGTH)
         return { type: 'auth', passwordHash, padding: this.#first }
       }
       case FrameType.Padding:
@@ -237,7 +245,9 @@ export class FrameDecoder {
     const end = Math.min(start + this.#remaining, this.#chunk.length)
     this.#position = end
     this.#remaining -= end - start
-    return start === 0 && end === this.#chunk.length ? this.#chunk : this.#chunk.subarray(start, end)
+    return start === 0 && end === this.#chunk.length
+      ? this.#chunk
+      : this.#chunk.subarray(start, end)
   }
 }
 
@@ -275,11 +285,6 @@ function fieldTable(): (Fields | undefined)[] {
   add(FrameType.StreamReset, 3, false, MAX_RESET_REASON)
   add(FrameType.GoAway, 3, true)
   return table
-}
-
-function varintBytes(head: Uint8Array, hashLength: number): number {
-  const afterStream = 1 + varintLengthFrom(head[1] ?? 0)
-  return head.length - afterStream - hashLength
 }
 
 function violation(message: string): AnyTlsError {

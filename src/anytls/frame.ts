@@ -25,8 +25,11 @@ export const StreamFlag = { Rst: 0b001, Data: 0b010, Open: 0b100 } as const
 /** Most bytes of a NEGO, PADDING_UPDATE_SCHEME or ALERT body, and of AUTH padding (D10). */
 export const MAX_BODY = 65_535
 
-/** Most bytes of payload in a DATA frame that we send (D10). */
-export const MAX_PAYLOAD = 65_535
+/**
+ * Most bytes of payload in a DATA frame that we send. D10 permits 65,535; with this many a frame and its
+ * head fill four TLS records and no fifth one.
+ */
+export const MAX_PAYLOAD = 65_520
 
 /** Most bytes of the reason in a STREAM_RESET (mux1). */
 export const MAX_RESET_REASON = 1_024

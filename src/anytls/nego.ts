@@ -1,6 +1,6 @@
 // What the two NEGO frames say, as KV blocks (draft, Version Negotiation; D19; mux1, Negotiation).
 // Must never decide what happens to the connection: that is the machines'.
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, BlockError } from '../errors.ts'
 import { decodeKvBlock, encodeKvBlock } from '../wire/kv-block.ts'
 import type { KvBlock } from '../wire/kv-block.ts'
 
@@ -40,9 +40,9 @@ export function encodeClientNegoBlock(nego: ClientNego): Uint8Array {
   ])
 }
 
-/** @throws AnyTlsError when the block is malformed or something it must say is missing */
+/** @throws AnyTlsError `ERR_PROTOCOL_VIOLATION` for a malformed block or one that lacks what it must say */
 export function decodeClientNegoBlock(block: Uint8Array): ClientNego {
-  const values = decodeKvBlock(block)
+  const values = decodeBlock(block)
   return {
     versions: (values.get('version') ?? missing('version')).map(parseVersion),
     client: values.get('client')?.join(',') ?? missing('client'),
@@ -59,15 +59,24 @@ export function encodeServerNegoBlock(nego: ServerNego): Uint8Array {
   ])
 }
 
-/** @throws AnyTlsError when the block is malformed or the selected version is missing */
+/** @throws AnyTlsError `ERR_PROTOCOL_VIOLATION` for a malformed block or one without a selected version */
 export function decodeServerNegoBlock(block: Uint8Array): ServerNego {
-  const values = decodeKvBlock(block)
+  const values = decodeBlock(block)
   const versions = values.get('version') ?? missing('version')
   if (versions.length !== 1) throw invalid('the server must select one version')
   return {
     version: parseVersion(versions[0] ?? ''),
     server: values.get('server')?.join(',') ?? '',
     mux1Window: mux1Window(values),
+  }
+}
+
+function decodeBlock(block: Uint8Array): KvBlock {
+  try {
+    return decodeKvBlock(block)
+  } catch (error) {
+    // Appendix A: the block is rejected. To the connection that is a violation like any other.
+    throw error instanceof BlockError ? invalid(error.message, { cause: error }) : error
   }
 }
 
@@ -105,6 +114,6 @@ function missing(key: string): never {
   throw invalid(`${key} is missing`)
 }
 
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', `NEGO: ${message}`)
+function invalid(message: string, options?: ErrorOptions): AnyTlsError {
+  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', `NEGO: ${message}`, options)
 }

@@ -118,9 +118,8 @@ export class ServerMachine extends Connection<ServerState> {
     this.endStream(record, undefined)
   }
 
-  protected override onDraining(): void {
+  protected override sendGoAway(): void {
     if (this.mux1) this.send(encodeGoAway(this.highestStream, CloseCode.Graceful))
-    super.onDraining()
   }
 
   #onClientNego(body: Uint8Array): void {

@@ -137,7 +137,13 @@ export const SERVER_TABLE: Table<ServerState> = {
   'handed-over': row<ServerState>('handed-over', {}),
 }
 
-const FROM_SERVER = [...STREAM_FRAMES, 'stream-ack', 'padding', 'scheme-update', 'pingpong'] as const
+const FROM_SERVER = [
+  ...STREAM_FRAMES,
+  'stream-ack',
+  'padding',
+  'scheme-update',
+  'pingpong',
+] as const
 
 export const CLIENT_TABLE: Table<ClientState> = {
   initializing: row<ClientState>(ILLEGAL, {

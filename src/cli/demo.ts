@@ -16,9 +16,10 @@ import { renderUnicodeCompact } from 'uqr'
 import { formatHostPort, parseHostPort } from '../wire/host-port.ts'
 import type { Address } from '../wire/address.ts'
 import { fetchThroughSocks } from './demo-fetch.ts'
+import { endingFor } from './failure.ts'
 import { listen, stopSignal } from './lifecycle.ts'
-import { describeError } from './logger.ts'
 import { PASSWORD_VARIABLE } from './password.ts'
+import { escapeControls } from './printable.ts'
 import { parseShareLink } from './share-link.ts'
 
 const HOST = '127.0.0.1'
@@ -49,8 +50,9 @@ try {
   await endPrograms()
   process.exit(0)
 } catch (error) {
-  process.stderr.write(`anytls: ${describeError(error)}\n`)
-  process.exit(1)
+  const { exitCode, line = '' } = endingFor(error)
+  process.stderr.write(`${escapeControls(line)}\n`)
+  process.exit(exitCode)
 }
 
 async function demonstrate(): Promise<void> {

@@ -11,9 +11,12 @@ let log = createLog({ level: 'info', format: 'text' })
 
 const openLog = (options: LogOptions): ProgramLog => (log = createLog(options))
 
-function end(error: unknown): never {
+function end(error: unknown): void {
   const { exitCode, line } = endingFor(error)
-  if (line !== undefined) log.announce(line, 'fatal')
+  // Help and version, which standard output may still have to write.
+  if (line === undefined) return
+  if (exitCode === 1 && error instanceof Error) log.logger.debug({ stack: error.stack }, 'origin')
+  log.announce(line, 'fatal')
   process.exit(exitCode)
 }
 

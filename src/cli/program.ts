@@ -89,7 +89,7 @@ function addClient(program: Command, commands: Commands): void {
       ).conflicts('pin'),
     )
     .addOption(
-      new Option('--wire <wire>', 'protocol to speak')
+      new Option('--wire <wire>', 'protocol to speak (legacy is still to come)')
         .choices(['auto', 'v1', 'legacy'])
         .default('auto'),
     )

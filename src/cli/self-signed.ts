@@ -45,14 +45,8 @@ export async function makeSelfSigned(
   return { key: key.toString(), cert: `${certificate.toString('pem')}\n` }
 }
 
-/**
- * Loaded only here, for it is slow to load and seldom needed. `@peculiar/x509` refuses to load unless
- * two metadata functions exist; it asks them for what decorators stored, and stores nothing, so
- * `undefined` is the right answer.
- */
-function importX509(): Promise<typeof X509> {
-  const reflect = Reflect as { getMetadata?: () => unknown; getOwnMetadata?: () => unknown }
-  reflect.getMetadata ??= () => undefined
-  reflect.getOwnMetadata ??= () => undefined
+/** Loaded only here, for it is slow to load and seldom needed; it will not load without its polyfill. */
+async function importX509(): Promise<typeof X509> {
+  await import('reflect-metadata')
   return import('@peculiar/x509')
 }

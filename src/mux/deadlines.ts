@@ -38,6 +38,12 @@ export class Deadlines<T extends Timed> {
     this.#down(this.#up(last))
   }
 
+  /** Takes everything out. */
+  clear(): void {
+    for (const item of this.#heap) item.heapIndex = -1
+    this.#heap.length = 0
+  }
+
   /** Takes out and returns an item that is due at `now`, the earliest first. */
   takeDue(now: number): T | undefined {
     const first = this.#heap[0]

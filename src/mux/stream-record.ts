@@ -7,14 +7,19 @@ export const UNLIMITED = Number.MAX_SAFE_INTEGER
 
 export class StreamRecord implements Timed {
   readonly id: number
-  /** The peer accepted the stream, or answered on it. */
+  readonly opened: number
+  /** The stream is accepted: the peer has said so, or sent data or an end; or this end has (D7). */
   answered: boolean
+  /** The peer has sent some frame on the stream, so that the open timeout has done its work (D26). */
+  heard = false
   /** This end will send no more data. */
   sendEnded = false
   /** The peer will send no more data. */
   receiveEnded = false
   /** Bytes that may still be sent. */
   sendCredit: number
+  /** Bytes that the peer may have under way, consumed ones not counted. */
+  window: number
   /** Bytes that the peer may still send. */
   receiveCredit: number
   /** Bytes that the application has consumed and the peer has not been told of. */
@@ -23,17 +28,13 @@ export class StreamRecord implements Timed {
   due = Infinity
   heapIndex = -1
 
-  constructor(
-    id: number,
-    answered: boolean,
-    sendCredit: number,
-    receiveCredit: number,
-    now: number,
-  ) {
+  constructor(id: number, answered: boolean, sendCredit: number, window: number, now: number) {
     this.id = id
     this.answered = answered
     this.sendCredit = sendCredit
-    this.receiveCredit = receiveCredit
+    this.window = window
+    this.receiveCredit = window
+    this.opened = now
     this.lastActivity = now
   }
 

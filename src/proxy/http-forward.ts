@@ -67,7 +67,7 @@ export function forward(
     if (expectsContinue(request)) response.writeContinue()
   })
   outgoing.on('response', (incoming) => {
-    if (!writeHead(incoming, response, request)) {
+    if (!writeHead(incoming, response)) {
       outgoing.destroy()
       return
     }
@@ -104,14 +104,8 @@ function requestHeaders(request: IncomingMessage, origin: Origin): string[] {
 
 const BODILESS_METHODS: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 
-function writeHead(
-  incoming: IncomingMessage,
-  response: ServerResponse,
-  request: IncomingMessage,
-): boolean {
+function writeHead(incoming: IncomingMessage, response: ServerResponse): boolean {
   const headers = endToEndHeaders(incoming.rawHeaders, 'transfer-encoding')
-  // A program that waits to be told to send its body may now never send it (RFC 9110 section 10.1.1).
-  if (expectsContinue(request) && !request.complete) headers.push('Connection', 'close')
   response.sendDate = false
   const { statusCode = 0, statusMessage } = incoming
   // 101, for an upgrade that was not asked for.

@@ -1,14 +1,16 @@
 // HTTP on the local port: CONNECT, and requests in absolute form, on node:http's own parser.
 // Must never open a tunnel for a program that has not given the credentials.
+import { setMaxListeners } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Address } from '../wire/address.ts'
 import { parseHostPort } from '../wire/host-port.ts'
+import { closeGently } from './close-gently.ts'
 import { reportFailure } from './failure.ts'
 import { answer, forward, parseOrigin } from './http-forward.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
-import { openForProgram, sendAndClose, sourceOf, watchDeparture } from './inbound-tunnel.ts'
+import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 import { relay } from './relay.ts'
 
 // Requests that one connection may have under way at once. Programs that pipeline send some ten.
@@ -52,6 +54,8 @@ interface Connection {
 
 function newConnection(socket: Socket): Connection {
   const gone = new AbortController()
+  // Every request under way listens; their number is bounded.
+  setMaxListeners(0, gone.signal)
   socket.once('close', () => gone.abort())
   return { underWay: 0, gone: gone.signal }
 }
@@ -110,7 +114,7 @@ async function serveConnect(
   } catch (error) {
     departure.release()
     const { httpStatus, reason } = reportFailure(error)
-    if (!socket.destroyed) sendAndClose(socket, rawAnswer(httpStatus, reason))
+    if (!socket.destroyed) closeGently(socket, rawAnswer(httpStatus, reason))
     return
   }
   departure.release()
@@ -126,7 +130,7 @@ function refuseConnect(
   headers?: Readonly<Record<string, string>>,
 ): void {
   reportInvalid(socket, context, `HTTP: ${text}`)
-  sendAndClose(socket, rawAnswer(status, text, headers))
+  closeGently(socket, rawAnswer(status, text, headers))
 }
 
 /** After CONNECT the library has let go of the connection, so the answer is written by hand. */

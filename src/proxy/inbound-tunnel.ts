@@ -70,7 +70,8 @@ export interface Departure {
 
 /**
  * Watches a socket that nobody reads from. A program that only ended its direction has left too, unless it
- * sent data before: then it is a half-close, and its data waits in the socket's buffer.
+ * sent data before: then it is a half-close, and its data waits in the buffer. (A net.Socket reads on by itself
+ * until its buffer is full, so it notices.)
  */
 export function watchDeparture(socket: Socket): Departure {
   const gone = new AbortController()
@@ -78,32 +79,14 @@ export function watchDeparture(socket: Socket): Departure {
     gone.abort()
     socket.destroy()
   }
-  // Only a read makes the stream notice its end; one of 0 bytes takes nothing.
-  const onReadable = () => void socket.read(0)
-  socket.on('readable', onReadable)
   socket.on('end', onGone)
   socket.on('close', onGone)
   if (socket.destroyed) onGone()
   return {
     signal: gone.signal,
     release() {
-      socket.off('readable', onReadable)
       socket.off('end', onGone)
       socket.off('close', onGone)
     },
   }
-}
-
-// How long a program has to read a refusal before its connection is cut.
-const LINGER = 1_000
-
-/**
- * Sends the last bytes and closes. What the program still sends is read and dropped, for closing with
- * unread data would make the kernel send a reset and the refusal might be lost.
- */
-export function sendAndClose(socket: Socket, lastBytes: Uint8Array | string): void {
-  const timer = setTimeout(() => socket.destroy(), LINGER)
-  socket.once('close', () => clearTimeout(timer))
-  socket.resume()
-  socket.end(lastBytes)
 }

@@ -22,12 +22,12 @@ export interface InboundOptions {
 
 /** The local port. */
 export interface Inbound extends Server {
-  /** `net.Server.on`, and {@link InboundEvents}. */
-  on: Server['on'] &
-    (<E extends keyof InboundEvents>(
-      event: E,
-      listener: (...args: InboundEvents[E]) => void,
-    ) => this)
+  /** {@link InboundEvents}, and those of `net.Server`. */
+  on: (<E extends keyof InboundEvents>(
+    event: E,
+    listener: (...args: InboundEvents[E]) => void,
+  ) => this) &
+    Server['on']
   /** Ends every connection, in whatever state, at once. `close` alone lets tunnels run to their end. */
   closeAllConnections(): void
 }

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
+import { closeGently } from './close-gently.ts'
 import type { TunnelStream } from './tunnel.ts'
 
 /** Options of {@link relay}. */
@@ -50,26 +51,27 @@ function limitSilence(side: Duplex, timeout: number): void {
   side.prependOnceListener('timeout', () => side.destroy(new AnyTlsError('ERR_STREAM_TIMEOUT')))
 }
 
-/** Resolves when `side` is over. When it did not end in order, `other` does not live on. */
+/** Resolves when `side` is over. `other` does not outlive it for long. */
 function linkFate(side: Duplex, other: Duplex): Promise<void> {
   return new Promise((resolve) => {
     // Not cleaned up on purpose: finished() keeps an error listener, and errors may come after the end.
-    finished(side, (error) => {
-      if (error) {
-        if (!side.errored && side.readableEnded) destroyOnceWritten(other)
-        else abort(other, timedOut(side) ? CloseCode.Timeout : CloseCode.RemoteDisconnect)
-      }
+    finished(side, () => {
+      if (!side.errored && side.readableEnded) end(other, side)
+      else abort(other, timedOut(side) ? CloseCode.Timeout : CloseCode.RemoteDisconnect)
       resolve()
     })
   })
 }
 
 /**
- * For a side that was told the end of the data and can say nothing more to anyone. This is what RST means
- * on a wire without half-close: what came before it is still delivered (D6).
+ * Ends a side whose counterpart is over in order: usually it is on its way itself, but after an RST, which
+ * ends both directions, it may still have something to say. What it was told before arrives (D6).
  */
-function destroyOnceWritten(side: Duplex): void {
-  if (side.writableFinished) side.destroy()
+function end(side: Duplex, over: Duplex): void {
+  if (side.destroyed) return
+  side.unpipe(over)
+  if (side instanceof Socket) closeGently(side)
+  else if (side.writableFinished) side.destroy()
   else side.once('finish', () => side.destroy())
 }
 

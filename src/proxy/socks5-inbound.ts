@@ -2,9 +2,10 @@
 // Must never wait without a limit for a program that is silent: the caller's timer ends its handshake.
 import type { Socket } from 'node:net'
 import type { Address } from '../wire/address.ts'
+import { closeGently } from './close-gently.ts'
 import { reportFailure } from './failure.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
-import { openForProgram, sendAndClose, sourceOf, watchDeparture } from './inbound-tunnel.ts'
+import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 import { relay } from './relay.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
 
@@ -31,7 +32,7 @@ export function serveSocks5(
         case 'refuse':
           release()
           context.emit('invalid', { source: sourceOf(socket), reason: `SOCKS5: ${event.reason}` })
-          sendAndClose(socket, '')
+          closeGently(socket)
           break
       }
     }
@@ -58,7 +59,7 @@ async function serveTunnel(
     stream = await openForProgram(context, request, departure.signal)
   } catch (error) {
     departure.release()
-    if (!socket.destroyed) sendAndClose(socket, encodeSocks5Reply(reportFailure(error).socksReply))
+    if (!socket.destroyed) closeGently(socket, encodeSocks5Reply(reportFailure(error).socksReply))
     return
   }
   departure.release()

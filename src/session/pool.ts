@@ -19,6 +19,9 @@ export interface SessionPoolOptions {
   readonly clock?: Clock | undefined
 }
 
+// Idle sessions must not run into the connection timeout, so they are pinged at least that often (ms).
+const PING_INTERVAL = 30_000
+
 interface Pooled {
   readonly session: Session
   /** When the last stream ended; `undefined` while there are streams. */
@@ -118,16 +121,15 @@ export class SessionPool {
   }
 
   #adopt(session: Session): void {
-    if (this.#abort.signal.aborted) {
-      session.destroy()
-      return
-    }
+    if (this.#abort.signal.aborted) session.destroy()
+    // It may have ended before anybody could listen.
+    if (session.closed) return
     const pooled: Pooled = { session, idleSince: undefined }
     const setIdle = (): void => {
       pooled.idleSince = this.#clock.now()
       this.#pooled.delete(session)
       this.#pooled.set(session, pooled)
-      this.#scheduleSweep()
+      this.#scheduleSweep(this.#idleTimeout)
     }
     session.on('streamOpened', () => {
       pooled.idleSince = undefined
@@ -139,8 +141,9 @@ export class SessionPool {
     setIdle()
   }
 
-  #scheduleSweep(): void {
-    this.#sweep ??= this.#clock.schedule(this.#idleTimeout, () => {
+  #scheduleSweep(delay: number): void {
+    if (this.#abort.signal.aborted) return
+    this.#sweep ??= this.#clock.schedule(Math.min(delay, PING_INTERVAL), () => {
       this.#sweep = undefined
       this.#closeIdle()
     })
@@ -150,20 +153,22 @@ export class SessionPool {
   #closeIdle(): void {
     const limit = this.#clock.now() - this.#idleTimeout
     let idle = 0
-    for (const { idleSince } of this.#pooled.values()) if (idleSince !== undefined) idle += 1
+    for (const { session, idleSince } of this.#pooled.values()) {
+      if (idleSince !== undefined && session.mayOpen) idle += 1
+    }
+    let next = Infinity
     for (const { session, idleSince } of [...this.#pooled.values()]) {
-      if (idle <= this.#minIdle) break
-      if (idleSince === undefined || idleSince > limit) continue
-      idle -= 1
-      void session.close()
-    }
-    if (idle > 0) {
-      // Those that stay must not run into the connection timeout.
-      for (const { session, idleSince } of this.#pooled.values()) {
-        if (idleSince !== undefined && session.mayOpen) session.ping().catch(() => {})
+      if (idleSince === undefined || !session.mayOpen) continue
+      const overdue = idleSince <= limit
+      if (overdue && idle > this.#minIdle) {
+        idle -= 1
+        void session.close()
+        continue
       }
-      this.#scheduleSweep()
+      session.ping().catch(() => {})
+      next = Math.min(next, overdue ? this.#idleTimeout : idleSince - limit)
     }
+    if (next < Infinity) this.#scheduleSweep(next)
   }
 }
 

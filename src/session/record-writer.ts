@@ -1,18 +1,28 @@
 // A machine's Writes on a Duplex: shaped ones flushed one by one, so that each leaves as one TLS record
 // and one TCP segment (D33), the others joined for speed.
-// Must never reorder, or start a shaped Write while anything else is on its way.
+// Must never reorder, or have more than one write under way: what waits here can still be joined, what
+// waits in the Duplex would be written in pieces of its choice.
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Write } from '../mux/machine.ts'
+import { ByteQueue } from '../wire/byte-queue.ts'
+import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from './join-buffers.ts'
 
-// Up to this many bytes one copy into one buffer beats a vectored write, which copies as well.
-const JOIN_LIMIT = 65_536
+// What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.
+const VIEW_OVERHEAD = 256
 
 export class RecordWriter {
   readonly #sink: Duplex
   readonly #onProgress: () => void
-  readonly #queue: Write[] = []
+  /** A shaped Write is one view; unshaped ones that follow each other share a queue. */
+  readonly #queue: (Uint8Array | ByteQueue)[] = []
   #queued = 0
-  #flushing = false
+  #views = 0
+  #underWay = 0
+  #busy = false
+  /** Holds the bytes under way, if they were joined. */
+  #joined: Buffer | undefined
+  #continuing = false
   #ending = false
 
   /** @param onProgress called after each time that bytes have left */
@@ -21,24 +31,32 @@ export class RecordWriter {
     this.#onProgress = onProgress
   }
 
-  /** Bytes taken over that have not left yet. */
+  /** What has been taken over and has not left yet, in bytes of memory. */
   get backlog(): number {
-    return this.#queued + this.#sink.writableLength
+    return this.#queued + this.#underWay + this.#views * VIEW_OVERHEAD
   }
 
   write(writes: readonly Write[]): void {
-    if (this.#queue.length === 0 && !this.#flushing) {
-      let index = 0
-      for (; index < writes.length; index += 1) {
-        const write = writes[index]
-        if (write === undefined || !this.#start(write)) break
+    const only = writes.length === 1 ? writes[0] : undefined
+    if (only !== undefined && only.bytes <= JOIN_SIZE && !this.#busy && this.#queue.length === 0) {
+      this.#start(this.#inOne(only.parts))
+      return
+    }
+    for (const { parts, bytes, shaped } of writes) {
+      this.#queued += bytes
+      this.#views += parts.length
+      if (shaped) {
+        this.#queue.push(...parts)
+        continue
       }
-      writes = index === 0 ? writes : writes.slice(index)
+      let tail = this.#queue.at(-1)
+      if (!(tail instanceof ByteQueue)) {
+        tail = new ByteQueue()
+        this.#queue.push(tail)
+      }
+      for (const part of parts) tail.push(part)
     }
-    for (const write of writes) {
-      this.#queue.push(write)
-      this.#queued += write.bytes
-    }
+    this.#continue()
   }
 
   /** Ends the sink once everything has been written. */
@@ -47,51 +65,66 @@ export class RecordWriter {
     this.#continue()
   }
 
-  /** Hands a Write to the sink, or returns false when it must wait for those before it. */
-  #start(write: Write): boolean {
-    if (this.#flushing) return false
-    if (write.shaped) {
-      if (this.#sink.writableLength > 0) return false
-      this.#flushing = true
-      this.#sink.write(write.parts[0], this.#onFlushed)
-      return true
+  #continue(): void {
+    // A sink may bring the peer's answer, and so our next Writes, before its `write` returns.
+    if (this.#continuing) return
+    this.#continuing = true
+    while (!this.#busy) {
+      const next = this.#next()
+      if (next === undefined) break
+      this.#queued -= next.length
+      this.#start(next)
     }
-    this.#writeJoined(write)
-    return true
+    this.#continuing = false
+    if (this.#ending && !this.#busy && !this.#sink.writableEnded) this.#sink.end()
   }
 
-  #writeJoined({ parts, bytes }: Write): void {
-    if (parts.length === 1) {
-      this.#sink.write(parts[0], this.#onWritten)
-    } else if (bytes <= JOIN_LIMIT) {
-      this.#sink.write(Buffer.concat(parts, bytes), this.#onWritten)
-    } else {
-      this.#sink.cork()
-      const last = parts.length - 1
-      for (let index = 0; index < last; index += 1) this.#sink.write(parts[index])
-      this.#sink.write(parts[last], this.#onWritten)
-      this.#sink.uncork()
+  #start(bytes: Uint8Array): void {
+    this.#busy = true
+    this.#underWay = bytes.length
+    this.#sink.write(bytes, this.#onWritten)
+  }
+
+  /** The bytes of the next write. */
+  #next(): Uint8Array | undefined {
+    const head = this.#queue[0]
+    if (!(head instanceof ByteQueue)) {
+      if (head === undefined) return undefined
+      this.#queue.shift()
+      this.#views -= 1
+      return head
     }
+    const before = head.viewCount
+    const views = head.take(JOIN_SIZE)
+    if (head.length === 0) this.#queue.shift()
+    // Not what was taken: a view that was cut is still there.
+    this.#views -= before - head.viewCount
+    return this.#inOne(views)
+  }
+
+  /** Copied, as a vectored write on a TLSSocket copies as well, and at twice the cost. */
+  #inOne(views: readonly Uint8Array[]): Uint8Array {
+    const [first] = views
+    if (views.length === 1 && first !== undefined) return first
+    // Another Duplex may keep what it was given; a socket has passed it on once it calls back.
+    if (!(this.#sink instanceof Socket)) return Buffer.concat(views)
+    const buffer = takeJoinBuffer()
+    this.#joined = buffer
+    let length = 0
+    for (const view of views) {
+      buffer.set(view, length)
+      length += view.length
+    }
+    return buffer.subarray(0, length)
   }
 
   // A failed write also destroys the sink, whose `error` and `close` the session listens to.
-  readonly #onFlushed = (): void => {
-    this.#flushing = false
-    this.#onWritten()
-  }
-
-  readonly #onWritten = (): void => {
+  readonly #onWritten = (error?: Error | null): void => {
+    this.#busy = false
+    this.#underWay = 0
+    if (this.#joined !== undefined && !error) giveJoinBuffer(this.#joined)
+    this.#joined = undefined
     this.#continue()
     this.#onProgress()
-  }
-
-  #continue(): void {
-    while (this.#queue.length > 0) {
-      const write = this.#queue[0]
-      if (write === undefined || !this.#start(write)) return
-      this.#queue.shift()
-      this.#queued -= write.bytes
-    }
-    if (this.#ending && !this.#flushing && !this.#sink.writableEnded) this.#sink.end()
   }
 }

@@ -23,8 +23,17 @@ const OUTPUT_LIMIT = 2 * 1_048_576
 /** Without flow control: unread bytes of one stream at which the whole connection is paused. */
 const UNREAD_HIGH_WATER = 262_144
 
-/** How long the end of a session may take to be written, in milliseconds. */
-const FLUSH_TIMEOUT = 5_000
+/** Unread bytes of streams that are over, {@link ENDED_STREAM_COST} included, at which reading stops. */
+const ENDED_UNREAD_LIMIT = 16 * 1_048_576
+
+/** What a stream costs that is over and not read to its end, beside its bytes. */
+const ENDED_STREAM_COST = 4_096
+
+/**
+ * At the end of a session: how long no bytes may leave, and how long the peer may take to end after the
+ * last, in milliseconds. What the kernel still holds would be lost to a peer that sends meanwhile.
+ */
+const FLUSH_TIMEOUT = 15_000
 
 export interface SessionOptions {
   readonly duplex: Duplex
@@ -77,12 +86,22 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #ready = new Set<Stream>()
   /** Streams that hold up the connection, and since when. */
   readonly #stalled = new Map<Stream, number>()
+  /** Streams that are over and not read to their end, with what each costs, the oldest first. */
+  readonly #ended = new Map<Stream, number>()
+  #endedCost = 0
+  /** Since when {@link #endedCost} is too high. */
+  #endedSince = Infinity
   readonly #pings: { resolve: (ms: number) => void; reject: (error: Error) => void }[] = []
   #timer: Timer | undefined
   #timerDue = Infinity
   #stallTimer: Timer | undefined
   #turnScheduled = false
+  #handling = false
+  /** Events that listeners caused while others were being told. */
+  readonly #later: MachineEvent[] = []
   #reading = true
+  /** Reading is stopped because of streams that are not read. */
+  #held = false
   #state: 'open' | 'closing' | 'closed' = 'open'
   #established = false
   #closingError: AnyTlsError | undefined
@@ -99,6 +118,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#duplex.on('end', this.#onEnd)
     this.#duplex.on('error', this.#onError)
     this.#duplex.on('close', this.#onClose)
+    if (this.#duplex.destroyed) process.nextTick(this.#onClose)
     this.#schedule()
   }
 
@@ -177,13 +197,11 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#handle(this.#machine.receive(chunk, this.#clock.now()))
-    this.#turn()
+    this.#take(this.#machine.receive(chunk, this.#clock.now()))
   }
 
   readonly #onEnd = (): void => {
-    this.#handle(this.#machine.endOfInput(this.#clock.now()))
-    this.#turn()
+    this.#take(this.#machine.endOfInput(this.#clock.now()))
   }
 
   readonly #onError = (error: Error): void => {
@@ -197,13 +215,23 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #onProgress = (): void => {
     if (this.#state === 'closed') return
     this.#machine.progress(this.#clock.now())
+    if (this.#state === 'closing') this.#armFlushTimer()
     this.#turn()
   }
 
   readonly #onTimer = (): void => {
     this.#timer = undefined
     this.#timerDue = Infinity
-    this.#handle(this.#machine.timeout(this.#clock.now()))
+    this.#take(this.#machine.timeout(this.#clock.now()))
+  }
+
+  /** Handles what the peer or the time caused, and then at once what the application made of it. */
+  #take(events: readonly MachineEvent[]): void {
+    // The turn that follows makes every other superfluous.
+    const scheduled = this.#turnScheduled
+    this.#turnScheduled = true
+    this.#handle(events)
+    this.#turnScheduled = scheduled
     this.#turn()
   }
 
@@ -233,13 +261,15 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#armTimer()
   }
 
-  /** Gives each stream with data its turn while the writer has room. */
+  /** Gives each stream with data one Frame while the writer has room. */
   #pump(): void {
-    if (this.#ready.size === 0 || this.#state !== 'open') return
+    let turns = this.#ready.size
+    if (turns === 0 || this.#state !== 'open') return
     let room = OUTPUT_HIGH_WATER - this.#writer.backlog
     const now = this.#clock.now()
     for (const stream of this.#ready) {
-      if (room <= 0) return
+      if (room <= 0 || turns === 0) break
+      turns -= 1
       this.#ready.delete(stream)
       const bytes = Math.min(
         this.#machine.credit(stream.id),
@@ -255,17 +285,29 @@ export class Session extends EventEmitter<SessionEvents> {
       stream.sent()
       if (stream.pendingBytes > 0) this.#ready.add(stream)
     }
+    // What an application writes next may still join what is left.
+    if (room > 0 && this.#ready.size > 0) this.#schedule()
   }
 
   #handle(events: readonly MachineEvent[]): void {
-    for (const event of events) {
-      // A listener may have destroyed the session in between.
-      if (this.#state === 'closed') return
-      this.#handleOne(event)
+    if (events.length === 0) return
+    if (this.#handling) {
+      this.#later.push(...events)
+      return
+    }
+    this.#handling = true
+    try {
+      for (const event of events) this.#handleOne(event)
+      for (const event of this.#later) this.#handleOne(event)
+    } finally {
+      this.#handling = false
+      this.#later.length = 0
     }
   }
 
   #handleOne(event: MachineEvent): void {
+    // A listener may have destroyed the session in between.
+    if (this.#state === 'closed') return
     switch (event.type) {
       case 'data':
         this.#receive(event.stream, event.data)
@@ -280,7 +322,7 @@ export class Session extends EventEmitter<SessionEvents> {
         this.#streams.get(event.stream)?.receiveEnd()
         break
       case 'close':
-        this.#removeStream(event.stream)?.receiveClose(event.error)
+        this.#closeStream(event.stream, event.error)
         break
       case 'credit': {
         const stream = this.#streams.get(event.stream)
@@ -289,6 +331,8 @@ export class Session extends EventEmitter<SessionEvents> {
       }
       case 'established':
         this.#established = true
+        // Pings could not be sent before.
+        if (this.#pings.length > 0) this.#machine.ping(this.#clock.now())
         if (sessionOpened.hasSubscribers) sessionOpened.publish({ session: this })
         this.emit('established', event.peer)
         break
@@ -331,6 +375,24 @@ export class Session extends EventEmitter<SessionEvents> {
     stream.receive(data)
     if (this.#machine.flowControlled || stream.readableLength < UNREAD_HIGH_WATER) return
     if (!this.#stalled.has(stream)) this.#stalled.set(stream, this.#clock.now())
+  }
+
+  #closeStream(id: number, error: AnyTlsError | undefined): void {
+    const stream = this.#removeStream(id)
+    if (stream === undefined) return
+    stream.receiveClose(error)
+    this.#weighEnded(stream)
+  }
+
+  /** Counts what a stream that is over still holds, so that a peer cannot pile them up. */
+  #weighEnded(stream: Stream): void {
+    const unread = stream.destroyed ? 0 : stream.readableLength
+    const cost = unread === 0 ? 0 : unread + ENDED_STREAM_COST
+    this.#endedCost += cost - (this.#ended.get(stream) ?? 0)
+    if (cost === 0) this.#ended.delete(stream)
+    else this.#ended.set(stream, cost)
+    if (this.#endedCost <= ENDED_UNREAD_LIMIT) this.#endedSince = Infinity
+    else if (this.#endedSince === Infinity) this.#endedSince = this.#clock.now()
   }
 
   #addStream(id: number, openedHere: boolean): Stream {
@@ -376,33 +438,58 @@ export class Session extends EventEmitter<SessionEvents> {
         if (this.#stalled.size > 0 && stream.readableLength < UNREAD_HIGH_WATER / 2) {
           this.#stalled.delete(stream)
         }
+        if (this.#ended.has(stream)) this.#weighEnded(stream)
+        this.#schedule()
+      },
+      dropped: (stream) => {
+        if (!this.#ended.has(stream)) return
+        this.#weighEnded(stream)
         this.#schedule()
       },
     }
   }
 
-  /** Reads from the peer unless a stream or our own output is too far behind. */
+  /** Reads from the peer unless streams or our own output are too far behind. */
   #updateReading(): void {
-    const reading = this.#stalled.size === 0 && this.#writer.backlog < OUTPUT_LIMIT
-    if (this.#stalled.size > 0) this.#armStallTimer()
+    const held = this.#stalled.size > 0 || this.#endedSince !== Infinity
+    if (held) this.#armStallTimer()
+    if (held !== this.#held) {
+      this.#held = held
+      // Output that does not move excuses nobody: that is silence as well.
+      this.#machine.setReading(!held, this.#clock.now())
+    }
+    const reading = !held && this.#writer.backlog < OUTPUT_LIMIT
     if (reading === this.#reading) return
     this.#reading = reading
-    this.#machine.setReading(reading, this.#clock.now())
     if (reading) this.#duplex.resume()
     else this.#duplex.pause()
   }
 
   #armStallTimer(): void {
     if (this.#stallTimer !== undefined) return
-    const patience = this.#options.stallTimeout ?? 20_000
-    this.#stallTimer = this.#clock.schedule(patience, () => {
+    const [since = Infinity] = this.#stalled.values()
+    const due = Math.min(since, this.#endedSince) + this.#patience
+    this.#stallTimer = this.#clock.schedule(due - this.#clock.now(), () => {
       this.#stallTimer = undefined
-      const limit = this.#clock.now() - patience
-      for (const [stream, since] of [...this.#stalled]) {
-        if (since <= limit) stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
-      }
+      this.#cutStalled()
       this.#turn()
     })
+  }
+
+  get #patience(): number {
+    return this.#options.stallTimeout ?? 20_000
+  }
+
+  #cutStalled(): void {
+    const limit = this.#clock.now() - this.#patience
+    for (const [stream, since] of [...this.#stalled]) {
+      if (since <= limit) stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
+    }
+    if (this.#endedSince > limit) return
+    for (const stream of [...this.#ended.keys()]) {
+      if (this.#endedSince === Infinity) return
+      stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
+    }
   }
 
   #armTimer(): void {
@@ -424,6 +511,11 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#duplex.off('data', this.#onData)
     this.#duplex.resume()
     this.#closingError = error
+    this.#armFlushTimer()
+  }
+
+  #armFlushTimer(): void {
+    this.#timer?.cancel()
     this.#timer = this.#clock.schedule(FLUSH_TIMEOUT, () => this.#duplex.destroy())
   }
 
@@ -478,6 +570,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#streams.clear()
     this.#ready.clear()
     this.#stalled.clear()
+    this.#ended.clear()
     for (const ping of this.#pings.splice(0)) ping.reject(cause)
   }
 }

@@ -11,6 +11,15 @@ import type { Session } from './session.ts'
 /** Bytes that either side of a stream buffers before it signals back-pressure. */
 export const STREAM_HIGH_WATER_MARK = 65_536
 
+/**
+ * How long a writer that goes on after the peer's end has to wait for the reader, in milliseconds, before
+ * the stream is given up together with what was not read.
+ */
+const LATE_WRITE_TIMEOUT = 30_000
+
+/** A rest of a write that does not hold up the next one, in bytes. */
+const JOINABLE_REST = 16_384
+
 const DUPLEX_OPTIONS = { highWaterMark: STREAM_HIGH_WATER_MARK }
 
 /** What a stream asks of its session. */
@@ -24,6 +33,8 @@ export interface StreamDriver {
   reset(stream: Stream, code: CloseCode, reason: string): void
   /** The application has taken `bytes` bytes out of the stream. */
   consumed(stream: Stream, bytes: number): void
+  /** The stream was destroyed after it had been over, with whatever was not read. */
+  dropped(stream: Stream): void
 }
 
 interface AcceptWaiter {
@@ -54,8 +65,11 @@ export class Stream extends Duplex {
   #consumed = 0
   #pending: ByteQueue | undefined
   #written: ((error?: Error | null) => void) | undefined
+  /** The writable side is ending: to be called once nothing waits any more. */
+  #finish: ((error?: Error | null) => void) | undefined
   #waiter: AcceptWaiter | undefined
   #timer: Timer | undefined
+  #lateWriteTimer: Timer | undefined
 
   /** @internal streams come from {@link Session.openStream} and the session's `stream` event */
   constructor(id: number, driver: StreamDriver, openedHere: boolean) {
@@ -152,19 +166,30 @@ export class Stream extends Duplex {
   }
 
   override _final(callback: (error?: Error | null) => void): void {
-    if (!this.#over) this.#driver.finish(this)
-    callback()
+    this.#finish = callback
+    this.#finishIfSent()
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#timer?.cancel()
+    this.#lateWriteTimer?.cancel()
     this.#pending = undefined
+    this.#written?.(error ?? new AnyTlsError('ERR_STREAM_RESET'))
     this.#written = undefined
+    this.#finish = undefined
     this.#waiter?.reject(error ?? new AnyTlsError('ERR_STREAM_RESET'))
     this.#waiter = undefined
-    if (!this.#over) {
+    if (this.#over) {
+      this.#driver.dropped(this)
+    } else {
       this.#over = true
-      this.#driver.reset(this, this.#resetCode, this.#resetReason)
+      // What broke off must not look complete to the peer. Why it broke is nobody's business there.
+      const broken = error !== null && !this.writableFinished
+      const code =
+        broken && this.#resetCode === CloseCode.Graceful
+          ? CloseCode.RemoteDisconnect
+          : this.#resetCode
+      this.#driver.reset(this, code, this.#resetReason)
     }
     if (streamClosed.hasSubscribers) streamClosed.publish({ stream: this, error })
     callback(error)
@@ -188,7 +213,9 @@ export class Stream extends Duplex {
   /** @internal what was taken is on its way: the next write, or the end, may come */
   sent(): void {
     this.#timer?.refresh()
-    if (this.pendingBytes === 0) this.#completeWrite()
+    // A small rest is better sent together with what the application writes next.
+    if (this.pendingBytes < JOINABLE_REST) this.#completeWrite()
+    this.#finishIfSent()
   }
 
   /** @internal data from the peer */
@@ -227,6 +254,11 @@ export class Stream extends Duplex {
     }
     this.#pending?.clear()
     this.#completeWrite()
+    this.#finishIfSent()
+    if (this.readableEnded && !this.writableEnded) {
+      this.destroy()
+      return
+    }
     // Ends the writable side by itself once the readable side has been read.
     this.allowHalfOpen = false
     this.push(null)
@@ -237,15 +269,39 @@ export class Stream extends Duplex {
     if (this.#over || bytes === 0) {
       this.#pending?.clear()
       this.#discarded += bytes
-      callback()
-      // What races the peer's end is let go. A writer that goes on all the same must find out, but the
-      // reader comes first: destroying would take its unread data away.
-      if (this.#discarded > STREAM_HIGH_WATER_MARK && this.readableLength === 0) this.destroy()
+      // What races the peer's end is let go.
+      if (this.#discarded <= STREAM_HIGH_WATER_MARK) callback()
+      else this.#stopWriter(callback)
       return
     }
     this.accept()
     this.#written = callback
     this.#driver.ready(this)
+  }
+
+  /**
+   * A writer that goes on after the peer's end must find out, but the reader comes first: destroying
+   * would take its unread data away.
+   */
+  #stopWriter(callback: (error?: Error | null) => void): void {
+    this.#written = callback
+    const stop = (): void => void this.destroy()
+    this.#lateWriteTimer = this.#driver.schedule(LATE_WRITE_TIMEOUT, stop)
+    this.once('end', stop)
+    this.#endIfRead()
+  }
+
+  /** With nothing left to read, `end` comes only when it is asked for. */
+  #endIfRead(): void {
+    if (this.#lateWriteTimer !== undefined && this.readableLength === 0) super.read(0)
+  }
+
+  #finishIfSent(): void {
+    const finish = this.#finish
+    if (finish === undefined || (this.pendingBytes > 0 && !this.#over)) return
+    this.#finish = undefined
+    if (!this.#over) this.#driver.finish(this)
+    finish()
   }
 
   #completeWrite(): void {
@@ -260,6 +316,7 @@ export class Stream extends Duplex {
     if (bytes === 0) return
     this.#consumed = consumed
     this.#driver.consumed(this, bytes)
+    this.#endIfRead()
   }
 }
 

@@ -87,6 +87,8 @@ function createH2Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarget 
   server.on('session', (session) => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
+    // On a half-open socket the session itself does not see the end.
+    session.socket.once('end', () => session.close())
   })
   return {
     take(connection) {

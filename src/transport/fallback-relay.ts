@@ -54,9 +54,9 @@ function startRelay(
   { host, port }: FallbackEndpoint,
   proxyProtocol: ProxyProtocolVersion | undefined,
 ): Relay {
-  const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true })
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY }
+  const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true, ...keepAlive })
   rawSocket.setKeepAlive(true, KEEP_ALIVE_DELAY)
-  upstream.setKeepAlive(true, KEEP_ALIVE_DELAY)
 
   const connectTimer = setTimeout(() => upstream.destroy(), CONNECT_TIMEOUT)
   upstream.once('connect', () => clearTimeout(connectTimer))
@@ -98,10 +98,12 @@ function startRelay(
  * from here on silence is limited.
  */
 function bindLifetimes(socket: Socket, other: Socket): void {
-  socket.once('end', () => {
+  const limitSilence = () => {
     socket.setTimeout(LINGER_TIMEOUT, () => socket.destroy())
     other.setTimeout(LINGER_TIMEOUT, () => other.destroy())
-  })
+  }
+  if (socket.readableEnded) limitSilence()
+  else socket.once('end', limitSilence)
   socket.once('close', () => hangUp(other))
 }
 

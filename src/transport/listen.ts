@@ -92,7 +92,7 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#tls.on('tlsClientError', (error, socket) => {
       this.emit('handshakeError', error, socket.remoteAddress ?? '')
     })
-    this.#tls.on('error', (error) => this.emit('error', error))
+    this.#tls.on('error', (error: Error) => this.emit('error', error))
     this.#tls.on('listening', () => this.emit('listening'))
     this.#tls.on('close', () => this.emit('close'))
   }
@@ -107,7 +107,8 @@ export class Server extends EventEmitter<ServerEvents> {
   /** Where the server listens. @throws Error when it does not */
   address(): AddressInfo {
     const address = this.#tls.address()
-    if (address === null || typeof address === 'string') throw new Error('the server is not listening')
+    if (address === null || typeof address === 'string')
+      throw new Error('the server is not listening')
     return address
   }
 

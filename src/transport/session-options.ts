@@ -2,7 +2,12 @@
 // Must never be used after start-up: options are read once.
 import { randomInt } from 'node:crypto'
 import { hashPassword } from '../anytls/auth.ts'
-import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../anytls/config.ts'
+import {
+  DEFAULT_MAX_STREAMS,
+  DEFAULT_MAX_WINDOW,
+  DEFAULT_TIMEOUTS,
+  DEFAULT_WINDOW,
+} from '../anytls/config.ts'
 import type { ConnectionConfig, Timeouts } from '../anytls/config.ts'
 import { MUX1_MIN_WINDOW } from '../anytls/nego.ts'
 import { AnyTlsError } from '../errors.ts'
@@ -18,7 +23,8 @@ export interface SessionSettings {
   readonly timeouts?: Partial<Timeouts> | undefined
   /**
    * The mux1 extension: credit, half-close, reasons, a graceful goodbye. Offered by default, used when
-   * the peer takes it. `window` is what one stream may have under way, in bytes, at least 65,536.
+   * the peer takes it. `window` is what one stream may have under way, in bytes, at least 65,536; by
+   * default 262,144, and up to 4 MiB for streams that are read as fast as data comes.
    */
   readonly mux1?: boolean | { readonly window: number } | undefined
   /** Most streams at once on a session. Default 1,024. */
@@ -50,6 +56,7 @@ export function parseSessionSettings(settings: SessionSettings, scheme: Scheme):
     randomInt: settings.randomInt ?? randomInt,
     timeouts: parseTimeouts(settings.timeouts ?? {}),
     mux1Window: mux1 === false ? undefined : window,
+    mux1MaxWindow: typeof mux1 === 'object' ? mux1.window : DEFAULT_MAX_WINDOW,
     maxStreams,
   }
 }

@@ -15,6 +15,11 @@ export class ByteQueue {
     return this.#length
   }
 
+  /** Views in the queue. */
+  get viewCount(): number {
+    return this.#views.length - this.#head
+  }
+
   /** Bytes of the view at the front, 0 when the queue is empty. */
   get firstLength(): number {
     return this.#views[this.#head]?.length ?? 0

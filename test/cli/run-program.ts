@@ -32,10 +32,14 @@ export function runProgram(args: readonly string[], env: NodeJS.ProcessEnv = {})
     env: { ...process.env, ANYTLS_PASSWORD: undefined, ANYTLS_PROXY_AUTH: undefined, ...env },
   })
   let [stdout, stderr] = ['', '']
+  let over = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = new Promise<Ended>((resolve) => {
-    child.once('close', (code, signal) => resolve({ code, signal }))
+    child.once('close', (code, signal) => {
+      over = true
+      resolve({ code, signal })
+    })
   })
   return {
     child,
@@ -46,7 +50,7 @@ export function runProgram(args: readonly string[], env: NodeJS.ProcessEnv = {})
       for (;;) {
         const match = pattern.exec(stderr)
         if (match !== null) return match
-        if (child.exitCode !== null) throw new Error(`it ended without saying so: ${stderr}`)
+        if (over) throw new Error(`it ended without saying so: ${stderr}`)
         await Promise.race([once(child.stderr, 'data'), ended])
       }
     },

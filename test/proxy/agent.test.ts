@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
-import type { TLSSocket } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { createAgents } from '../../src/proxy/agent.ts'
 import type { OpenTunnel } from '../../src/proxy/tunnel.ts'
@@ -38,11 +37,11 @@ describe('agents', () => {
     const { key, cert } = await makeTestCertificate()
     const port = await listen(
       https.createServer({ key, cert }, (request, response) => {
-        response.end(`for ${String((request.socket as TLSSocket).servername)}`)
+        response.end(request.headers.host)
       }),
     )
     const options = { host: 'localhost', port, agent: agents.https }
-    expect(await bodyOf(https.get({ ...options, ca: cert }))).toBe('for localhost')
+    expect(await bodyOf(https.get({ ...options, ca: cert }))).toBe(`localhost:${port}`)
     const [error] = (await once(https.get(options), 'error')) as [NodeJS.ErrnoException]
     expect(error.code).toMatch(/SELF_SIGNED|UNABLE_TO_VERIFY/)
   })

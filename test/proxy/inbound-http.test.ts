@@ -233,13 +233,13 @@ describe('HTTP on the local port', () => {
   })
 
   it('a program that leaves while the tunnel is being opened aborts it', async () => {
-    let asked!: (signal: AbortSignal) => void
-    const signal = new Promise<AbortSignal>((resolve) => (asked = resolve))
-    const openTunnel = (_target: unknown, abort: AbortSignal) => {
-      asked(abort)
-      return new Promise<never>(() => {})
-    }
     for (const line of ['GET http://any.test/', 'CONNECT any.test:443']) {
+      let asked!: (signal: AbortSignal) => void
+      const signal = new Promise<AbortSignal>((resolve) => (asked = resolve))
+      const openTunnel = (_target: unknown, abort: AbortSignal) => {
+        asked(abort)
+        return new Promise<never>(() => {})
+      }
       const { port, events } = await startInbound({ openTunnel })
       const program = await connectTo(port)
       program.write(`${line} HTTP/1.1\r\nHost: x\r\n\r\n`)

@@ -7,7 +7,7 @@ import { dial } from '../../src/proxy/outbound.ts'
 const attempts: { host: string; socket: Socket }[] = []
 
 vi.mock('node:net', async (importOriginal) => ({
-  ...(await importOriginal<typeof import('node:net')>()),
+  ...(await importOriginal<object>()),
   connect: (options: NetConnectOpts & { host: string }) => {
     const socket = new Socket()
     attempts.push({ host: options.host, socket })

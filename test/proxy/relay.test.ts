@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
@@ -86,6 +86,20 @@ describe('relay', () => {
     expect(sha256(await readAll(program))).toBe(sha256(data))
     await over
     expect(errors).toEqual([])
+  })
+
+  it('D6: after an RST a side that goes on talking is closed, and still reads what came before', async () => {
+    const { program, near, far, over } = await relayed({}, true)
+    const data = randomBytes(1 << 20)
+    program.write('one question, and never an end')
+    await readExactly(far, 30)
+    far.write(data, () => far.reset(CloseCode.Graceful))
+    program.write('too late')
+    expect(sha256(await readAll(program))).toBe(sha256(data))
+    program.end('far too late')
+    await over
+    // Read to its end, so that the kernel had no reason for a reset.
+    expect(near.readableEnded).toBe(true)
   })
 
   it('a slow reader holds the writer back and memory stays bounded', async () => {

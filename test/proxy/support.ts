@@ -142,10 +142,10 @@ export async function listen(server: net.Server, host = '127.0.0.1'): Promise<nu
 /** The local port, bound, and everything it has reported. */
 export async function startInbound(options: Partial<InboundOptions> = {}) {
   const inbound = createInbound({ openTunnel: localTunnels(), ...options })
-  const events: { [E in keyof InboundEvents]: InboundEvents[E][0][] } = {
-    tunnel: [],
-    refused: [],
-    invalid: [],
+  const events = {
+    tunnel: [] as InboundEvents['tunnel'][0][],
+    refused: [] as InboundEvents['refused'][0][],
+    invalid: [] as InboundEvents['invalid'][0][],
   }
   inbound.on('tunnel', (event) => events.tunnel.push(event))
   inbound.on('refused', (event) => events.refused.push(event))
@@ -224,7 +224,8 @@ export async function curl(...args: string[]) {
     Object.entries(process.env).filter(([name]) => !/_proxy$/i.test(name)),
   )
   const child = spawn('curl', ['-q', '-sS', '--max-time', '10', '--noproxy', '', ...args], { env })
-  const [stdout, stderr]: Buffer[][] = [[], []]
+  const stdout: Buffer[] = []
+  const stderr: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
   const [code] = (await once(child, 'close')) as [number | null]

@@ -1,0 +1,141 @@
+// Draws spec-notes/state-machines.md from the state tables: `npm run diagrams`.
+// Must never say anything about a state that the tables do not say.
+import { writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { format, resolveConfig } from 'prettier'
+import {
+  CLIENT_STATES,
+  CLIENT_TABLE,
+  FRAME_INPUTS,
+  ILLEGAL,
+  INPUTS,
+  SERVER_STATES,
+  SERVER_TABLE,
+} from '../src/anytls/state-tables.ts'
+import type { Input, Table } from '../src/anytls/state-tables.ts'
+
+/** Where the file stands. */
+export const STATE_MACHINES_FILE = new URL('../spec-notes/state-machines.md', import.meta.url)
+
+/** The whole file, as it must be committed. */
+export async function renderStateMachines(): Promise<string> {
+  const text = [
+    INTRODUCTION,
+    section('Server', SERVER_INTRODUCTION, SERVER_STATES, SERVER_TABLE),
+    section('Client', CLIENT_INTRODUCTION, CLIENT_STATES, CLIENT_TABLE),
+  ].join('\n\n')
+  const options = await resolveConfig(STATE_MACHINES_FILE)
+  return format(text, { ...options, parser: 'markdown' })
+}
+
+/** Inputs that the pictures call an ending: they close a connection in nearly every state. */
+const ENDINGS: readonly Input[] = [
+  'alert',
+  'close',
+  'local-abort',
+  'idle-timeout',
+  'ping-timeout',
+  'end-of-input',
+  'violation',
+]
+
+const INTRODUCTION = `# Connection state machines
+
+The draft has a chapter for each of these machines and leaves both empty. These are ours. The tables stand
+in \`src/anytls/state-tables.ts\`, the machines move by them alone, and this file is made of them by
+\`npm run diagrams\`: a change belongs there.
+
+Inputs are the frames that arrive, and what else can happen:
+
+| input | what it is |
+|---|---|
+| \`auth-mismatch\` | the first record is no AUTH of ours (D14) |
+| \`auth-timeout\`, \`nego-timeout\`, \`idle-timeout\`, \`ping-timeout\` | a timer has come due (D16, D26, D8) |
+| \`version-unsupported\` | a NEGO without a version in common (D20) |
+| \`flush\` | Deliver 0 leaves: the first stream was opened, or the hold is over (D25) |
+| \`local-close\`, \`local-abort\` | the application closes gracefully, or at once |
+| \`drained\` | the last stream of a closing connection has ended |
+| \`end-of-input\` | the peer will send no more bytes |
+| \`violation\` | the peer broke the protocol (D17); before authentication that is a failure of it (D15) |
+| \`violation-handover\` | the same, where the connection goes to another owner (D17) |
+
+\`stream-open\` is a STREAM frame with the OPEN bit, \`stream\` one without. \`stream-credit\`, \`stream-fin\`,
+\`stream-reset\` and \`goaway\` are of mux1 and a violation where it is not negotiated, whatever the state.
+
+In the pictures, moves from a state to itself are left out, and so is what is illegal; "an ending" is any of
+${ENDINGS.map((input) => `\`${input}\``).join(', ')},
+as far as the table has it.
+In the tables, \`·\` stays in the state and \`–\` is illegal there: from the peer it is a violation, from this
+end it has no effect.`
+
+const SERVER_INTRODUCTION = `The server says nothing before AUTH has matched. It hands over to the fallback what does not authenticate, and
+what breaks the protocol later if it was told so.`
+
+const CLIENT_INTRODUCTION = `The client counts as connected once Deliver 0 has left: its streams may be used from then on, while the
+server's NEGO is still awaited.`
+
+function section<State extends string>(
+  role: string,
+  introduction: string,
+  states: readonly State[],
+  table: Table<State>,
+): string {
+  return [
+    `## ${role} connection state machine`,
+    introduction,
+    picture(states, table),
+    grid(states, table),
+  ].join('\n\n')
+}
+
+function picture<State extends string>(states: readonly State[], table: Table<State>): string {
+  const lines = ['```mermaid', 'stateDiagram-v2']
+  for (const state of states) lines.push(`  state "${state}" as ${identifier(state)}`)
+  const [initial] = states
+  if (initial !== undefined) lines.push(`  [*] --> ${identifier(initial)}`)
+  for (const from of states) {
+    for (const to of states) {
+      const inputs = INPUTS.filter((input) => from !== to && table[from][input] === to)
+      if (inputs.length === 0) continue
+      lines.push(`  ${identifier(from)} --> ${identifier(to)}: ${label(inputs)}`)
+    }
+    if (isFinal(from, table)) lines.push(`  ${identifier(from)} --> [*]`)
+  }
+  return [...lines, '```'].join('\n')
+}
+
+function label(inputs: readonly Input[]): string {
+  const named = inputs.filter((input) => !ENDINGS.includes(input))
+  const parts: string[] = inputs.length - named.length > 1 ? [...named, 'an ending'] : [...inputs]
+  return parts.join(' / ')
+}
+
+function grid<State extends string>(states: readonly State[], table: Table<State>): string {
+  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const cell = (state: State, input: Input): string => {
+    const next = table[state][input]
+    if (next === ILLEGAL) return '–'
+    return next === state ? '·' : next
+  }
+  return [
+    row(['input', ...states]),
+    row(['input', ...states].map(() => '---')),
+    ...INPUTS.map((input) => {
+      const name = (FRAME_INPUTS as readonly Input[]).includes(input) ? input : `_${input}_`
+      return row([name, ...states.map((state) => cell(state, input))])
+    }),
+  ].join('\n')
+}
+
+function isFinal<State extends string>(state: State, table: Table<State>): boolean {
+  return INPUTS.every((input) => table[state][input] === state)
+}
+
+// A picture's names may not hold a hyphen.
+function identifier(state: string): string {
+  return state.replaceAll('-', '_')
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  writeFileSync(STATE_MACHINES_FILE, await renderStateMachines())
+}

@@ -1,0 +1,129 @@
+// Holds the layers of the house: who may import whom, and which folders do no I/O.
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { VERSION } from '../src/version.ts'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const SRC = join(ROOT, 'src')
+
+/** Each folder and what it may import beside itself; `errors.ts` and `version.ts` are open to all. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  wire: [],
+  shaping: ['wire'],
+  mux: ['wire', 'shaping'],
+  anytls: ['wire', 'shaping', 'mux'],
+  session: ['wire', 'shaping', 'mux'],
+  transport: ['wire', 'shaping', 'mux', 'anytls', 'session'],
+  proxy: ['wire', 'shaping', 'mux', 'session', 'transport'],
+  cli: ['wire', 'shaping', 'mux', 'session', 'transport', 'proxy'],
+}
+
+const NO_IO = ['wire', 'shaping', 'mux', 'anytls']
+
+/** What code without I/O must not touch: modules, clocks, random sources, Node's globals. */
+const FORBIDDEN_GLOBALS =
+  /\b(?:Date|performance|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process|Buffer|crypto)\b[.(]/
+
+interface SourceFile {
+  readonly path: string
+  readonly folder: string
+  readonly text: string
+  readonly imports: readonly string[]
+}
+
+const files: readonly SourceFile[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = readFileSync(join(SRC, path), 'utf8')
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
+      ([, name]) => name ?? '',
+    )
+    return { path, folder: path.includes('/') ? (path.split('/')[0] ?? '') : '', text, imports }
+  })
+
+describe('the layers', () => {
+  it('every folder is known', () => {
+    const folders = new Set(files.map(({ folder }) => folder).filter((folder) => folder !== ''))
+    expect([...folders].filter((folder) => !(folder in MAY_IMPORT))).toEqual([])
+  })
+
+  it('imports run downward only', () => {
+    const wrong: string[] = []
+    for (const { path, folder, imports } of files) {
+      if (folder === '') continue
+      for (const name of imports.filter((name) => name.startsWith('.'))) {
+        const target = relative(SRC, resolve(SRC, dirname(path), name))
+        const targetFolder = target.includes('/') ? (target.split('/')[0] ?? '') : ''
+        if (targetFolder === folder || ['errors.ts', 'version.ts'].includes(target)) continue
+        if (MAY_IMPORT[folder]?.includes(targetFolder) !== true) wrong.push(`${path} -> ${target}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
+  it('errors.ts and version.ts import nothing', () => {
+    const leaves = files.filter(({ path }) => ['errors.ts', 'version.ts'].includes(path))
+    expect(leaves.flatMap(({ imports }) => imports)).toEqual([])
+  })
+
+  it('folders without I/O import no module of Node', () => {
+    const wrong = files
+      .filter(({ folder }) => NO_IO.includes(folder))
+      .flatMap(({ path, imports }) =>
+        imports.filter((name) => name.startsWith('node:')).map((name) => `${path} -> ${name}`),
+      )
+    expect(wrong).toEqual([])
+  })
+
+  it('folders without I/O use no clock, random source or global of Node', () => {
+    const wrong = files
+      .filter(({ folder }) => NO_IO.includes(folder))
+      .flatMap(({ path, text }) =>
+        text
+          .split('\n')
+          .filter((line) => !/^\s*(?:\/\/|\*|\/\*)/.test(line) && FORBIDDEN_GLOBALS.test(line))
+          .map((line) => `${path}: ${line.trim()}`),
+      )
+    expect(wrong).toEqual([])
+  })
+
+  it('no imports go round in a circle between files', () => {
+    const graph = new Map(
+      files.map(({ path, text }) => [
+        path,
+        [...text.matchAll(/^import (?!type )[^']*'(\.[^']+)'/gm)].map(([, name]) =>
+          relative(SRC, resolve(SRC, dirname(path), name ?? '')),
+        ),
+      ]),
+    )
+    const done = new Set<string>()
+    const circles: string[] = []
+    const visit = (path: string, trail: readonly string[]): void => {
+      if (trail.includes(path)) circles.push([...trail, path].join(' -> '))
+      if (done.has(path) || trail.includes(path)) return
+      for (const next of graph.get(path) ?? []) visit(next, [...trail, path])
+      done.add(path)
+    }
+    for (const path of graph.keys()) visit(path, [])
+    expect(circles).toEqual([])
+  })
+})
+
+describe('the package', () => {
+  it('every file opens with what it is for and what it must never do', () => {
+    const wrong = files.filter(({ text }) => {
+      const opening = /^(?:#!.*\n)?((?:\/\/.*\n)+)/.exec(text)?.[1] ?? ''
+      return !/must never/i.test(opening)
+    })
+    expect(wrong.map(({ path }) => path)).toEqual([])
+  })
+
+  it('the version in the code is the version of the package', () => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      version: string
+    }
+    expect(VERSION).toBe(manifest.version)
+  })
+})

@@ -1,0 +1,91 @@
+// Holds spec-notes to the code, the tests and the draft: nothing that they name may be missing, and nothing
+// that the draft requires may be missing in them.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { readDecisions, readDraft, readMatrix, readTitles } from './conformance/matrix.ts'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const DRAFT = join(ROOT, '../shared/spec/anytls-v1.md')
+const withoutDraft = !existsSync(DRAFT)
+const reason = withoutDraft ? ' (skipped: ../shared is not there)' : ''
+
+const rows = readMatrix(join(ROOT, 'spec-notes/conformance.md'))
+const decisions = readDecisions(join(ROOT, 'spec-notes/decisions.md'))
+
+/** `path` is a file, or a folder, of the project. */
+function isThere(path: string): boolean {
+  return existsSync(join(ROOT, path))
+}
+
+describe('the conformance matrix', () => {
+  it('has a quote, code and a test in every row', () => {
+    expect(rows.length).toBeGreaterThan(90)
+    const wrong = rows.filter(({ quote, code, tests }) => {
+      return quote === '' || code.length === 0 || tests.length === 0
+    })
+    expect(wrong).toEqual([])
+  })
+
+  it('names only code that exists', () => {
+    const wrong = rows.flatMap(({ line, code }) =>
+      code
+        .filter((path) => !path.startsWith('src/') || !isThere(path))
+        .map((path) => ({ line, path })),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('names only tests that exist, by their very titles', () => {
+    const titles = new Map<string, Set<string>>()
+    const isTest = (file: string, title: string): boolean => {
+      if (!/^test\/.+\.test\.ts$/.test(file) || !isThere(file)) return false
+      if (!titles.has(file)) titles.set(file, readTitles(join(ROOT, file)))
+      return titles.get(file)!.has(title)
+    }
+    const wrong = rows.flatMap(({ line, tests }) =>
+      tests.filter(({ file, title }) => !isTest(file, title)).map((test) => ({ line, ...test })),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it.skipIf(withoutDraft)(`has a row for everything that the draft requires${reason}`, () => {
+    const { required } = readDraft(DRAFT)
+    expect(required.length).toBeGreaterThanOrEqual(70)
+    const missing = required.filter(({ section, text }) => {
+      return !rows.some(
+        (row) => row.section === section && row.quote !== '' && text.includes(row.quote),
+      )
+    })
+    expect(missing).toEqual([])
+  })
+
+  it.skipIf(withoutDraft)(`quotes the draft, in the section that it names${reason}`, () => {
+    const { all } = readDraft(DRAFT)
+    const wrong = rows.filter(({ section, quote }) => {
+      return !all.some((sentence) => sentence.section === section && sentence.text.includes(quote))
+    })
+    expect(wrong.map(({ line, section, quote }) => ({ line, section, quote }))).toEqual([])
+  })
+})
+
+describe('the decisions', () => {
+  it('has D1 to D35 and then N1 and onward, each once and in order', () => {
+    const count = decisions.length - 35
+    expect(count).toBeGreaterThan(0)
+    expect(decisions.map(({ id }) => id)).toEqual([
+      ...Array.from({ length: 35 }, (_, index) => `D${index + 1}`),
+      ...Array.from({ length: count }, (_, index) => `N${index + 1}`),
+    ])
+  })
+
+  it('gives for each the reason and code that exists', () => {
+    const wrong = decisions.filter(({ why, code }) => {
+      return (
+        !why || code.length === 0 || !code.every((path) => path.startsWith('src/') && isThere(path))
+      )
+    })
+    expect(wrong).toEqual([])
+  })
+})

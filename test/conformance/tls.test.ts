@@ -1,0 +1,100 @@
+// What the draft says of the connection below ANYTLS: TLS 1.3 over TCP, and nothing else.
+// Must never leave a socket open: each test ends what it began.
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { connect as tcpConnect, createServer as createTcpServer } from 'node:net'
+import type { AddressInfo, Server as TcpServer } from 'node:net'
+import { connect as tlsConnect, createServer as createTlsServer } from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { hashPassword } from '../../src/anytls/auth.ts'
+import { DEFAULT_SCHEME } from '../../src/shaping/scheme.ts'
+import { connect } from '../../src/transport/dial.ts'
+import { createFallback } from '../../src/transport/fallback.ts'
+import { createServer } from '../../src/transport/listen.ts'
+import type { Server } from '../../src/transport/listen.ts'
+import { concatBytes } from '../../src/wire/bytes.ts'
+import { makeTestCertificate } from '../support/certificate.ts'
+import { readAll } from '../support/fallback-listener.ts'
+import { write } from '../support/v1-frames.ts'
+
+const HOST = '127.0.0.1'
+const password = 'correct horse'
+const certificate = await makeTestCertificate()
+
+async function portOf(server: TcpServer | Server): Promise<number> {
+  server.listen(0, HOST)
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}
+
+function anytlsServer(): Server {
+  return createServer({ ...certificate, password, fallback: createFallback('close') })
+}
+
+describe('draft, Connections', () => {
+  it('over TLS: the first thing a client says MUST be a TLS handshake, not AUTH', async () => {
+    let first: Buffer = Buffer.alloc(0)
+    const tcp = createTcpServer((socket) => {
+      socket.once('data', (chunk: Buffer) => {
+        first = chunk
+        socket.destroy()
+      })
+    })
+    const port = await portOf(tcp)
+    await expect(connect({ host: HOST, port, password, insecure: true })).rejects.toMatchObject({
+      code: 'ERR_CONNECT_FAILED',
+    })
+    // Record type 22 is a handshake, message type 1 the ClientHello (RFC 8446).
+    expect([first[0], first[5]]).toEqual([22, 1])
+    expect(first.includes(Buffer.from(hashPassword(password)))).toBe(false)
+  })
+
+  it('over TLS: AUTH and NEGO on bare TCP MUST NOT make a session', async () => {
+    const server = anytlsServer()
+    let sessions = 0
+    server.on('session', () => (sessions += 1))
+    const socket = tcpConnect(await portOf(server), HOST)
+    const nego = `version=1\nclient=peer/1\npadding-md5=${DEFAULT_SCHEME.digest}\n`
+    socket.write(concatBytes([write.auth(hashPassword(password)), write.clientNego(nego)]))
+    const answer = await readAll(socket)
+    socket.destroy()
+    expect(answer.includes('version=')).toBe(false)
+    // An alert is all that TLS has to say to it.
+    expect(answer.length === 0 || answer[0] === 21).toBe(true)
+    expect(sessions).toBe(0)
+  })
+
+  it('TLS 1.3: a client that offers no more than TLS 1.2 MUST be refused', async () => {
+    const server = anytlsServer()
+    const port = await portOf(server)
+    const refused = once(server, 'handshakeError')
+    const socket = tlsConnect({ host: HOST, port, ca: certificate.cert, maxVersion: 'TLSv1.2' })
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    expect(error.code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
+    await refused
+  })
+
+  it('TLS 1.3: a server that speaks no more than TLS 1.2 MUST be refused', async () => {
+    let secured = 0
+    const tls = createTlsServer({ ...certificate, maxVersion: 'TLSv1.2' }, () => (secured += 1))
+    tls.on('tlsClientError', () => {})
+    const port = await portOf(tls)
+    await expect(
+      connect({ host: HOST, port, password, ca: certificate.cert }),
+    ).rejects.toMatchObject({ code: 'ERR_CONNECT_FAILED' })
+    expect(secured).toBe(0)
+  })
+
+  it('over TCP: nothing that makes or carries a connection MUST know datagrams', () => {
+    const src = fileURLToPath(new URL('../../src/', import.meta.url))
+    const carriers = ['anytls', 'mux', 'session', 'shaping', 'transport', 'wire']
+    const files = carriers.flatMap((folder) =>
+      readdirSync(src + folder).map((name) => `${folder}/${name}`),
+    )
+    expect(files.length).toBeGreaterThan(40)
+    const wrong = files.filter((file) => /dgram|node:quic/.test(readFileSync(src + file, 'utf8')))
+    expect(wrong).toEqual([])
+  })
+})

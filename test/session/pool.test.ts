@@ -1,0 +1,357 @@
+// The client's pool over sessions in memory, with a fake clock.
+import { once } from 'node:events'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { AnyTlsError } from '../../src/errors.ts'
+import { SessionPool } from '../../src/session/pool.ts'
+import type { SessionPoolOptions } from '../../src/session/pool.ts'
+import type { Session } from '../../src/session/session.ts'
+import type { Stream } from '../../src/session/stream.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
+import { makeSessionPair } from '../support/session-pair.ts'
+import type { SessionPair } from '../support/session-pair.ts'
+
+interface Dial {
+  readonly signal: AbortSignal
+  /** Makes the session stand. */
+  succeed(): SessionPair
+  fail(error: Error): void
+}
+
+interface Bench {
+  readonly pool: SessionPool
+  readonly clock: FakeClock
+  /** Dials that were asked for, in order. */
+  readonly dials: Dial[]
+  /** Sessions that stand or stood, in the order of their dials. */
+  readonly pairs: SessionPair[]
+}
+
+/** A pool whose dials succeed at once, or with `manual` when the test says so. */
+function makePool(
+  options: Partial<SessionPoolOptions> & { readonly manual?: boolean } = {},
+): Bench {
+  const { manual = false, ...poolOptions } = options
+  const clock = new FakeClock()
+  const dials: Dial[] = []
+  const pairs: SessionPair[] = []
+  const pool = new SessionPool({
+    clock,
+    connect: (signal) =>
+      new Promise<Session>((resolve, reject) => {
+        const dial: Dial = {
+          signal,
+          succeed() {
+            const pair = makeSessionPair({ clock })
+            pair.server.on('stream', (stream) => stream.on('end', () => stream.end()).resume())
+            pairs.push(pair)
+            resolve(pair.client)
+            return pair
+          },
+          fail: reject,
+        }
+        signal.addEventListener('abort', () => reject(signal.reason as Error))
+        dials.push(dial)
+        if (!manual) dial.succeed()
+      }),
+    ...poolOptions,
+  })
+  onTestFinished(() => pool.destroy())
+  return { pool, clock, dials, pairs }
+}
+
+async function finish(...streams: readonly Stream[]): Promise<void> {
+  for (const stream of streams) stream.resume().end()
+  await Promise.all(streams.map((stream) => once(stream, 'close')))
+  await settle()
+}
+
+describe('SessionPool: which session', () => {
+  it('opens streams on one session up to streamsPerSession, then dials another', async () => {
+    const { pool, dials, pairs } = makePool({ streamsPerSession: 3 })
+    const streams: Stream[] = []
+    for (let count = 0; count < 7; count += 1) streams.push(await pool.openStream())
+    expect(dials).toHaveLength(3)
+    expect(pool.size).toBe(3)
+    expect(pairs.map(({ client }) => client.streamCount)).toEqual([3, 3, 1])
+  })
+
+  it('has a default of 8 streams on a session', async () => {
+    const { pool, dials } = makePool()
+    for (let count = 0; count < 9; count += 1) await pool.openStream()
+    expect(dials).toHaveLength(2)
+  })
+
+  it('takes the session that became idle last', async () => {
+    const { pool, pairs, clock } = makePool({ streamsPerSession: 1 })
+    const first = await pool.openStream()
+    const second = await pool.openStream()
+    const third = await pool.openStream()
+    await finish(third)
+    await clock.advance(10)
+    await finish(first)
+    await clock.advance(10)
+    await finish(second)
+    expect((await pool.openStream()).session).toBe(pairs[1]?.client)
+    expect((await pool.openStream()).session).toBe(pairs[0]?.client)
+    expect((await pool.openStream()).session).toBe(pairs[2]?.client)
+  })
+
+  it('prefers an idle session to one in use, and among those in use the one with fewest streams', async () => {
+    const { pool, pairs } = makePool({ streamsPerSession: 2 })
+    const streams = []
+    for (let count = 0; count < 6; count += 1) streams.push(await pool.openStream())
+    await finish(streams[0]!, streams[1]!, streams[2]!)
+    // Now: none, one and two streams.
+    expect((await pool.openStream()).session).toBe(pairs[0]?.client)
+    const next = [await pool.openStream(), await pool.openStream()].map(({ session }) => session)
+    expect(next).toContain(pairs[0]?.client)
+    expect(next).toContain(pairs[1]?.client)
+  })
+
+  it('never hands out a stream on a session that is closed or draining', async () => {
+    const { pool, pairs } = makePool()
+    const first = await pool.openStream()
+    void pairs[0]?.client.close()
+    const second = await pool.openStream()
+    expect(second.session).toBe(pairs[1]?.client)
+    pairs[1]?.client.destroy()
+    expect((await pool.openStream()).session).toBe(pairs[2]?.client)
+    await settle()
+    void pairs[2]?.server.close()
+    await settle()
+    expect((await pool.openStream()).session).toBe(pairs[3]?.client)
+    expect(first.destroyed).toBe(false)
+  })
+
+  it('dials again when the session ended between the dial and the stream', async () => {
+    const { pool, dials } = makePool({ manual: true })
+    const opened = pool.openStream()
+    await settle()
+    dials[0]?.succeed().client.destroy()
+    await settle()
+    dials[1]?.succeed()
+    expect((await opened).destroyed).toBe(false)
+    expect(pool.size).toBe(1)
+  })
+
+  it('joins callers into as few dials as they need', async () => {
+    const { pool, dials, pairs } = makePool({ manual: true, streamsPerSession: 4 })
+    const opened = Array.from({ length: 10 }, () => pool.openStream())
+    await settle()
+    expect(dials).toHaveLength(3)
+    for (const dial of [...dials].reverse()) dial.succeed()
+    await Promise.all(opened)
+    expect(dials).toHaveLength(3)
+    expect(pairs.map(({ client }) => client.streamCount).sort()).toEqual([2, 4, 4])
+  })
+
+  it('rejects all that wait for a dial that fails, and only those', async () => {
+    const { pool, dials } = makePool({ manual: true, streamsPerSession: 2 })
+    const opened = [pool.openStream(), pool.openStream(), pool.openStream()]
+    await settle()
+    const failure = new AnyTlsError('ERR_CONNECT_FAILED')
+    dials[0]?.fail(failure)
+    dials[1]?.succeed()
+    const results = await Promise.allSettled(opened)
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled'])
+    expect(results[0]).toMatchObject({ reason: failure })
+    // The next caller starts anew.
+    const again = pool.openStream()
+    const more = pool.openStream()
+    await settle()
+    dials.at(-1)?.succeed()
+    await Promise.all([again, more])
+  })
+
+  it('an abort while dialling rejects that caller alone; the session stays for others', async () => {
+    const { pool, dials } = makePool({ manual: true })
+    const abort = new AbortController()
+    const aborted = pool.openStream(abort.signal)
+    const patient = pool.openStream()
+    await settle()
+    const reason = new Error('never mind')
+    abort.abort(reason)
+    await expect(aborted).rejects.toBe(reason)
+    expect(dials[0]?.signal.aborted).toBe(false)
+    dials[0]?.succeed()
+    expect((await patient).destroyed).toBe(false)
+    expect(dials).toHaveLength(1)
+    await expect(pool.openStream(abort.signal)).rejects.toBe(reason)
+  })
+
+  it('an abort of the only caller lets the dial become an idle session', async () => {
+    const { pool, dials } = makePool({ manual: true })
+    const abort = new AbortController()
+    const aborted = pool.openStream(abort.signal)
+    await settle()
+    abort.abort()
+    await expect(aborted).rejects.toMatchObject({ name: 'AbortError' })
+    dials[0]?.succeed()
+    await settle()
+    expect(pool.size).toBe(1)
+    await pool.openStream()
+    expect(dials).toHaveLength(1)
+  })
+
+  it('an abort after the stream was opened destroys the stream', async () => {
+    const { pool } = makePool()
+    const abort = new AbortController()
+    const stream = await pool.openStream(abort.signal)
+    const failed = once(stream, 'error')
+    abort.abort()
+    expect(await failed).toMatchObject([{ name: 'AbortError' }])
+  })
+})
+
+describe('SessionPool: idle sessions', () => {
+  it('closes a session that has been idle for idleTimeout, not before', async () => {
+    const { pool, clock } = makePool({ idleTimeout: 30_000 })
+    await finish(await pool.openStream())
+    await clock.advance(29_999)
+    expect(pool.size).toBe(1)
+    await clock.advance(1)
+    expect(pool.size).toBe(0)
+    expect(clock.armed).toBe(0)
+  })
+
+  it('counts the idle time of each session from its own last stream', async () => {
+    const { pool, clock } = makePool({ idleTimeout: 30_000, streamsPerSession: 1 })
+    const [first, second] = [await pool.openStream(), await pool.openStream()]
+    await finish(first)
+    await clock.advance(20_000)
+    await finish(second)
+    await clock.advance(10_000)
+    expect(pool.size).toBe(1)
+    await clock.advance(19_999)
+    expect(pool.size).toBe(1)
+    await clock.advance(1)
+    expect(pool.size).toBe(0)
+    expect(clock.armed).toBe(0)
+  })
+
+  it('never closes a session in use, and starts its idle time afresh after it', async () => {
+    const { pool, clock } = makePool({ idleTimeout: 30_000 })
+    await finish(await pool.openStream())
+    await clock.advance(20_000)
+    const stream = await pool.openStream()
+    await clock.advance(100_000)
+    expect(stream.destroyed).toBe(false)
+    await finish(stream)
+    await clock.advance(29_999)
+    expect(pool.size).toBe(1)
+    await clock.advance(1)
+    expect(pool.size).toBe(0)
+  })
+
+  it('keeps minIdle sessions, the newest, and keeps them alive past the connection timeout', async () => {
+    const { pool, clock, pairs } = makePool({
+      idleTimeout: 30_000,
+      minIdle: 2,
+      streamsPerSession: 1,
+    })
+    const streams = []
+    for (let count = 0; count < 4; count += 1) streams.push(await pool.openStream())
+    for (const stream of streams) {
+      await finish(stream)
+      await clock.advance(1)
+    }
+    await clock.advance(60_000)
+    expect(pool.size).toBe(2)
+    expect(pairs.map(({ client }) => client.closed)).toEqual([true, true, false, false])
+    await clock.advance(600_000)
+    expect(pool.size).toBe(2)
+    expect((await pool.openStream()).session).toBe(pairs[3]?.client)
+  })
+
+  it('keeps idle sessions alive for an idleTimeout above the connection timeout', async () => {
+    const { pool, clock } = makePool({ idleTimeout: 300_000 })
+    await finish(await pool.openStream())
+    await clock.advance(299_999)
+    expect(pool.size).toBe(1)
+    await clock.advance(1)
+    expect(pool.size).toBe(0)
+    expect(clock.armed).toBe(0)
+  })
+
+  it('forgets a session that ended by itself', async () => {
+    const { pool, pairs, clock } = makePool()
+    await finish(await pool.openStream())
+    pairs[0]?.serverEnd.destroy()
+    await settle()
+    expect(pool.size).toBe(0)
+    await clock.advance(60_000)
+    expect(clock.armed).toBe(0)
+  })
+
+  it('does not keep a session that had ended when its dial came back', async () => {
+    const { pool, dials, clock } = makePool({ manual: true })
+    const opened = pool.openStream()
+    await settle()
+    // In the same tick: the pool hears of the session when it is over.
+    const { client } = dials[0]!.succeed()
+    client.destroy()
+    await settle()
+    expect(pool.size).toBe(0)
+    dials[1]?.fail(new Error('enough'))
+    await expect(opened).rejects.toThrow('enough')
+    await clock.advance(60_000)
+    expect(clock.armed).toBe(0)
+  })
+})
+
+describe('SessionPool: the end', () => {
+  it('close() lets open streams run to their end and takes no new ones', async () => {
+    const { pool, clock } = makePool({ streamsPerSession: 1 })
+    const streams = [await pool.openStream(), await pool.openStream()]
+    await settle()
+    let closed = false
+    const closing = pool.close().then(() => (closed = true))
+    await expect(pool.openStream()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+    await settle()
+    expect(closed).toBe(false)
+    await finish(...streams)
+    await closing
+    expect(pool.size).toBe(0)
+    await settle()
+    expect(clock.armed).toBe(0)
+  })
+
+  it('close() gives up dials and rejects those that wait for them', async () => {
+    const { pool, dials, clock } = makePool({ manual: true })
+    const opened = pool.openStream()
+    await settle()
+    await pool.close()
+    expect(dials[0]?.signal.aborted).toBe(true)
+    await expect(opened).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+    expect(clock.armed).toBe(0)
+  })
+
+  it('destroys a session that a dial brings after the end', async () => {
+    const clock = new FakeClock()
+    let deliver: (session: Session) => void = () => {}
+    const pool = new SessionPool({
+      clock,
+      connect: () => new Promise<Session>((resolve) => (deliver = resolve)),
+    })
+    const opened = pool.openStream()
+    await settle()
+    await pool.close()
+    const { client } = makeSessionPair({ clock })
+    deliver(client)
+    await expect(opened).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+    expect(client.closed).toBe(true)
+    expect(pool.size).toBe(0)
+  })
+
+  it('destroy() ends every session at once', async () => {
+    const { pool, clock } = makePool({ streamsPerSession: 1 })
+    const streams = [await pool.openStream(), await pool.openStream()]
+    for (const stream of streams) stream.on('error', () => {})
+    pool.destroy()
+    expect(streams.every(({ destroyed }) => destroyed)).toBe(true)
+    expect(pool.size).toBe(0)
+    await settle()
+    expect(clock.armed).toBe(0)
+    await pool.close()
+  })
+})

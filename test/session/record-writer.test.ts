@@ -1,0 +1,264 @@
+// The record writer against a sink that a test holds and lets go.
+import { Duplex } from 'node:stream'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Write } from '../../src/mux/machine.ts'
+import { RecordWriter } from '../../src/session/record-writer.ts'
+import { settle } from '../support/fake-clock.ts'
+
+/** Takes what a TLSSocket takes: single writes, and several at once. Each waits for {@link HeldSink.release}. */
+class HeldSink extends Duplex {
+  /** What was handed down, a list of the chunks of each call. */
+  readonly calls: string[][] = []
+  /** The chunks themselves. */
+  readonly chunks: Buffer[] = []
+  readonly #waiting: (() => void)[] = []
+  /** Called in the middle of a write, as a sink does whose peer answers at once. */
+  onWrite: (() => void) | undefined
+  #held: boolean
+
+  constructor(held = true) {
+    super({ highWaterMark: 16_384 })
+    this.#held = held
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+    this.#take([chunk], callback)
+  }
+
+  override _writev(chunks: readonly { chunk: Buffer }[], callback: () => void): void {
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
+  }
+
+  /** Lets the write that is held go. */
+  async release(): Promise<void> {
+    this.#waiting.shift()?.()
+    await settle()
+  }
+
+  async releaseAll(): Promise<void> {
+    this.#held = false
+    while (this.#waiting.length > 0) await this.release()
+  }
+
+  /** The lengths of what was handed down with each call. */
+  get lengths(): number[][] {
+    return this.calls.map((call) => call.map((text) => text.length))
+  }
+
+  get text(): string {
+    return this.calls.flat().join('')
+  }
+
+  #take(chunks: Buffer[], callback: () => void): void {
+    this.calls.push(chunks.map(String))
+    this.chunks.push(...chunks)
+    if (this.#held) this.#waiting.push(callback)
+    else process.nextTick(callback)
+    this.onWrite?.()
+  }
+}
+
+const shaped = (text: string): Write => {
+  const part = Buffer.from(text)
+  return { parts: [part], bytes: part.length, shaped: true }
+}
+
+const plain = (...texts: string[]): Write => {
+  const parts = texts.map((text) => Buffer.from(text))
+  return { parts, bytes: Buffer.concat(parts).length, shaped: false }
+}
+
+function makeWriter(held = true): { sink: HeldSink; writer: RecordWriter; progress: () => number } {
+  const sink = new HeldSink(held)
+  let calls = 0
+  const writer = new RecordWriter(sink, () => (calls += 1))
+  return { sink, writer, progress: () => calls }
+}
+
+describe('RecordWriter: shaped Writes', () => {
+  it('D33: starts a shaped Write only when the one before has been flushed', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([shaped('a'), shaped('b'), shaped('c')])
+    await settle()
+    expect(sink.calls).toEqual([['a']])
+    await sink.release()
+    expect(sink.calls).toEqual([['a'], ['b']])
+    await sink.release()
+    expect(sink.calls).toEqual([['a'], ['b'], ['c']])
+  })
+
+  it('D33: starts a shaped Write only when unshaped ones have left', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([plain('one')])
+    writer.write([plain('two'), shaped('S')])
+    await settle()
+    expect(sink.calls).toEqual([['one']])
+    await sink.release()
+    expect(sink.calls).toEqual([['one'], ['two']])
+    await sink.release()
+    expect(sink.calls).toEqual([['one'], ['two'], ['S']])
+  })
+
+  it('keeps unshaped Writes behind a shaped one that is being flushed', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([shaped('S')])
+    writer.write([plain('1')])
+    writer.write([plain('2')])
+    await settle()
+    expect(sink.calls).toEqual([['S']])
+    await sink.releaseAll()
+    expect(sink.text).toBe('S12')
+    expect(sink.calls[0]).toEqual(['S'])
+  })
+
+  it('joins what waits, up to 64 KiB for each write', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([plain('head', 'body', 'head', 'body')])
+    expect(sink.lengths).toEqual([[16]])
+    for (let count = 0; count < 3; count += 1) writer.write([plain('h', 'x'.repeat(40_000))])
+    expect(sink.lengths).toEqual([[16]])
+    await sink.releaseAll()
+    expect(sink.lengths).toEqual([[16], [65_536], [3 * 40_001 - 65_536]])
+    expect(sink.text.slice(16)).toBe(`h${'x'.repeat(40_000)}`.repeat(3))
+  })
+
+  it('hands down what its reader may keep: a buffer is never used twice', async () => {
+    const { sink, writer } = makeWriter()
+    for (const letter of ['a', 'b', 'c']) {
+      writer.write([plain(letter, letter)])
+      await sink.release()
+    }
+    expect(sink.chunks.map(String)).toEqual(['aa', 'bb', 'cc'])
+  })
+
+  it('property: keeps the order, alone for every shaped Write, whatever comes when', async () => {
+    const write = fc.record({
+      text: fc.string({ minLength: 1, maxLength: 9 }),
+      alone: fc.boolean(),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(write), { maxLength: 8 }), async (turns) => {
+        const { sink, writer } = makeWriter()
+        for (const turn of turns) {
+          writer.write(turn.map(({ text, alone }) => (alone ? shaped(text) : plain(text))))
+          await sink.release()
+        }
+        await sink.releaseAll()
+        const all = turns.flat()
+        expect(sink.text).toBe(Buffer.concat(all.map(({ text }) => Buffer.from(text))).toString())
+        expect(writer.backlog).toBe(0)
+        const alone = all.filter((one) => one.alone).map((one) => one.text)
+        const calls = sink.calls.map((call) => call.join('\u0000'))
+        // Each shaped Write is a call of its own, in the same order.
+        let from = 0
+        for (const text of alone) {
+          const at = calls.indexOf(text, from)
+          expect(at).toBeGreaterThanOrEqual(from)
+          from = at + 1
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('keeps the order when the peer answers in the middle of a write', async () => {
+    const { sink, writer } = makeWriter(false)
+    let answered = false
+    sink.onWrite = () => {
+      if (answered) return
+      answered = true
+      writer.write([plain('4')])
+    }
+    writer.write([shaped('1'), plain('2'), shaped('3')])
+    await settle()
+    expect(sink.text).toBe('1234')
+    answered = false
+    writer.write([plain('5'), plain('6')])
+    await settle()
+    expect(sink.text).toBe('1234564')
+  })
+})
+
+describe('RecordWriter: end and accounting', () => {
+  it('ends the sink after everything, also what still waits for a flush', async () => {
+    const { sink, writer } = makeWriter()
+    let finished = false
+    sink.on('finish', () => (finished = true))
+    writer.write([shaped('a'), shaped('b'), plain('c')])
+    writer.end()
+    writer.end()
+    await settle()
+    expect(sink.writableEnded).toBe(false)
+    await sink.release()
+    expect(sink.writableEnded).toBe(false)
+    await sink.releaseAll()
+    expect(sink.text).toBe('abc')
+    expect(finished).toBe(true)
+  })
+
+  it('ends an idle sink at once', () => {
+    const { sink, writer } = makeWriter()
+    writer.end()
+    expect(sink.writableEnded).toBe(true)
+  })
+
+  it('counts what waits here and in the sink, and comes back to nothing', async () => {
+    const { sink, writer, progress } = makeWriter()
+    expect(writer.backlog).toBe(0)
+    writer.write([shaped('x'.repeat(1000)), shaped('y'.repeat(500)), plain('z'.repeat(250))])
+    expect(writer.backlog).toBeGreaterThanOrEqual(1750)
+    await sink.release()
+    expect(progress()).toBe(1)
+    expect(writer.backlog).toBeGreaterThanOrEqual(750)
+    expect(writer.backlog).toBeLessThan(1750)
+    await sink.releaseAll()
+    expect(progress()).toBe(3)
+    expect(writer.backlog).toBe(0)
+  })
+
+  it('does not lose count over Writes that are cut in the middle', async () => {
+    const { sink, writer } = makeWriter()
+    for (let count = 0; count < 200; count += 1) {
+      writer.write([plain('head', 'x'.repeat(70_000))])
+      writer.write([plain('x'.repeat(70_000))])
+      expect(writer.backlog).toBeGreaterThan(0)
+      await sink.release()
+    }
+    // 200 times 140,000 bytes came, 200 times 65,536 at most have left.
+    expect(writer.backlog).toBeGreaterThanOrEqual(200 * (140_004 - 65_536))
+    await sink.releaseAll()
+    expect(writer.backlog).toBe(0)
+  })
+
+  it('counts a Write of few bytes for what it costs to keep, waiting or in the sink', async () => {
+    for (const first of [shaped('S'), plain('P')]) {
+      const { sink, writer } = makeWriter()
+      writer.write([first])
+      for (let count = 0; count < 1000; count += 1) writer.write([plain('ab')])
+      expect(writer.backlog).toBeGreaterThan(100_000)
+      await sink.releaseAll()
+      expect(writer.backlog).toBe(0)
+    }
+  })
+
+  it('survives a sink that is destroyed in the middle, and hands nothing more down', async () => {
+    const { sink, writer } = makeWriter()
+    const errors: Error[] = []
+    sink.on('error', (error) => errors.push(error))
+    writer.write([shaped('a'), shaped('b'), plain('c')])
+    sink.destroy(new Error('gone'))
+    await settle()
+    await sink.releaseAll()
+    writer.write([plain('d'), shaped('e')])
+    writer.end()
+    await settle()
+    expect(sink.text).toBe('a')
+    expect(errors.map(({ message }) => message)).toEqual(['gone'])
+  })
+})
