@@ -93,7 +93,7 @@ export class ClientMachine extends Connection<ClientState> {
       case 'goaway':
         // The table has moved on to draining: streams above lastStream never reached the server.
         this.tellDraining()
-        for (const record of [...this.streams.values()]) {
+        for (const record of this.streams.list()) {
           if (record.id > frame.lastStream) {
             this.endStream(record, new AnyTlsError('ERR_SESSION_DRAINING'))
           }
@@ -157,7 +157,7 @@ export class ClientMachine extends Connection<ClientState> {
     const more = window - this.sendWindow
     this.sendWindow = window
     this.emit({ type: 'established', peer: nego.server })
-    for (const record of [...this.streams.values()]) {
+    for (const record of this.streams.list()) {
       if (more > 0 && record.grant(more)) this.emit({ type: 'credit', stream: record.id })
       // An end that came before it was known how to say so.
       if (record.sendEnded) this.sendFinish(record)

@@ -1,37 +1,34 @@
-// What the client's and the server's connection machine have in common: streams, credit, timers,
-// output through the shaper. The roles stand in client-machine.ts and server-machine.ts.
+// What the client's and the server's connection machine have in common: streams, credit, timers. The
+// roles stand in client-machine.ts and server-machine.ts.
 // Must never do I/O or move to a state that its table does not name.
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
-import { Deadlines } from '../mux/deadlines.ts'
+import { Liveness } from '../mux/liveness.ts'
 import type { Handover, Machine, MachineEvent, Write } from '../mux/machine.ts'
 import { StreamRecord, UNLIMITED } from '../mux/stream-record.ts'
-import { Shaper } from '../shaping/shaper.ts'
+import { StreamRecords } from '../mux/stream-records.ts'
+import type { Shaper } from '../shaping/shaper.ts'
 import type { Scheme } from '../shaping/scheme.ts'
-import { concatBytes } from '../wire/bytes.ts'
 import { decodeTextBlock, toTextBlock } from '../wire/text-block.ts'
 import type { ConnectionConfig } from './config.ts'
 import { FrameDecoder } from './frame-decoder.ts'
 import * as encode from './frame-encoder.ts'
 import { MAX_BODY, MAX_PAYLOAD, MAX_RESET_REASON, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
-import { PADDING_FORMAT } from './padding-format.ts'
+import { Output } from './output.ts'
 import { ILLEGAL } from './state-tables.ts'
 import type { FrameInput, Input, Table } from './state-tables.ts'
 
-/** By how many bytes the windows of all streams of a connection may have grown together. */
-const GROWTH_BUDGET = 16_777_216
-
 // Never the machine's own list: that one goes on to grow.
-const NOTHING: readonly never[] = Object.freeze([])
+const NOTHING: readonly MachineEvent[] = Object.freeze([])
 
 export abstract class Connection<State extends string> implements Machine {
   readonly maxPayload = MAX_PAYLOAD
 
   protected readonly config: ConnectionConfig
   protected readonly decoder = new FrameDecoder()
-  protected readonly streams = new Map<number, StreamRecord>()
+  protected readonly streams = new StreamRecords()
   protected state: State
   protected now: number
   /** mux1 is negotiated. */
@@ -42,30 +39,17 @@ export abstract class Connection<State extends string> implements Machine {
   protected highestStream = 0
 
   readonly #table: Table<State>
-  readonly #deadlines = new Deadlines<StreamRecord>()
-  #shaper: Shaper | undefined
+  readonly #liveness: Liveness
+  readonly #output = new Output()
   #events: MachineEvent[] = []
-  #writes: Write[] = []
-  #unshaped: Uint8Array[] = []
-  #unshapedBytes = 0
-  #lastFrame: number
-  #lastAlive: number
-  #pingSent: number | undefined
-  #reading = true
-  #readingSince: number
   #drainingTold = false
-  #growthLeft = GROWTH_BUDGET
-  /** Deliver 0 has not left yet. */
-  #atDeliver0 = false
 
   protected constructor(table: Table<State>, state: State, config: ConnectionConfig, now: number) {
     this.#table = table
     this.state = state
     this.config = config
     this.now = now
-    this.#lastFrame = now
-    this.#lastAlive = now
-    this.#readingSince = now
+    this.#liveness = new Liveness(config.timeouts, now)
   }
 
   /** Whether this end opens the streams, and so hears answers on them (D27). */
@@ -89,7 +73,7 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   get shaping(): boolean {
-    return this.#shaper?.active ?? false
+    return this.#output.shaping
   }
 
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[] {
@@ -99,8 +83,7 @@ export abstract class Connection<State extends string> implements Machine {
       while (!this.over) {
         const frame = this.decoder.next()
         if (frame === undefined) break
-        this.#lastFrame = now
-        this.#lastAlive = now
+        this.#liveness.alive(now)
         this.#onFrame(frame)
       }
     } catch (error) {
@@ -123,10 +106,10 @@ export abstract class Connection<State extends string> implements Machine {
     if (this.over) return this.takeEvents()
     if (now >= this.roleDeadline) this.onRoleTimeout()
     if (now >= this.#idleDeadline) this.#expire('idle-timeout', 'ERR_CONNECTION_TIMEOUT')
-    if (now >= this.#pingDeadline) this.#expire('ping-timeout', 'ERR_PING_TIMEOUT')
+    if (now >= this.#liveness.pingDeadline) this.#expire('ping-timeout', 'ERR_PING_TIMEOUT')
     if (now >= this.#keepaliveDeadline) this.ping(now)
     while (!this.over) {
-      const record = this.#deadlines.takeDue(now)
+      const record = this.streams.takeDue(now)
       if (record === undefined) break
       this.#onStreamDue(record)
     }
@@ -144,9 +127,9 @@ export abstract class Connection<State extends string> implements Machine {
     return Math.min(
       this.roleDeadline,
       this.#idleDeadline,
-      this.#pingDeadline,
+      this.#liveness.pingDeadline,
       this.#keepaliveDeadline,
-      this.#deadlines.next,
+      this.streams.nextDue,
     )
   }
 
@@ -170,7 +153,8 @@ export abstract class Connection<State extends string> implements Machine {
     if (record === undefined) return
     record.lastActivity = now
     if (record.sendCredit !== UNLIMITED) record.sendCredit -= bytes
-    this.#deliver([encode.encodeDataHead(stream, bytes), ...parts])
+    this.#liveness.sent(now)
+    this.#output.deliver([encode.encodeDataHead(stream, bytes), ...parts])
   }
 
   finishStream(stream: number, now: number): readonly MachineEvent[] {
@@ -206,31 +190,17 @@ export abstract class Connection<State extends string> implements Machine {
     record.consumed += bytes
     // mux1: credit goes back once half a window is due.
     if (record.consumed < record.window / 2) return
-    const credit = record.consumed + this.#growWindow(record)
+    const credit = record.consumed + this.streams.growWindow(record, this.config.mux1MaxWindow ?? 0)
     record.consumed = 0
     record.receiveCredit += credit
     record.lastActivity = now
     this.send(encode.encodeStreamCredit(stream, credit))
   }
 
-  /**
-   * A stream whose application has consumed all that came is held up by the round trip, not by its
-   * reader: its window doubles, as long as the connection has bytes to spare for it.
-   */
-  #growWindow(record: StreamRecord): number {
-    const { mux1MaxWindow = 0 } = this.config
-    const keptUp = record.receiveCredit + record.consumed === record.window
-    const growth = Math.min(record.window, mux1MaxWindow - record.window, this.#growthLeft)
-    if (!keptUp || growth <= 0) return 0
-    record.window += growth
-    this.#growthLeft -= growth
-    return growth
-  }
-
   ping(now: number): boolean {
     this.now = now
-    if (this.#pingSent !== undefined || !this.negotiated) return false
-    this.#pingSent = now
+    if (this.#liveness.pinging || !this.negotiated) return false
+    this.#liveness.pingSent(now)
     this.send(encode.encodePingPong())
     return true
   }
@@ -262,21 +232,15 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   setReading(reading: boolean, now: number): void {
-    this.#reading = reading
-    if (reading) this.#readingSince = now
-    this.progress(now)
+    this.#liveness.setReading(reading, now)
   }
 
   progress(now: number): void {
-    this.#lastAlive = now
+    this.#liveness.alive(now)
   }
 
   takeWrites(): readonly Write[] {
-    this.#closeUnshaped()
-    if (this.#writes.length === 0) return NOTHING
-    const writes = this.#writes
-    this.#writes = []
-    return writes
+    return this.#output.take()
   }
 
   /** Whether the connection is closed or handed over. */
@@ -326,26 +290,24 @@ export abstract class Connection<State extends string> implements Machine {
 
   /** Writes a frame that carries no stream data. */
   protected send(frame: Uint8Array): void {
-    this.#deliver([frame])
+    this.#liveness.sent(this.now)
+    this.#output.deliver([frame])
   }
 
   protected startShaping(scheme: Scheme): Shaper {
-    this.#shaper = new Shaper(scheme, this.config.randomInt, PADDING_FORMAT)
-    this.#atDeliver0 = true
-    return this.#shaper
+    return this.#output.startShaping(scheme, this.config.randomInt)
   }
 
   protected addStream(id: number, answered: boolean): StreamRecord {
     this.highestStream = id
     const record = new StreamRecord(id, answered, this.sendWindow, this.receiveWindow, this.now)
-    this.streams.set(id, record)
     this.schedule(record)
     return record
   }
 
   /** (Re)computes when a stream must be looked at next. */
   protected schedule(record: StreamRecord): void {
-    this.#deadlines.set(record, this.#streamDeadline(record))
+    this.streams.set(record, this.#streamDeadline(record))
   }
 
   protected sendFinish(record: StreamRecord): void {
@@ -373,12 +335,12 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   protected closed(error: AnyTlsError | undefined): void {
-    this.#forgetAll()
+    this.streams.clear()
     this.emit({ type: 'closed', error })
   }
 
   protected handOver(handover: Handover): void {
-    this.#forgetAll()
+    this.streams.clear()
     this.emit({ type: 'handover', handover })
   }
 
@@ -533,12 +495,9 @@ export abstract class Connection<State extends string> implements Machine {
 
   #onPingPong(): void {
     // D8: with a ping outstanding it is the answer, otherwise it wants exactly one.
-    if (this.#pingSent === undefined) {
-      this.send(encode.encodePingPong())
-      return
-    }
-    this.emit({ type: 'pong', roundTrip: this.now - this.#pingSent })
-    this.#pingSent = undefined
+    const roundTrip = this.#liveness.takePong(this.now)
+    if (roundTrip === undefined) this.send(encode.encodePingPong())
+    else this.emit({ type: 'pong', roundTrip })
   }
 
   #onAlert(body: Uint8Array): void {
@@ -574,19 +533,14 @@ export abstract class Connection<State extends string> implements Machine {
 
   #streamDeadline(record: StreamRecord): number {
     const { stream, streamOpen, linger } = this.config.timeouts
-    const quietSince = this.#waitSince(record.lastActivity)
+    const quietSince = this.#liveness.waitSince(record.lastActivity, this.now)
     let due = quietSince + stream
     // D26: what this end sends is no answer, so it does not put the open timeout off.
     if (this.isOpener && !record.heard) {
-      due = Math.min(due, this.#waitSince(record.opened) + streamOpen)
+      due = Math.min(due, this.#liveness.waitSince(record.opened, this.now) + streamOpen)
     }
     if (this.#lingers(record)) due = Math.min(due, quietSince + linger)
     return due
-  }
-
-  /** Where a wait for the peer begins: while reading is stopped, its frames may lie there unread. */
-  #waitSince(start: number): number {
-    return this.#reading ? Math.max(start, this.#readingSince) : this.now
   }
 
   #lingers(record: StreamRecord): boolean {
@@ -595,30 +549,16 @@ export abstract class Connection<State extends string> implements Machine {
 
   get #idleDeadline(): number {
     // The role's own timer rules before the connection speaks.
-    if (!this.#reading || !this.speaking) return Infinity
-    return Math.max(this.#lastFrame, this.#lastAlive) + this.config.timeouts.connection
-  }
-
-  get #pingDeadline(): number {
-    if (this.#pingSent === undefined || !this.#reading) return Infinity
-    return Math.max(this.#pingSent, this.#lastAlive) + this.config.timeouts.ping
+    return this.speaking ? this.#liveness.idleDeadline : Infinity
   }
 
   get #keepaliveDeadline(): number {
-    if (this.streams.size === 0 || this.#pingSent !== undefined || !this.negotiated) return Infinity
-    return this.#lastAlive + this.config.timeouts.keepalive
+    return this.streams.size > 0 && this.negotiated ? this.#liveness.keepaliveDeadline : Infinity
   }
 
   #forget(record: StreamRecord): void {
-    this.streams.delete(record.id)
-    this.#deadlines.delete(record)
-    this.#growthLeft += record.window - this.receiveWindow
+    this.streams.delete(record)
     this.checkDrained()
-  }
-
-  #forgetAll(): void {
-    this.streams.clear()
-    this.#deadlines.clear()
   }
 
   protected checkDrained(): void {
@@ -629,31 +569,6 @@ export abstract class Connection<State extends string> implements Machine {
 
   protected get isDraining(): boolean {
     return this.state === 'draining' || this.state === 'draining-early'
-  }
-
-  /** One Deliver: shaped into Writes while the quota lasts, passed through after it (D29, D33). */
-  #deliver(parts: Uint8Array[]): void {
-    this.#lastFrame = this.now
-    // Deliver 0 is a Write of its own even under a scheme that shapes nothing (D28).
-    if (this.#shaper !== undefined && (this.#shaper.active || this.#atDeliver0)) {
-      this.#atDeliver0 = false
-      this.#closeUnshaped()
-      for (const write of this.#shaper.deliver(concatBytes(parts))) {
-        this.#writes.push({ parts: [write], bytes: write.length, shaped: true })
-      }
-      return
-    }
-    for (const part of parts) {
-      this.#unshaped.push(part)
-      this.#unshapedBytes += part.length
-    }
-  }
-
-  #closeUnshaped(): void {
-    if (this.#unshapedBytes === 0) return
-    this.#writes.push({ parts: this.#unshaped, bytes: this.#unshapedBytes, shaped: false })
-    this.#unshaped = []
-    this.#unshapedBytes = 0
   }
 }
 

@@ -18,8 +18,9 @@ export class StreamRecord implements Timed {
   receiveEnded = false
   /** Bytes that may still be sent. */
   sendCredit: number
-  /** Bytes that the peer may have under way, consumed ones not counted. */
-  window: number
+  readonly #initialWindow: number
+  /** By how many bytes the window has grown. */
+  growth = 0
   /** Bytes that the peer may still send. */
   receiveCredit: number
   /** Bytes that the application has consumed and the peer has not been told of. */
@@ -32,10 +33,20 @@ export class StreamRecord implements Timed {
     this.id = id
     this.answered = answered
     this.sendCredit = sendCredit
-    this.window = window
+    this.#initialWindow = window
     this.receiveCredit = window
     this.opened = now
     this.lastActivity = now
+  }
+
+  /** Bytes that the peer may have under way, consumed ones not counted. */
+  get window(): number {
+    return this.#initialWindow + this.growth
+  }
+
+  /** Whether the application has consumed all that came. */
+  get keptUp(): boolean {
+    return this.receiveCredit + this.consumed === this.window
   }
 
   /** Adds credit; the sum saturates. True when the stream had none before. */

@@ -228,6 +228,57 @@ describe('credit', () => {
     }
   })
 
+  it('a window doubles while its stream is read as fast as it comes, up to mux1MaxWindow', () => {
+    const server = openServer({ ...MUX1, mux1MaxWindow: 200_000 })
+    server.receive(write.open(1), 0)
+    for (const [window, next] of [
+      [65_536, 131_072],
+      [131_072, 200_000],
+      [200_000, 200_000],
+    ] as const) {
+      server.receive(write.data(1, new Uint8Array(window)), 0)
+      server.consumed(1, window, 0)
+      // All of it may be under way again, and the growth beside it.
+      expect(said(server)).toEqual([`CREDIT 1 ${next}`])
+    }
+    server.receive(write.data(1, new Uint8Array(200_000)), 0)
+    expect(server.streamCount).toBe(1)
+    expect(told(server.receive(write.data(1, 'x'), 0))).toEqual(['close 1 ERR_PROTOCOL_VIOLATION'])
+  })
+
+  it('a window stays as it is while its reader is behind, and where nothing else is asked for', () => {
+    for (const [maxWindow, consumed] of [
+      [200_000, 65_535],
+      [undefined, 65_536],
+      [65_536, 65_536],
+    ] as const) {
+      const server = openServer({ ...MUX1, mux1MaxWindow: maxWindow })
+      server.receive(write.stream(6, 1, new Uint8Array(65_536)), 0)
+      server.consumed(1, consumed, 0)
+      expect(said(server)).toEqual([`CREDIT 1 ${consumed}`])
+    }
+  })
+
+  it('mux1, Rules: memory is bounded: all windows of a connection grow by 16 MiB together', () => {
+    const server = openServer({ ...MUX1, mux1MaxWindow: 2 ** 30 })
+    server.receive(concatBytes([write.open(1), write.open(2)]), 0)
+    const grown = (stream: number, rounds: number): number => {
+      let window = WINDOW
+      for (let round = 0; round < rounds; round += 1) {
+        server.receive(write.data(stream, new Uint8Array(window)), 0)
+        server.consumed(stream, window, 0)
+        window = Number(said(server)[0]?.split(' ')[2])
+      }
+      return window
+    }
+    expect(grown(1, 10)).toBe(WINDOW + 16_777_216)
+    expect(grown(2, 2)).toBe(WINDOW)
+    server.resetStream(1, 0, '', 0)
+    server.takeWrites()
+    // What the first one had is there for the second one now.
+    expect(grown(2, 2)).toBe(4 * WINDOW)
+  })
+
   it('D26: credit is a frame on its stream, for the end that sends it as well', () => {
     const server = openServer({ ...MUX1, timeouts: { stream: 1_000 } })
     server.receive(write.stream(6, 1, new Uint8Array(40_000)), 0)

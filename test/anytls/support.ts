@@ -43,13 +43,11 @@ export const HASH = hashPassword('password')
 /** A scheme that shapes nothing and pads nothing. */
 export const PLAIN: Scheme = parseScheme('stop=0')
 
-/** Time limits that differ from each other, so that a test sees which one it was. */
-export const TIMEOUTS: Timeouts = DEFAULT_TIMEOUTS
-
 export interface Setup {
   readonly scheme?: Scheme
   readonly timeouts?: Partial<Timeouts>
   readonly mux1Window?: number | undefined
+  readonly mux1MaxWindow?: number | undefined
   readonly maxStreams?: number
   readonly seed?: number
 }
@@ -60,8 +58,9 @@ export function makeConfig(setup: Setup = {}): ConnectionConfig {
     scheme: setup.scheme ?? PLAIN,
     name: 'test/1',
     randomInt: seededRandomInt(setup.seed ?? 1),
-    timeouts: { ...TIMEOUTS, ...setup.timeouts },
+    timeouts: { ...DEFAULT_TIMEOUTS, ...setup.timeouts },
     mux1Window: setup.mux1Window,
+    mux1MaxWindow: setup.mux1MaxWindow,
     maxStreams: setup.maxStreams ?? DEFAULT_MAX_STREAMS,
   }
 }

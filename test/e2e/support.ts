@@ -8,6 +8,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { once } from 'node:events'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import { runProgram, stop } from '../cli/run-program.ts'
@@ -137,6 +138,22 @@ export function describeRequest(
   })
 }
 
+const CHUNK = 65_536
+
+/** `GET /N` gets the first N bytes of `file`, in chunks as they are wanted; the rest is described. */
+export function serveBytes(file: Buffer): http.RequestListener {
+  return (request, response) => {
+    if (request.method !== 'GET') {
+      describeRequest(request, response)
+      return
+    }
+    const bytes = file.subarray(0, Number(request.url?.slice(1)))
+    const chunk = (_: unknown, index: number) => bytes.subarray(index * CHUNK, (index + 1) * CHUNK)
+    response.setHeader('Content-Length', bytes.length)
+    Readable.from(Array.from({ length: Math.ceil(bytes.length / CHUNK) }, chunk)).pipe(response)
+  }
+}
+
 export const onLinux = process.platform === 'linux'
 
 /** Files and sockets that a process has open. Linux alone can tell. */
@@ -152,7 +169,9 @@ export function residentMemory({ child }: Program): number {
 
 /** Resolves when `condition` holds; rejects when it has not within `limit` ms. */
 export async function until(condition: () => boolean, what: string, limit = 10_000): Promise<void> {
-  for (const end = performance.now() + limit; !condition(); await setTimeout(20)) {
+  const end = performance.now() + limit
+  while (!condition()) {
     if (performance.now() > end) throw new Error(`waited in vain: ${what}`)
+    await setTimeout(20)
   }
 }

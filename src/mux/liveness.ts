@@ -1,0 +1,81 @@
+// Whether the other end is still there: when the last frame passed, when a ping must be sent, and when
+// silence has lasted too long (draft, Timeout; D8, D26).
+// Must never read a clock or decide what happens: it answers with deadlines.
+
+/** Time limits in milliseconds. */
+export interface LivenessTimeouts {
+  /** No frame either way: the connection ends. */
+  readonly connection: number
+  /** The peer is silent: a ping is due. */
+  readonly keepalive: number
+  /** A ping is outstanding and the peer stays silent: the connection ends. */
+  readonly ping: number
+}
+
+export class Liveness {
+  readonly #timeouts: LivenessTimeouts
+  #lastSent: number
+  #lastAlive: number
+  #pingSent: number | undefined
+  #reading = true
+  #readingSince: number
+
+  constructor(timeouts: LivenessTimeouts, now: number) {
+    this.#timeouts = timeouts
+    this.#lastSent = now
+    this.#lastAlive = now
+    this.#readingSince = now
+  }
+
+  /** A frame of ours is on its way. */
+  sent(now: number): void {
+    this.#lastSent = now
+  }
+
+  /** A frame has come, or bytes of ours have left: the peer is there. */
+  alive(now: number): void {
+    this.#lastAlive = now
+  }
+
+  /** While reading is stopped, silence means nothing. */
+  setReading(reading: boolean, now: number): void {
+    this.#reading = reading
+    if (reading) this.#readingSince = now
+    this.alive(now)
+  }
+
+  /** A ping is outstanding. */
+  get pinging(): boolean {
+    return this.#pingSent !== undefined
+  }
+
+  pingSent(now: number): void {
+    this.#pingSent = now
+  }
+
+  /** Takes the answer to the ping that is outstanding: its round trip in milliseconds, if there was one. */
+  takePong(now: number): number | undefined {
+    const sent = this.#pingSent
+    this.#pingSent = undefined
+    return sent === undefined ? undefined : now - sent
+  }
+
+  get idleDeadline(): number {
+    if (!this.#reading) return Infinity
+    return Math.max(this.#lastSent, this.#lastAlive) + this.#timeouts.connection
+  }
+
+  get pingDeadline(): number {
+    if (this.#pingSent === undefined || !this.#reading) return Infinity
+    return Math.max(this.#pingSent, this.#lastAlive) + this.#timeouts.ping
+  }
+
+  get keepaliveDeadline(): number {
+    return this.#pingSent === undefined ? this.#lastAlive + this.#timeouts.keepalive : Infinity
+  }
+
+  /** Where a wait for the peer begins: while reading is stopped, its frames may lie there unread. */
+  waitSince(start: number, now: number): number {
+    return this.#reading ? Math.max(start, this.#readingSince) : now
+  }
+}

@@ -1,0 +1,13 @@
+// What the first record has to hold, where a hash of a real password would never show it.
+import { expect, it } from 'vitest'
+import { AUTH_PREFIX_LENGTH, matchesAuth } from '../../src/anytls/auth.ts'
+import { PASSWORD_HASH_LENGTH } from '../../src/anytls/frame.ts'
+
+it('draft, Authentication: AUTH MUST be there in full: a byte that is missing is no zero (D14)', () => {
+  const hash = new Uint8Array(PASSWORD_HASH_LENGTH)
+  const record = new Uint8Array(AUTH_PREFIX_LENGTH)
+  expect(matchesAuth(record, hash)).toBe(true)
+  for (let length = 0; length < AUTH_PREFIX_LENGTH; length += 1) {
+    expect(matchesAuth(record.subarray(0, length), hash), `${length} bytes`).toBe(false)
+  }
+})

@@ -1,0 +1,95 @@
+// A TCP tap: passes connections on to a port of loopback and notes the TLS records that go by.
+// Must never change a byte, or look into a record: sizes are all that an onlooker has.
+
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+
+/** A record as its head tells (RFC 8446, section 5.1). */
+export interface TappedRecord {
+  /** 22 handshake, 20 change cipher spec, 21 alert, 23 application data, or what is encrypted as such. */
+  readonly type: number
+  /** Bytes behind the five of the head. */
+  readonly length: number
+}
+
+/** One connection, in the order in which they came. The records of each direction are complete ones. */
+export interface TappedConnection {
+  readonly fromClient: readonly TappedRecord[]
+  readonly fromServer: readonly TappedRecord[]
+  /** Ends it for both sides with a reset. */
+  cut(): void
+}
+
+export interface RecordTap {
+  readonly port: number
+  readonly connections: readonly TappedConnection[]
+  /** Stops listening and cuts what is open. */
+  stop(): Promise<void>
+}
+
+/** Bytes that TLS 1.3 adds to what a record carries: the inner type and the tag (RFC 8446, section 5.2). */
+export const RECORD_OVERHEAD = 17
+
+/** Starts a tap on a free port of 127.0.0.1, in front of `port`. */
+export async function startRecordTap(port: number): Promise<RecordTap> {
+  const connections: TappedConnection[] = []
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const upstream = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    const cut = () => {
+      client.destroy()
+      upstream.destroy()
+    }
+    connections.push({
+      fromClient: readRecords(client),
+      fromServer: readRecords(upstream),
+      cut() {
+        for (const socket of [client, upstream]) if (!socket.destroyed) socket.resetAndDestroy()
+      },
+    })
+    for (const socket of [client, upstream]) socket.on('error', cut).on('close', cut)
+    client.pipe(upstream)
+    upstream.pipe(client)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    connections,
+    async stop() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const connection of connections) connection.cut()
+      await closed
+    },
+  }
+}
+
+const HEAD_LENGTH = 5
+
+/** A list that grows as records come by on `socket`. */
+function readRecords(socket: Socket): readonly TappedRecord[] {
+  const records: TappedRecord[] = []
+  let pending = Buffer.alloc(0)
+  /** Bytes of the record under way that have still to come. */
+  let missing = 0
+  let head: TappedRecord | undefined
+  socket.on('data', (chunk: Buffer) => {
+    pending = Buffer.concat([pending, chunk])
+    for (;;) {
+      if (head === undefined) {
+        if (pending.length < HEAD_LENGTH) return
+        head = { type: pending.readUInt8(0), length: pending.readUInt16BE(3) }
+        missing = head.length
+        pending = pending.subarray(HEAD_LENGTH)
+      }
+      const taken = Math.min(missing, pending.length)
+      missing -= taken
+      pending = pending.subarray(taken)
+      if (missing > 0) return
+      records.push(head)
+      head = undefined
+    }
+  })
+  return records
+}
