@@ -26,33 +26,32 @@ const NO_FRAME = new Uint8Array(0)
 export class ClientMachine extends Connection<ClientState> {
   readonly #started: number
   #flushed = Infinity
+  #schemeUpdated = false
 
   constructor(config: ConnectionConfig, now: number) {
-    super(CLIENT_TABLE, 'initializing', config, now)
+    super({ table: CLIENT_TABLE, state: 'initializing', isOpener: true }, config, now)
     this.#started = now
     // mux1: until the server's NEGO tells more, a stream may send that much.
-    if (config.mux1Window !== undefined) this.sendWindow = MUX1_MIN_WINDOW
+    if (config.mux1Window !== undefined) this.streams.sendWindow = MUX1_MIN_WINDOW
   }
 
   get mayOpen(): boolean {
     const open =
       this.state === 'initializing' || this.state === 'negotiating' || this.state === 'open'
-    return open && this.streams.size < this.config.maxStreams && this.highestStream < MAX_STREAM_ID
+    return (
+      open && this.streams.size < this.config.maxStreams && this.streams.highest < MAX_STREAM_ID
+    )
   }
 
   openStream(now: number): number {
     this.now = now
     if (!this.mayOpen) throw this.#openError()
-    const id = this.highestStream + 1
-    this.addStream(id, false)
+    const id = this.streams.highest + 1
+    this.streams.add(id, now)
     const open = encodeStream(id, StreamFlag.Open)
     if (this.state === 'initializing') this.#flush(open)
     else this.send(open)
     return id
-  }
-
-  protected get isOpener(): boolean {
-    return true
   }
 
   protected get speaking(): boolean {
@@ -88,14 +87,14 @@ export class ClientMachine extends Connection<ClientState> {
         this.#onSchemeUpdate(frame.body)
         break
       case 'stream-ack':
-        this.touchAnswered(frame.stream)
+        this.streams.onAnswer(frame.stream, this.now)
         break
       case 'goaway':
         // The table has moved on to draining: streams above lastStream never reached the server.
         this.tellDraining()
         for (const record of this.streams.list()) {
           if (record.id > frame.lastStream) {
-            this.endStream(record, new AnyTlsError('ERR_SESSION_DRAINING'))
+            this.streams.end(record, new AnyTlsError('ERR_SESSION_DRAINING'))
           }
         }
         this.checkDrained()
@@ -123,7 +122,7 @@ export class ClientMachine extends Connection<ClientState> {
 
   /** RST would cut off the answer too, so it waits for the peer's end or for silence. */
   protected finishWithoutMux1(record: StreamRecord): void {
-    this.schedule(record)
+    this.streams.schedule(record, this.now)
   }
 
   /** Deliver 0: AUTH, NEGO and, if a stream is waiting, its OPEN, in one Write (D28). */
@@ -152,20 +151,26 @@ export class ClientMachine extends Connection<ClientState> {
       return
     }
     const offered = this.config.mux1Window !== undefined
-    this.mux1 = offered && nego.mux1Window !== undefined
-    const window = this.mux1 ? (nego.mux1Window ?? UNLIMITED) : UNLIMITED
-    const more = window - this.sendWindow
-    this.sendWindow = window
+    const window = (offered ? nego.mux1Window : undefined) ?? UNLIMITED
+    const more = window - this.streams.sendWindow
+    this.streams.mux1 = offered && nego.mux1Window !== undefined
+    this.streams.sendWindow = window
     this.emit({ type: 'established', peer: nego.server })
     for (const record of this.streams.list()) {
       if (more > 0 && record.grant(more)) this.emit({ type: 'credit', stream: record.id })
       // An end that came before it was known how to say so.
-      if (record.sendEnded) this.sendFinish(record)
+      if (record.sendEnded) this.streams.sendFinish(record)
     }
     this.checkDrained()
   }
 
   #onSchemeUpdate(body: Uint8Array): void {
+    // Its place is right behind the server's NEGO: a server has no reason to send another, and reading
+    // one is not cheap.
+    if (this.#schemeUpdated) {
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', 'PADDING_UPDATE_SCHEME twice')
+    }
+    this.#schemeUpdated = true
     try {
       this.emit({ type: 'scheme', scheme: parsePeerScheme(body) })
     } catch (error) {

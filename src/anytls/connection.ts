@@ -1,24 +1,26 @@
-// What the client's and the server's connection machine have in common: streams, credit, timers. The
-// roles stand in client-machine.ts and server-machine.ts.
+// What the client's and the server's connection machine have in common: the tables' moves, control
+// frames, the connection's timers. The roles stand in client-machine.ts and server-machine.ts, the
+// streams in streams.ts.
 // Must never do I/O or move to a state that its table does not name.
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
 import { Liveness } from '../mux/liveness.ts'
 import type { Handover, Machine, MachineEvent, Write } from '../mux/machine.ts'
-import { StreamRecord, UNLIMITED } from '../mux/stream-record.ts'
-import { StreamRecords } from '../mux/stream-records.ts'
+import type { StreamRecord } from '../mux/stream-record.ts'
 import type { Shaper } from '../shaping/shaper.ts'
 import type { Scheme } from '../shaping/scheme.ts'
-import { decodeTextBlock, toTextBlock } from '../wire/text-block.ts'
+import { toTextBlock } from '../wire/text-block.ts'
 import type { ConnectionConfig } from './config.ts'
 import { FrameDecoder } from './frame-decoder.ts'
 import * as encode from './frame-encoder.ts'
-import { MAX_BODY, MAX_PAYLOAD, MAX_RESET_REASON, StreamFlag } from './frame.ts'
+import { MAX_BODY, MAX_PAYLOAD, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 import { Output } from './output.ts'
+import { readText } from './peer-text.ts'
 import { ILLEGAL } from './state-tables.ts'
 import type { FrameInput, Input, Table } from './state-tables.ts'
+import { Streams } from './streams.ts'
 
 // Never the machine's own list: that one goes on to grow.
 const NOTHING: readonly MachineEvent[] = Object.freeze([])
@@ -28,15 +30,9 @@ export abstract class Connection<State extends string> implements Machine {
 
   protected readonly config: ConnectionConfig
   protected readonly decoder = new FrameDecoder()
-  protected readonly streams = new StreamRecords()
+  protected readonly streams: Streams
   protected state: State
   protected now: number
-  /** mux1 is negotiated. */
-  protected mux1 = false
-  /** Where a new stream's credit begins: what the peer will take, in bytes. */
-  protected sendWindow = UNLIMITED
-  /** Highest stream id ever opened on the connection. */
-  protected highestStream = 0
 
   readonly #table: Table<State>
   readonly #liveness: Liveness
@@ -44,16 +40,28 @@ export abstract class Connection<State extends string> implements Machine {
   #events: MachineEvent[] = []
   #drainingTold = false
 
-  protected constructor(table: Table<State>, state: State, config: ConnectionConfig, now: number) {
+  protected constructor(
+    role: { readonly table: Table<State>; readonly state: State; readonly isOpener: boolean },
+    config: ConnectionConfig,
+    now: number,
+  ) {
+    const { table, state, isOpener } = role
     this.#table = table
     this.state = state
     this.config = config
     this.now = now
     this.#liveness = new Liveness(config.timeouts, now)
+    this.streams = new Streams({
+      config,
+      liveness: this.#liveness,
+      isOpener,
+      deliver: (parts) => this.#deliver(parts),
+      emit: (event) => this.emit(event),
+      finishWithoutMux1: (record) => this.finishWithoutMux1(record),
+      onStreamGone: () => this.checkDrained(),
+    })
   }
 
-  /** Whether this end opens the streams, and so hears answers on them (D27). */
-  protected abstract get isOpener(): boolean
   abstract get mayOpen(): boolean
   abstract openStream(now: number): number
 
@@ -69,7 +77,7 @@ export abstract class Connection<State extends string> implements Machine {
   protected abstract finishWithoutMux1(record: StreamRecord): void
 
   get flowControlled(): boolean {
-    return this.mux1
+    return this.streams.mux1
   }
 
   get shaping(): boolean {
@@ -108,11 +116,7 @@ export abstract class Connection<State extends string> implements Machine {
     if (now >= this.#idleDeadline) this.#expire('idle-timeout', 'ERR_CONNECTION_TIMEOUT')
     if (now >= this.#liveness.pingDeadline) this.#expire('ping-timeout', 'ERR_PING_TIMEOUT')
     if (now >= this.#keepaliveDeadline) this.ping(now)
-    while (!this.over) {
-      const record = this.streams.takeDue(now)
-      if (record === undefined) break
-      this.#onStreamDue(record)
-    }
+    while (this.streams.onDue(now));
     return this.takeEvents()
   }
 
@@ -135,36 +139,21 @@ export abstract class Connection<State extends string> implements Machine {
 
   acceptStream(stream: number, now: number): void {
     this.now = now
-    const record = this.streams.get(stream)
-    // D9: only the end that was asked for the stream accepts it.
-    if (record === undefined || record.answered || this.isOpener) return
-    record.answered = true
-    record.lastActivity = now
-    this.send(encode.encodeStreamAck(stream))
+    this.streams.accept(stream, now)
   }
 
   credit(stream: number): number {
-    return this.streams.get(stream)?.sendCredit ?? 0
+    return this.streams.credit(stream)
   }
 
   sendData(stream: number, parts: readonly Uint8Array[], bytes: number, now: number): void {
     this.now = now
-    const record = this.streams.get(stream)
-    if (record === undefined) return
-    record.lastActivity = now
-    if (record.sendCredit !== UNLIMITED) record.sendCredit -= bytes
-    this.#liveness.sent(now)
-    this.#output.deliver([encode.encodeDataHead(stream, bytes), ...parts])
+    this.streams.sendData(stream, parts, bytes, now)
   }
 
   finishStream(stream: number, now: number): readonly MachineEvent[] {
     this.now = now
-    const record = this.streams.get(stream)
-    if (record !== undefined && !record.sendEnded) {
-      record.sendEnded = true
-      record.lastActivity = now
-      this.sendFinish(record)
-    }
+    this.streams.finish(stream, now)
     return this.takeEvents()
   }
 
@@ -175,26 +164,13 @@ export abstract class Connection<State extends string> implements Machine {
     now: number,
   ): readonly MachineEvent[] {
     this.now = now
-    const record = this.streams.get(stream)
-    if (record !== undefined) {
-      this.sendReset(stream, code, reason)
-      this.#forget(record)
-    }
+    this.streams.reset(stream, code, reason)
     return this.takeEvents()
   }
 
   consumed(stream: number, bytes: number, now: number): void {
-    const record = this.streams.get(stream)
-    if (!this.mux1 || record === undefined || record.receiveEnded) return
     this.now = now
-    record.consumed += bytes
-    // mux1: credit goes back once half a window is due.
-    if (record.consumed < record.window / 2) return
-    const credit = record.consumed + this.streams.growWindow(record, this.config.mux1MaxWindow ?? 0)
-    record.consumed = 0
-    record.receiveCredit += credit
-    record.lastActivity = now
-    this.send(encode.encodeStreamCredit(stream, credit))
+    this.streams.consumed(stream, bytes, now)
   }
 
   ping(now: number): boolean {
@@ -258,10 +234,6 @@ export abstract class Connection<State extends string> implements Machine {
     return new AnyTlsError('ERR_CONNECTION_LOST')
   }
 
-  protected get receiveWindow(): number {
-    return this.config.mux1Window ?? UNLIMITED
-  }
-
   /** Moves by the table; an input that is illegal in this state is the peer's violation. */
   protected move(input: Input): void {
     if (!this.tryMove(input)) {
@@ -290,48 +262,11 @@ export abstract class Connection<State extends string> implements Machine {
 
   /** Writes a frame that carries no stream data. */
   protected send(frame: Uint8Array): void {
-    this.#liveness.sent(this.now)
-    this.#output.deliver([frame])
+    this.#deliver([frame])
   }
 
   protected startShaping(scheme: Scheme): Shaper {
     return this.#output.startShaping(scheme, this.config.randomInt)
-  }
-
-  protected addStream(id: number, answered: boolean): StreamRecord {
-    this.highestStream = id
-    const record = new StreamRecord(id, answered, this.sendWindow, this.receiveWindow, this.now)
-    this.schedule(record)
-    return record
-  }
-
-  /** (Re)computes when a stream must be looked at next. */
-  protected schedule(record: StreamRecord): void {
-    this.streams.set(record, this.#streamDeadline(record))
-  }
-
-  protected sendFinish(record: StreamRecord): void {
-    if (!this.mux1) {
-      this.finishWithoutMux1(record)
-      return
-    }
-    this.send(encode.encodeStreamFin(record.id))
-    if (record.receiveEnded) this.endStream(record, undefined)
-  }
-
-  protected sendReset(stream: number, code: CloseCode, reason: string): void {
-    // RST says "over" and no more; a reason needs mux1.
-    const frame =
-      this.mux1 && code !== CloseCode.Graceful
-        ? encode.encodeStreamReset(stream, code, toTextBlock(reason, MAX_RESET_REASON))
-        : encode.encodeStream(stream, StreamFlag.Rst)
-    this.send(frame)
-  }
-
-  /** The stream is over: forgets it and tells the application. */
-  protected endStream(record: StreamRecord, error: AnyTlsError | undefined): void {
-    this.emit({ type: 'close', stream: record.id, error })
-    this.#forget(record)
   }
 
   protected closed(error: AnyTlsError | undefined): void {
@@ -361,11 +296,11 @@ export abstract class Connection<State extends string> implements Machine {
 
   #onFrame(frame: Frame): void {
     if (frame.type === 'stream-data') {
-      this.#onData(frame.stream, frame.data)
+      this.streams.onData(frame.stream, frame.data, this.now)
       return
     }
     if (frame.type === 'stream-rst') {
-      this.#onRst(frame.stream)
+      this.streams.onRst(frame.stream)
       return
     }
     this.move(inputOf(frame))
@@ -374,7 +309,7 @@ export abstract class Connection<State extends string> implements Machine {
         break
       case 'stream':
         if ((frame.flags & StreamFlag.Open) !== 0) this.onRoleFrame(frame)
-        else this.#touch(frame.stream)
+        else this.streams.onStream(frame.stream, this.now)
         break
       case 'pingpong':
         this.#onPingPong()
@@ -389,7 +324,7 @@ export abstract class Connection<State extends string> implements Machine {
       case 'stream-fin':
       case 'stream-reset':
         this.#requireMux1(frame.type)
-        this.#onMux1(frame)
+        this.streams.onMux1(frame, this.now)
         break
       case 'goaway':
         this.#requireMux1(frame.type)
@@ -401,96 +336,8 @@ export abstract class Connection<State extends string> implements Machine {
   }
 
   #requireMux1(type: string): void {
-    if (this.mux1) return
+    if (this.streams.mux1) return
     throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${type} without a negotiated mux1`)
-  }
-
-  /** The stream of a frame; `undefined` for one that is gone, whose frame raced its end (D11). */
-  #touch(stream: number): StreamRecord | undefined {
-    const record = this.streams.get(stream)
-    if (record !== undefined) {
-      record.lastActivity = this.now
-      record.heard = true
-    } else if (stream > this.highestStream) {
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} was never opened`)
-    }
-    return record
-  }
-
-  /** The stream of a frame that proves that the peer serves it. */
-  protected touchAnswered(stream: number): StreamRecord | undefined {
-    const record = this.#touch(stream)
-    if (record !== undefined && !record.answered && this.isOpener) {
-      record.answered = true
-      this.emit({ type: 'accept', stream })
-    }
-    return record
-  }
-
-  #onData(stream: number, data: Uint8Array): void {
-    const record = this.touchAnswered(stream)
-    if (record === undefined) return
-    if (record.receiveEnded) {
-      this.#breakStream(record, 'stream data after STREAM_FIN')
-      return
-    }
-    if (this.mux1) {
-      const room = record.receiveCredit
-      if (data.length > room) {
-        // However the frame was cut, the same bytes are delivered: the window and no more.
-        if (room > 0) this.emit({ type: 'data', stream, data: data.subarray(0, room) })
-        this.#breakStream(record, 'stream data beyond the window')
-        return
-      }
-      record.receiveCredit -= data.length
-    }
-    this.emit({ type: 'data', stream, data })
-  }
-
-  #onRst(stream: number): void {
-    const record = this.streams.get(stream)
-    if (record === undefined) return
-    // D7: before an answer RST is a refusal, and the draft has no way to say why.
-    const refused = this.isOpener && !record.answered
-    this.endStream(
-      record,
-      refused ? new PeerCloseError('ERR_STREAM_RESET', CloseCode.Graceful) : undefined,
-    )
-  }
-
-  #onMux1(frame: Extract<Frame, { type: 'stream-credit' | 'stream-fin' | 'stream-reset' }>): void {
-    const record = this.#touch(frame.stream)
-    if (frame.type === 'stream-credit' && frame.increment === 0) {
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', 'STREAM_CREDIT of zero')
-    }
-    if (record === undefined) return
-    switch (frame.type) {
-      case 'stream-credit':
-        if (record.grant(frame.increment)) this.emit({ type: 'credit', stream: frame.stream })
-        break
-      case 'stream-fin':
-        this.touchAnswered(frame.stream)
-        if (record.receiveEnded) {
-          this.#breakStream(record, 'STREAM_FIN twice')
-          break
-        }
-        record.receiveEnded = true
-        this.emit({ type: 'end', stream: frame.stream })
-        if (record.sendEnded) this.endStream(record, undefined)
-        break
-      case 'stream-reset':
-        this.endStream(
-          record,
-          new PeerCloseError('ERR_STREAM_RESET', frame.code, readText(frame.reason)),
-        )
-        break
-    }
-  }
-
-  /** The peer broke a rule of one stream: that stream ends, nothing else is harmed. */
-  #breakStream(record: StreamRecord, message: string): void {
-    this.sendReset(record.id, CloseCode.ProtocolError, message)
-    this.endStream(record, new AnyTlsError('ERR_PROTOCOL_VIOLATION', message))
   }
 
   #onPingPong(): void {
@@ -514,39 +361,6 @@ export abstract class Connection<State extends string> implements Machine {
     }
   }
 
-  #onStreamDue(record: StreamRecord): void {
-    // Activity does not move an entry: the deadline is computed afresh when it comes up.
-    if (this.#streamDeadline(record) > this.now) {
-      this.schedule(record)
-      return
-    }
-    if (this.#lingers(record)) {
-      this.sendReset(record.id, CloseCode.Graceful, '')
-      this.endStream(record, undefined)
-      return
-    }
-    const unheard = this.isOpener && !record.heard
-    const error = new AnyTlsError(unheard ? 'ERR_STREAM_OPEN_TIMEOUT' : 'ERR_STREAM_TIMEOUT')
-    this.sendReset(record.id, CloseCode.Timeout, error.message)
-    this.endStream(record, error)
-  }
-
-  #streamDeadline(record: StreamRecord): number {
-    const { stream, streamOpen, linger } = this.config.timeouts
-    const quietSince = this.#liveness.waitSince(record.lastActivity, this.now)
-    let due = quietSince + stream
-    // D26: what this end sends is no answer, so it does not put the open timeout off.
-    if (this.isOpener && !record.heard) {
-      due = Math.min(due, this.#liveness.waitSince(record.opened, this.now) + streamOpen)
-    }
-    if (this.#lingers(record)) due = Math.min(due, quietSince + linger)
-    return due
-  }
-
-  #lingers(record: StreamRecord): boolean {
-    return record.sendEnded && record.heard && !this.mux1
-  }
-
   get #idleDeadline(): number {
     // The role's own timer rules before the connection speaks.
     return this.speaking ? this.#liveness.idleDeadline : Infinity
@@ -554,11 +368,6 @@ export abstract class Connection<State extends string> implements Machine {
 
   get #keepaliveDeadline(): number {
     return this.streams.size > 0 && this.negotiated ? this.#liveness.keepaliveDeadline : Infinity
-  }
-
-  #forget(record: StreamRecord): void {
-    this.streams.delete(record)
-    this.checkDrained()
   }
 
   protected checkDrained(): void {
@@ -570,19 +379,15 @@ export abstract class Connection<State extends string> implements Machine {
   protected get isDraining(): boolean {
     return this.state === 'draining' || this.state === 'draining-early'
   }
+
+  #deliver(parts: readonly Uint8Array[]): void {
+    this.#liveness.sent(this.now)
+    this.#output.deliver(parts)
+  }
 }
 
 function inputOf(frame: Exclude<Frame, { type: 'stream-data' | 'stream-rst' }>): FrameInput {
   if (frame.type === 'stream')
     return (frame.flags & StreamFlag.Open) !== 0 ? 'stream-open' : 'stream'
   return frame.type
-}
-
-/** A peer's TEXT block for an error message; one that breaks Appendix B says nothing. */
-function readText(block: Uint8Array): string {
-  try {
-    return decodeTextBlock(block)
-  } catch {
-    return '(no valid text)'
-  }
 }

@@ -37,7 +37,7 @@ export class ServerMachine extends Connection<ServerState> {
   #matched = false
 
   constructor(config: ServerConfig, now: number) {
-    super(SERVER_TABLE, 'await-auth', config, now)
+    super({ table: SERVER_TABLE, state: 'await-auth', isOpener: false }, config, now)
     this.config = config
     this.#started = now
   }
@@ -63,10 +63,6 @@ export class ServerMachine extends Connection<ServerState> {
       this.#matched = true
     }
     return super.receive(chunk, now)
-  }
-
-  protected get isOpener(): boolean {
-    return false
   }
 
   protected get speaking(): boolean {
@@ -115,11 +111,11 @@ export class ServerMachine extends Connection<ServerState> {
   /** A server's end is usually the end of the answer: RST tells the client so at once (D6). */
   protected finishWithoutMux1(record: StreamRecord): void {
     this.send(encodeStream(record.id, StreamFlag.Rst))
-    this.endStream(record, undefined)
+    this.streams.end(record, undefined)
   }
 
   protected override sendGoAway(): void {
-    if (this.mux1) this.send(encodeGoAway(this.highestStream, CloseCode.Graceful))
+    if (this.streams.mux1) this.send(encodeGoAway(this.streams.highest, CloseCode.Graceful))
   }
 
   #onClientNego(body: Uint8Array): void {
@@ -133,12 +129,14 @@ export class ServerMachine extends Connection<ServerState> {
       return
     }
     const { scheme, name, mux1Window } = this.config
-    this.mux1 = mux1Window !== undefined && nego.mux1Window !== undefined
-    if (this.mux1 && nego.mux1Window !== undefined) this.sendWindow = nego.mux1Window
+    if (mux1Window !== undefined && nego.mux1Window !== undefined) {
+      this.streams.mux1 = true
+      this.streams.sendWindow = nego.mux1Window
+    }
     const block = encodeServerNegoBlock({
       version,
       server: name,
-      mux1Window: this.mux1 ? mux1Window : undefined,
+      mux1Window: this.streams.mux1 ? mux1Window : undefined,
     })
     this.send(encodeServerNego(block))
     // D23: at once, whenever the digests differ.
@@ -147,16 +145,16 @@ export class ServerMachine extends Connection<ServerState> {
   }
 
   #onOpen(stream: number): void {
-    if (stream <= this.highestStream) {
+    if (stream <= this.streams.highest) {
       throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} opened out of order`)
     }
-    this.highestStream = stream
+    this.streams.highest = stream
     if (this.isDraining) {
-      this.sendReset(stream, CloseCode.Rejected, 'the server is stopping')
+      this.streams.sendReset(stream, CloseCode.Rejected, 'the server is stopping')
     } else if (this.streams.size >= this.config.maxStreams) {
-      this.sendReset(stream, CloseCode.ResourceExhausted, 'too many streams')
+      this.streams.sendReset(stream, CloseCode.ResourceExhausted, 'too many streams')
     } else {
-      this.addStream(stream, false)
+      this.streams.add(stream, this.now)
       this.emit({ type: 'open', stream })
     }
   }

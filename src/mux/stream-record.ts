@@ -9,7 +9,7 @@ export class StreamRecord implements Timed {
   readonly id: number
   readonly opened: number
   /** The stream is accepted: the peer has said so, or sent data or an end; or this end has (D7). */
-  answered: boolean
+  answered = false
   /** The peer has sent some frame on the stream, so that the open timeout has done its work (D26). */
   heard = false
   /** This end will send no more data. */
@@ -29,9 +29,8 @@ export class StreamRecord implements Timed {
   due = Infinity
   heapIndex = -1
 
-  constructor(id: number, answered: boolean, sendCredit: number, window: number, now: number) {
+  constructor(id: number, sendCredit: number, window: number, now: number) {
     this.id = id
-    this.answered = answered
     this.sendCredit = sendCredit
     this.#initialWindow = window
     this.receiveCredit = window

@@ -206,6 +206,8 @@ export class Session extends EventEmitter<SessionEvents> {
 
   readonly #onError = (error: Error): void => {
     this.#finish(new AnyTlsError('ERR_CONNECTION_LOST', undefined, { cause: error }))
+    // A TLSSocket stays open when it only cannot decrypt a record.
+    this.#duplex.destroy()
   }
 
   readonly #onClose = (): void => {

@@ -57,6 +57,9 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   const scheme = schemeStore.get(server) ?? options.scheme ?? DEFAULT_SCHEME
   const config = parseSessionSettings(options, scheme)
   const pin = options.pin === undefined ? undefined : parsePin(options.pin)
+  if (!(Number.isInteger(options.port) && options.port > 0 && options.port < 65_536)) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', 'the port is not a number from 1 to 65535')
+  }
   signal?.throwIfAborted()
 
   const socket = tlsConnect(tlsOptions(options, pin !== undefined))

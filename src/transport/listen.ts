@@ -3,10 +3,11 @@
 // Must never treat a connection differently before its first record has been judged.
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
 import type { ServerConfig } from '../anytls/server-machine.ts'
 import { ServerMachine } from '../anytls/server-machine.ts'
+import { AnyTlsError } from '../errors.ts'
 import type { Handover } from '../mux/machine.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
@@ -64,6 +65,7 @@ export class Server extends EventEmitter<ServerEvents> {
   readonly #sessions = new Set<Session>()
   /** The TCP socket beneath each TLS connection, by its addresses: a reset needs it. */
   readonly #rawSockets = new Map<string, Socket>()
+  #stopping = false
 
   /** @internal */
   constructor(options: ServerOptions) {
@@ -76,6 +78,7 @@ export class Server extends EventEmitter<ServerEvents> {
       onViolation: onViolation === 'alert' ? 'alert' : 'handover',
       downlinkScheme: shapeDownlink ? scheme : undefined,
     }
+    checkCertificate(options.key, options.cert)
     this.#fallback = options.fallback ?? createFallback()
     const { alpnProtocols } = this.#fallback
     this.#tls = createTlsServer({
@@ -117,8 +120,13 @@ export class Server extends EventEmitter<ServerEvents> {
     return this.#sessions
   }
 
-  /** Uses another certificate for connections from now on. */
+  /**
+   * Uses another certificate for connections from now on.
+   *
+   * @throws AnyTlsError `ERR_OPTION_INVALID`; the old certificate stays
+   */
   setCertificate(key: string | Buffer, cert: string | Buffer): void {
+    checkCertificate(key, cert)
     this.#tls.setSecureContext({ key, cert, minVersion: 'TLSv1.3' })
   }
 
@@ -134,6 +142,7 @@ export class Server extends EventEmitter<ServerEvents> {
    * @param grace milliseconds that streams have to come to their end. Default 5,000
    */
   async shutdown(grace = 5_000): Promise<void> {
+    this.#stopping = true
     const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()))
     const deadline = setTimeout(() => {
       for (const session of this.#sessions) session.destroy()
@@ -158,8 +167,8 @@ export class Server extends EventEmitter<ServerEvents> {
   #accept(socket: TLSSocket): void {
     const remoteAddress = socket.remoteAddress ?? ''
     const raw = this.#rawSockets.get(addressesOf(socket))
-    if (raw === undefined) {
-      // Already reset by the peer.
+    // Already reset by the peer, or too late.
+    if (raw === undefined || this.#stopping) {
       socket.destroy()
       return
     }
@@ -205,6 +214,20 @@ export function createServer(
   const server = new Server(options)
   if (onStream !== undefined) server.on('stream', onStream)
   return server
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` */
+function checkCertificate(key: string | Buffer, cert: string | Buffer): void {
+  try {
+    createSecureContext({ key, cert })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new AnyTlsError(
+      'ERR_OPTION_INVALID',
+      `the key and the certificate cannot be used: ${reason}`,
+      { cause },
+    )
+  }
 }
 
 function addressesOf(socket: Socket): string {

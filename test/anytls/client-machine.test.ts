@@ -263,9 +263,6 @@ describe('padding scheme', () => {
   })
 
   it('D23: a scheme that is refused leaves the connection and its streams as they are', () => {
-    const client = openClient()
-    client.openStream(0)
-    client.takeWrites()
     for (const [body, code] of [
       ['0=1-1\n', 'ERR_SCHEME_SYNTAX'],
       ['', 'ERR_SCHEME_SYNTAX'],
@@ -273,11 +270,21 @@ describe('padding scheme', () => {
       ['stop=4000000000\n', 'ERR_SCHEME_LIMIT'],
       [`stop=2\n1=${Array(500).fill('9-9').join(',')}\n`, 'ERR_SCHEME_LIMIT'],
     ]) {
+      const client = openClient()
+      client.openStream(0)
+      client.takeWrites()
       const events = client.receive(write.schemeUpdate(body ?? ''), 0)
       expect(told(events)).toEqual([`scheme-refused ${code}`])
+      expect(client.takeWrites()).toEqual([])
+      expect(told(client.receive(write.data(1, 'on'), 0))).toEqual(['accept 1', 'data 1 on'])
     }
-    expect(client.takeWrites()).toEqual([])
-    expect(told(client.receive(write.data(1, 'on'), 0))).toEqual(['accept 1', 'data 1 on'])
+  })
+
+  it('D23: a second PADDING_UPDATE_SCHEME on one connection is a violation', () => {
+    const client = openClient()
+    client.receive(write.schemeUpdate('stop=1\n'), 0)
+    const events = client.receive(write.schemeUpdate('stop=2\n'), 0)
+    expect(told(events)).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
   })
 })
 

@@ -24,7 +24,7 @@ import { authVectors } from './vectors.ts'
 const NEGO = 'NEGO version=1\nserver=test/1\n'
 
 describe('authentication', () => {
-  it('draft, Authentication: AUTH MUST be in the first application-level data; anything else MUST fail (D14)', () => {
+  it('draft, Authentication: AUTH MUST be in the first application-level data; anything else MUST fail and SHOULD be redirected (D14, D15)', () => {
     for (const { name, hex, matches } of authVectors.firstRecords) {
       const server = makeServer()
       const record = fromRuns(hex)

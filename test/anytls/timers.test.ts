@@ -54,6 +54,29 @@ describe('connection timeout', () => {
     }
   })
 
+  it('D26: each kind of call that sends a frame starts the wait afresh', () => {
+    const calls: Record<string, (machine: Client | Server) => unknown> = {
+      ping: (machine) => machine.ping(700),
+      data: (machine) => machine.sendData(1, [new Uint8Array(1)], 1, 700),
+      reset: (machine) => machine.resetStream(1, 5, 'no', 700),
+    }
+    // Only the connection timeout is short, so that it alone shows.
+    const timeouts = { connection: 1_000, keepalive: 1e6, ping: 1e6, streamOpen: 1e6 }
+    for (const [name, call] of Object.entries(calls)) {
+      for (const [role, make] of Object.entries(WITH_STREAM)) {
+        const machine = make({ timeouts })
+        call(machine)
+        expect(machine.deadline, `${name}, ${role}`).toBe(1_700)
+      }
+    }
+    const server = openServer({ timeouts })
+    server.receive(write.open(1), 0)
+    server.acceptStream(1, 700)
+    expect(server.deadline).toBe(1_700)
+    server.finishStream(1, 800)
+    expect(server.deadline).toBe(1_800)
+  })
+
   it('D26: half a frame is no frame', () => {
     for (const [role, make] of Object.entries(WITHOUT)) {
       const machine = make()

@@ -268,7 +268,7 @@ describe.skipIf(curlProgram.isMissing)(
           const socket = await dial()
           socket.pause()
           for (const bytes of [front, ...flood]) socket.write(bytes)
-          for (let tenth = 0; tenth < 15; tenth += 1) {
+          for (let tenth = 0; tenth < 8; tenth += 1) {
             await setTimeout(100)
             expect(residentMemory(server.program) - before, name).toBeLessThan(100)
           }

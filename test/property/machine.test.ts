@@ -157,8 +157,8 @@ function streamStep([flags, stream]: [number, number]): Step {
   return (machine, now) => machine.receive(write.stream(flags, stream, 'some data'), now)
 }
 
-function openIfPossible(machine: Tested): void {
-  if (machine.mayOpen) machine.openStream(0)
+function openIfPossible(machine: Tested, now: number): void {
+  if (machine.mayOpen) machine.openStream(now)
 }
 
 /** Events without what differs by segmentation: data joined, errors and bytes as text. */

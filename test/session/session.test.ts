@@ -429,6 +429,17 @@ describe('Session: the end', () => {
     ])
   })
 
+  it('destroys a connection that reports an error and stays open', async () => {
+    const { client, ourEnd, clock } = await handServer()
+    const end = watchClose(client)
+    // As a TLSSocket does for a record that it cannot decrypt.
+    ourEnd.emit('error', new Error('bad record mac'))
+    await settle()
+    expect(end.error?.code).toBe('ERR_CONNECTION_LOST')
+    expect(ourEnd.destroyed).toBe(true)
+    expect(clock.armed).toBe(0)
+  })
+
   it('ends at once over a connection that is destroyed already', async () => {
     const clock = new FakeClock()
     const [ours] = createDuplexPair()

@@ -175,7 +175,6 @@ describe('connect: TLS', () => {
     ['a port that is none', { port: 70_000 }],
     ['a window that is too small', { mux1: { window: 1000 } }],
     ['a timeout of zero', { timeouts: { auth: 0 } }],
-    ['a certificate authority that is none', { ca: '-----BEGIN CERTIFICATE-----\nAAAA\n' }],
   ] as [string, Partial<ConnectOptions>][])('refuses %s as ERR_OPTION_INVALID', async (_what, options) => {
     const error = await failureOf(1, options)
     expect(error).toMatchObject({ code: 'ERR_OPTION_INVALID' })
@@ -451,9 +450,19 @@ describe('authentication', () => {
   it('D16: padding that never arrives ends in the fallback as well', async () => {
     const { connectRaw: raw, fallbacks } = await startEchoServer({ timeouts: { auth: 60 } })
     const socket = await raw({ ALPNProtocols: ['http/1.1'] })
-    socket.write(encodeAuth(HASH, 40).subarray(0, 50))
+    socket.write(encodeAuth(HASH, 40).subarray(0, 34))
     expect(String(await readAll(socket))).toMatch(/^HTTP\/1\.1 400 /)
     expect(fallbacks).toEqual(['auth-timeout'])
+  })
+
+  it('D26: padding that breaks off once its length is known ends with the idle time', async () => {
+    const { connectRaw: raw, fallbacks } = await startEchoServer({ timeouts: { connection: 60 } })
+    const socket = await raw({})
+    const peer = new FramePeer(socket)
+    socket.write(encodeAuth(HASH, 40).subarray(0, 50))
+    await once(socket, 'close')
+    expect(peer.frames.map(({ type }) => type)).toEqual(['close'])
+    expect(fallbacks).toEqual([])
   })
 
   it('D20: no common version is answered with CLOSE 7, then the end', async () => {
@@ -748,6 +757,40 @@ describe('server: the end, and other connections', () => {
     expect(await failed).toMatchObject([{ code: 'ERR_CONNECTION_LOST' }])
     expect(served[0]?.destroyed).toBe(true)
     expect(server.sessions.size).toBe(0)
+  })
+
+  it('does not keep a connection whose records are broken, before or after authentication', async () => {
+    for (const authenticate of [false, true]) {
+      const { server, port, certificate } = await startEchoServer()
+      let corrupt = false
+      let upstream: Socket | undefined
+      const relay = await startTcpServer((client) => {
+        upstream = tcpConnect(port, '127.0.0.1')
+        upstream.on('error', () => {})
+        upstream.pipe(client)
+        client.on('data', (data: Buffer) => {
+          if (corrupt) data[data.length - 1]! ^= 1
+          upstream?.write(data)
+        })
+        client.on('close', () => upstream?.destroy())
+      })
+      const socket = await connectRaw(relay, { ca: certificate.cert })
+      if (authenticate) {
+        const peer = new FramePeer(socket)
+        peer.send(encodeAuth(HASH, 0), clientNego())
+        await peer.received('server-nego')
+      }
+      while (server.sessions.size === 0) await sleep(5)
+      const [session] = server.sessions
+      const closed = closeOf(session!)
+      corrupt = true
+      socket.write('broken')
+      expect((await closed)?.code).toBe('ERR_CONNECTION_LOST')
+      // The client has not gone: the server has to hang up.
+      upstream?.resume()
+      await once(upstream!, 'close')
+      socket.destroy()
+    }
   })
 
   it('tells of sessions that have negotiated, with the name of the client', async () => {
