@@ -13,21 +13,13 @@ import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
 import { RecordWriter } from './record-writer.ts'
 import { Stream } from './stream.ts'
 import type { StreamDriver } from './stream.ts'
+import { UnreadGuard } from './unread-guard.ts'
 
 /** Bytes under way to the socket at which streams have to wait. */
 const OUTPUT_HIGH_WATER = 262_144
 
 /** Bytes under way at which even reading stops, so that a peer cannot make us answer without end. */
 const OUTPUT_LIMIT = 2 * 1_048_576
-
-/** Without flow control: unread bytes of one stream at which the whole connection is paused. */
-const UNREAD_HIGH_WATER = 262_144
-
-/** Unread bytes of streams that are over, {@link ENDED_STREAM_COST} included, at which reading stops. */
-const ENDED_UNREAD_LIMIT = 16 * 1_048_576
-
-/** What a stream costs that is over and not read to its end, beside its bytes. */
-const ENDED_STREAM_COST = 4_096
 
 /**
  * At the end of a session: how long no bytes may leave, and how long the peer may take to end after the
@@ -84,13 +76,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #streams = new Map<number, Stream>()
   /** Streams with data to send and credit to send it, in the order of their turns. */
   readonly #ready = new Set<Stream>()
-  /** Streams that hold up the connection, and since when. */
-  readonly #stalled = new Map<Stream, number>()
-  /** Streams that are over and not read to their end, with what each costs, the oldest first. */
-  readonly #ended = new Map<Stream, number>()
-  #endedCost = 0
-  /** Since when {@link #endedCost} is too high. */
-  #endedSince = Infinity
+  readonly #unread: UnreadGuard
   readonly #pings: { resolve: (ms: number) => void; reject: (error: Error) => void }[] = []
   #timer: Timer | undefined
   #timerDue = Infinity
@@ -113,6 +99,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#clock = options.clock ?? systemClock
     this.#options = options
     this.#driver = this.#makeDriver()
+    this.#unread = new UnreadGuard(options.stallTimeout ?? 20_000)
     this.#writer = new RecordWriter(options.duplex, this.#onProgress)
     this.#duplex.on('data', this.#onData)
     this.#duplex.on('end', this.#onEnd)
@@ -375,26 +362,14 @@ export class Session extends EventEmitter<SessionEvents> {
     const stream = this.#streams.get(id)
     if (stream === undefined) return
     stream.receive(data)
-    if (this.#machine.flowControlled || stream.readableLength < UNREAD_HIGH_WATER) return
-    if (!this.#stalled.has(stream)) this.#stalled.set(stream, this.#clock.now())
+    if (!this.#machine.flowControlled) this.#unread.received(stream, this.#clock.now())
   }
 
   #closeStream(id: number, error: AnyTlsError | undefined): void {
     const stream = this.#removeStream(id)
     if (stream === undefined) return
     stream.receiveClose(error)
-    this.#weighEnded(stream)
-  }
-
-  /** Counts what a stream that is over still holds, so that a peer cannot pile them up. */
-  #weighEnded(stream: Stream): void {
-    const unread = stream.destroyed ? 0 : stream.readableLength
-    const cost = unread === 0 ? 0 : unread + ENDED_STREAM_COST
-    this.#endedCost += cost - (this.#ended.get(stream) ?? 0)
-    if (cost === 0) this.#ended.delete(stream)
-    else this.#ended.set(stream, cost)
-    if (this.#endedCost <= ENDED_UNREAD_LIMIT) this.#endedSince = Infinity
-    else if (this.#endedSince === Infinity) this.#endedSince = this.#clock.now()
+    this.#unread.ended(stream, this.#clock.now())
   }
 
   #addStream(id: number, openedHere: boolean): Stream {
@@ -409,7 +384,6 @@ export class Session extends EventEmitter<SessionEvents> {
     if (stream === undefined) return undefined
     this.#streams.delete(id)
     this.#ready.delete(stream)
-    this.#stalled.delete(stream)
     this.emit('streamEnded')
     return stream
   }
@@ -436,16 +410,13 @@ export class Session extends EventEmitter<SessionEvents> {
         this.#schedule()
       },
       consumed: (stream, bytes) => {
-        this.#machine.consumed(stream.id, bytes, this.#clock.now())
-        if (this.#stalled.size > 0 && stream.readableLength < UNREAD_HIGH_WATER / 2) {
-          this.#stalled.delete(stream)
-        }
-        if (this.#ended.has(stream)) this.#weighEnded(stream)
+        const now = this.#clock.now()
+        this.#machine.consumed(stream.id, bytes, now)
+        this.#unread.released(stream, now)
         this.#schedule()
       },
       dropped: (stream) => {
-        if (!this.#ended.has(stream)) return
-        this.#weighEnded(stream)
+        this.#unread.released(stream, this.#clock.now())
         this.#schedule()
       },
     }
@@ -453,7 +424,7 @@ export class Session extends EventEmitter<SessionEvents> {
 
   /** Reads from the peer unless streams or our own output are too far behind. */
   #updateReading(): void {
-    const held = this.#stalled.size > 0 || this.#endedSince !== Infinity
+    const held = this.#unread.holding
     if (held) this.#armStallTimer()
     if (held !== this.#held) {
       this.#held = held
@@ -469,29 +440,12 @@ export class Session extends EventEmitter<SessionEvents> {
 
   #armStallTimer(): void {
     if (this.#stallTimer !== undefined) return
-    const [since = Infinity] = this.#stalled.values()
-    const due = Math.min(since, this.#endedSince) + this.#patience
-    this.#stallTimer = this.#clock.schedule(due - this.#clock.now(), () => {
+    const wait = this.#unread.due - this.#clock.now()
+    this.#stallTimer = this.#clock.schedule(wait, () => {
       this.#stallTimer = undefined
-      this.#cutStalled()
+      this.#unread.cut(this.#clock.now())
       this.#turn()
     })
-  }
-
-  get #patience(): number {
-    return this.#options.stallTimeout ?? 20_000
-  }
-
-  #cutStalled(): void {
-    const limit = this.#clock.now() - this.#patience
-    for (const [stream, since] of [...this.#stalled]) {
-      if (since <= limit) stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
-    }
-    if (this.#endedSince > limit) return
-    for (const stream of [...this.#ended.keys()]) {
-      if (this.#endedSince === Infinity) return
-      stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
-    }
   }
 
   #armTimer(): void {
@@ -571,8 +525,7 @@ export class Session extends EventEmitter<SessionEvents> {
     for (const stream of this.#streams.values()) stream.receiveClose(cause)
     this.#streams.clear()
     this.#ready.clear()
-    this.#stalled.clear()
-    this.#ended.clear()
+    this.#unread.clear()
     for (const ping of this.#pings.splice(0)) ping.reject(cause)
   }
 }
