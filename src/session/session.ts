@@ -405,8 +405,10 @@ export class Session extends EventEmitter<SessionEvents> {
         this.#schedule()
       },
       reset: (stream, code, reason) => {
+        const now = this.#clock.now()
         this.#removeStream(stream.id)
-        this.#handle(this.#machine.resetStream(stream.id, code, reason, this.#clock.now()))
+        this.#unread.released(stream, now)
+        this.#handle(this.#machine.resetStream(stream.id, code, reason, now))
         this.#schedule()
       },
       consumed: (stream, bytes) => {
