@@ -22,7 +22,6 @@ export class RecordWriter {
   #busy = false
   /** Holds the bytes under way, if they were joined. */
   #joined: Buffer | undefined
-  #continuing = false
   #ending = false
 
   /** @param onProgress called after each time that bytes have left */
@@ -66,20 +65,17 @@ export class RecordWriter {
   }
 
   #continue(): void {
-    // A sink may bring the peer's answer, and so our next Writes, before its `write` returns.
-    if (this.#continuing) return
-    this.#continuing = true
     while (!this.#busy) {
       const next = this.#next()
       if (next === undefined) break
       this.#queued -= next.length
       this.#start(next)
     }
-    this.#continuing = false
     if (this.#ending && !this.#busy && !this.#sink.writableEnded) this.#sink.end()
   }
 
   #start(bytes: Uint8Array): void {
+    // First of all: a sink may bring the peer's answer, and so our next Writes, before `write` returns.
     this.#busy = true
     this.#underWay = bytes.length
     this.#sink.write(bytes, this.#onWritten)

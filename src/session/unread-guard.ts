@@ -68,7 +68,9 @@ export class UnreadGuard {
   cut(now: number): void {
     const limit = now - this.#patience
     for (const [stream, since] of [...this.#stalled]) {
-      if (since <= limit) stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
+      if (since > limit) continue
+      this.#stalled.delete(stream)
+      stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
     }
     if (this.#endedSince > limit) return
     for (const stream of [...this.#ended.keys()]) {

@@ -63,11 +63,13 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   signal?.throwIfAborted()
 
   const socket = tlsConnect(tlsOptions(options, pin !== undefined))
+  // An error may come when one listener of ours has gone and the next is not there yet.
+  socket.on('error', () => {})
   try {
     await secured(socket, server, options)
-    if (pin !== undefined && fingerprint(socket) !== pin) throw new AnyTlsError('ERR_CERTIFICATE_PIN')
+    if (pin !== undefined && fingerprint(socket) !== pin)
+      throw new AnyTlsError('ERR_CERTIFICATE_PIN')
   } catch (error) {
-    socket.on('error', () => {})
     socket.destroy()
     throw error
   }

@@ -316,6 +316,17 @@ describe('streams', () => {
     expect(client.openStream(0)).toBe(3)
   })
 
+  it('D27: after 2^53 - 2 no stream can be opened', () => {
+    const client = openClient()
+    client.useUpIds(Number.MAX_SAFE_INTEGER - 2)
+    expect(client.openStream(0)).toBe(Number.MAX_SAFE_INTEGER - 1)
+    expect(said(client)).toEqual([`OPEN ${Number.MAX_SAFE_INTEGER - 1}`])
+    expect(client.mayOpen).toBe(false)
+    expect(() => client.openStream(0)).toThrow(
+      expect.objectContaining({ code: 'ERR_STREAM_LIMIT' }) as Error,
+    )
+  })
+
   it('D9: OPEN, AUTH and the client NEGO from a server are violations', () => {
     const frames = [
       write.open(1),

@@ -71,6 +71,11 @@ export class Client extends ClientMachine {
     return this.state
   }
 
+  /** As if streams up to `id` had been opened and closed. */
+  useUpIds(id: number): void {
+    this.streams.highest = id
+  }
+
   get streamCount(): number {
     return this.streams.size
   }

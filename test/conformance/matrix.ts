@@ -93,6 +93,8 @@ export function readDraft(file: string): { all: Sentence[]; required: Sentence[]
       const [, level = '', name = ''] = heading
       if (level === '#') chapter = name.trim()
       section = level === '#' ? chapter : `${chapter} / ${name.trim()}`
+      // Chapters that the draft leaves empty have their name alone to quote.
+      all.push({ line: index + 1, section, text: plain(name) })
       listOf = undefined
     }
     if (heading !== null || line.trim() === '') continue

@@ -1,10 +1,9 @@
-// What the draft says of the connection below ANYTLS: TLS 1.3 over TCP, and nothing else.
+// What the draft says of the connection below ANYTLS: TLS over TCP, and nothing else.
 // Must never leave a socket open: each test ends what it began.
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect as tcpConnect, createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Server as TcpServer } from 'node:net'
-import { connect as tlsConnect, createServer as createTlsServer } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { hashPassword } from '../../src/anytls/auth.ts'
@@ -20,17 +19,12 @@ import { write } from '../support/v1-frames.ts'
 
 const HOST = '127.0.0.1'
 const password = 'correct horse'
-const certificate = await makeTestCertificate()
 
 async function portOf(server: TcpServer | Server): Promise<number> {
   server.listen(0, HOST)
   await once(server, 'listening')
   onTestFinished(() => void server.close())
   return (server.address() as AddressInfo).port
-}
-
-function anytlsServer(): Server {
-  return createServer({ ...certificate, password, fallback: createFallback('close') })
 }
 
 describe('draft, Connections', () => {
@@ -52,7 +46,8 @@ describe('draft, Connections', () => {
   })
 
   it('over TLS: AUTH and NEGO on bare TCP MUST NOT make a session', async () => {
-    const server = anytlsServer()
+    const certificate = await makeTestCertificate()
+    const server = createServer({ ...certificate, password, fallback: createFallback('close') })
     let sessions = 0
     server.on('session', () => (sessions += 1))
     const socket = tcpConnect(await portOf(server), HOST)
@@ -64,27 +59,6 @@ describe('draft, Connections', () => {
     // An alert is all that TLS has to say to it.
     expect(answer.length === 0 || answer[0] === 21).toBe(true)
     expect(sessions).toBe(0)
-  })
-
-  it('TLS 1.3: a client that offers no more than TLS 1.2 MUST be refused', async () => {
-    const server = anytlsServer()
-    const port = await portOf(server)
-    const refused = once(server, 'handshakeError')
-    const socket = tlsConnect({ host: HOST, port, ca: certificate.cert, maxVersion: 'TLSv1.2' })
-    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
-    expect(error.code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
-    await refused
-  })
-
-  it('TLS 1.3: a server that speaks no more than TLS 1.2 MUST be refused', async () => {
-    let secured = 0
-    const tls = createTlsServer({ ...certificate, maxVersion: 'TLSv1.2' }, () => (secured += 1))
-    tls.on('tlsClientError', () => {})
-    const port = await portOf(tls)
-    await expect(
-      connect({ host: HOST, port, password, ca: certificate.cert }),
-    ).rejects.toMatchObject({ code: 'ERR_CONNECT_FAILED' })
-    expect(secured).toBe(0)
   })
 
   it('over TCP: nothing that makes or carries a connection MUST know datagrams', () => {

@@ -62,10 +62,10 @@ describe.skipIf(curlProgram.isMissing)(
     }
 
     /** A download of which the origin has sent half. */
-    async function startDownload(how = '--socks5-hostname') {
+    async function startDownload(how = '--socks5-hostname', limit = '30') {
       const before = begun.length
       const url = `http://127.0.0.1:${origin.port}/slow`
-      const download = curl('-f', '-m', '30', how, client.proxy, url)
+      const download = curl('-f', '-m', limit, how, client.proxy, url)
       await until(() => begun.length > before, 'the download begins')
       return { download, response: begun.at(-1)! }
     }
@@ -152,6 +152,25 @@ describe.skipIf(curlProgram.isMissing)(
       expect(await server.program.ended).toEqual({ code: 0, signal: null })
       expect(performance.now() - begin).toBeLessThan(3_000)
       await comeBack()
+      await expectPage()
+    })
+
+    it('departure: when curl goes in the middle of a download, so does the connection to the origin', async () => {
+      const { download, response } = await startDownload('--socks5-hostname', '1')
+      expect((await download).code).toBe(28)
+      await until(() => response.destroyed, 'the origin is left')
+      await expectPage()
+    })
+
+    it('departure: when the client is killed, the connections to the origin go and the server stays', async () => {
+      const own = await startClient(server.link, [], { state: 'own' })
+      const url = `http://127.0.0.1:${origin.port}/slow`
+      const before = begun.length
+      const download = curl('-f', '-m', '30', '-x', own.proxy, url)
+      await until(() => begun.length > before, 'the download begins')
+      await stop(own.program)
+      await until(() => begun.at(-1)!.destroyed, 'the origin is left')
+      expect(NOT_SERVED).toContain((await download).code)
       await expectPage()
     })
 

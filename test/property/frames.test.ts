@@ -15,7 +15,7 @@ import { readFrames } from '../support/v1-frames.ts'
 import type { RawFrame } from '../support/v1-frames.ts'
 import { toHex } from '../wire/vectors.ts'
 
-const RUNS = { numRuns: 1_000 }
+const RUNS = { numRuns: 600 }
 
 const frames = fc.array(anyFrame, { maxLength: 8 })
 
@@ -67,12 +67,12 @@ describe('frame codec', () => {
       anyBytes,
       likely.map((list) => Uint8Array.from(list)),
     )
-    fc.assert(fc.property(bytes, cuts, checkAgainstOracle), { numRuns: 4_000 })
+    fc.assert(fc.property(bytes, cuts, checkAgainstOracle), { numRuns: 2_500 })
   })
 
   it('mutated frames give frames or one violation, the same as the naive reader finds, however cut', () => {
     const bytes = mutated(frames.map((list) => concatBytes(list.map((spec) => toBytes(spec)))))
-    fc.assert(fc.property(bytes, cuts, checkAgainstOracle), { numRuns: 3_000 })
+    fc.assert(fc.property(bytes, cuts, checkAgainstOracle), { numRuns: 2_500 })
   })
 
   it('what the decoder keeps between chunks is at most a head or a body, never data or padding', () => {
@@ -95,7 +95,7 @@ describe('frame codec', () => {
           expect(concatBytes(decoder.unread()).length).toBeLessThanOrEqual(49)
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     )
   })
 })

@@ -263,6 +263,24 @@ describe('SessionPool: idle sessions', () => {
     expect((await pool.openStream()).session).toBe(pairs[3]?.client)
   })
 
+  it('does not count a session that is still closing as one of minIdle', async () => {
+    const { pool, clock, pairs } = makePool({
+      idleTimeout: 5_000,
+      minIdle: 1,
+      streamsPerSession: 1,
+    })
+    const streams = [await pool.openStream(), await pool.openStream()]
+    for (const stream of streams) {
+      await finish(stream)
+      await clock.advance(1)
+    }
+    // Its peer never ends, so that closing it takes a while.
+    pairs[0]?.serverEnd.pause()
+    await clock.advance(12_000)
+    expect(pairs[0]?.client.mayOpen).toBe(false)
+    expect(pairs[1]?.client.mayOpen).toBe(true)
+  })
+
   it('keeps idle sessions alive for an idleTimeout above the connection timeout', async () => {
     const { pool, clock } = makePool({ idleTimeout: 300_000 })
     await finish(await pool.openStream())

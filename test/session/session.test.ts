@@ -556,6 +556,30 @@ describe('Session: ping', () => {
 })
 
 describe('Session: slow streams', () => {
+  it('gives streams with data their turns, so that none waits for another to finish', async () => {
+    const { client, peer } = await handServer({ mux1: false })
+    const streams = [client.openStream(), client.openStream(), client.openStream()]
+    for (const stream of streams) stream.write(Buffer.alloc(KIB * KIB))
+    await settle()
+    const turns: number[] = []
+    for (const frame of peer.frames) {
+      if (frame.type === 'stream' && frame.flags === StreamFlag.Data) turns.push(frame.stream)
+    }
+    expect(turns.length).toBe(3 * 17)
+    expect(turns).toEqual(turns.map((_, index) => (index % 3) + 1))
+  })
+
+  it('opens no more streams than maxStreams, and again when one has ended', () => {
+    const { client, server } = makeSessionPair({ maxStreams: 2 })
+    server.on('stream', (stream) => stream.resume())
+    const [first] = [client.openStream(), client.openStream()]
+    expect(client.mayOpen).toBe(false)
+    expect(() => client.openStream()).toThrow(expect.objectContaining({ code: 'ERR_STREAM_LIMIT' }))
+    first.destroy()
+    expect(client.mayOpen).toBe(true)
+    client.openStream()
+  })
+
   it('mux1: a slow reader stops its own stream only', async () => {
     const { open, serverEnd } = makeSessionPair()
     const [slow] = await open()
@@ -629,6 +653,20 @@ describe('Session: slow streams', () => {
     expect(theirs.destroyed).toBe(false)
     await clock.advance(1)
     expect(theirs.destroyed).toBe(true)
+  })
+
+  it('without mux1 a stream that is hardly read is cut all the same', async () => {
+    const { open, clock } = makeSessionPair({ mux1: false })
+    const [ours, theirs] = await open()
+    ours.on('error', () => {})
+    ours.write(Buffer.alloc(4 * KIB * KIB))
+    await settle()
+    for (let second = 0; second < 20; second += 1) {
+      expect(theirs.destroyed).toBe(false)
+      theirs.read(KIB)
+      await clock.advance(1_000)
+    }
+    expect(theirs.errored).toMatchObject({ code: 'ERR_STREAM_STALLED' })
   })
 
   it('a pause that a slow stream causes is no silence of the peer', async () => {

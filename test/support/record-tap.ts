@@ -11,6 +11,8 @@ export interface TappedRecord {
   readonly type: number
   /** Bytes behind the five of the head. */
   readonly length: number
+  /** Its place among the records of both directions of the connection, from 0. */
+  readonly order: number
 }
 
 /** One connection, in the order in which they came. The records of each direction are complete ones. */
@@ -19,6 +21,9 @@ export interface TappedConnection {
   readonly fromServer: readonly TappedRecord[]
   /** Ends it for both sides with a reset. */
   cut(): void
+  /** Stops reading from the client, so that it runs into back-pressure. */
+  hold(): void
+  release(): void
 }
 
 export interface RecordTap {
@@ -40,9 +45,13 @@ export async function startRecordTap(port: number): Promise<RecordTap> {
       client.destroy()
       upstream.destroy()
     }
+    let passed = 0
+    const nextOrder = () => passed++
     connections.push({
-      fromClient: readRecords(client),
-      fromServer: readRecords(upstream),
+      fromClient: readRecords(client, nextOrder),
+      fromServer: readRecords(upstream, nextOrder),
+      hold: () => void client.pause(),
+      release: () => void client.resume(),
       cut() {
         for (const socket of [client, upstream]) if (!socket.destroyed) socket.resetAndDestroy()
       },
@@ -65,15 +74,37 @@ export async function startRecordTap(port: number): Promise<RecordTap> {
   }
 }
 
+const APPLICATION_DATA = 23
+// OpenSSL's default, sent as soon as the client's Finished has arrived.
+const SESSION_TICKETS = 2
+
+/** The records that carry application data: not those of TLS itself, which only look like it. */
+export function applicationRecords({ fromClient, fromServer }: TappedConnection): {
+  readonly up: readonly TappedRecord[]
+  readonly down: readonly TappedRecord[]
+} {
+  const isData = ({ type }: TappedRecord) => type === APPLICATION_DATA
+  const [finished, ...up] = fromClient.filter(isData)
+  const down = fromServer.filter(isData)
+  // Everything that the server sends before the client's Finished is its handshake.
+  const handshake = down.filter(({ order }) => finished === undefined || order < finished.order)
+  return { up, down: down.slice(handshake.length + SESSION_TICKETS) }
+}
+
+/** What records carry, in bytes. */
+export function carriedBytes(records: readonly TappedRecord[]): number[] {
+  return records.map(({ length }) => length - RECORD_OVERHEAD)
+}
+
 const HEAD_LENGTH = 5
 
 /** A list that grows as records come by on `socket`. */
-function readRecords(socket: Socket): readonly TappedRecord[] {
+function readRecords(socket: Socket, nextOrder: () => number): readonly TappedRecord[] {
   const records: TappedRecord[] = []
   let pending = Buffer.alloc(0)
   /** Bytes of the record under way that have still to come. */
   let missing = 0
-  let head: TappedRecord | undefined
+  let head: Pick<TappedRecord, 'type' | 'length'> | undefined
   socket.on('data', (chunk: Buffer) => {
     pending = Buffer.concat([pending, chunk])
     for (;;) {
@@ -87,7 +118,7 @@ function readRecords(socket: Socket): readonly TappedRecord[] {
       missing -= taken
       pending = pending.subarray(taken)
       if (missing > 0) return
-      records.push(head)
+      records.push({ ...head, order: nextOrder() })
       head = undefined
     }
   })

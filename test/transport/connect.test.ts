@@ -63,7 +63,10 @@ function serverNego(version = 1): Uint8Array {
 }
 
 /** What connecting to a port of loopback fails with. */
-async function failureOf(port: number, options: Partial<ConnectOptions> = {}): Promise<AnyTlsError> {
+async function failureOf(
+  port: number,
+  options: Partial<ConnectOptions> = {},
+): Promise<AnyTlsError> {
   const { cert } = await testCertificate()
   const settings = { host: '127.0.0.1', port, password: PASSWORD, ca: cert, ...options }
   const session: Session | AnyTlsError = await connect(settings).catch(
@@ -113,7 +116,7 @@ describe('connect: TLS', () => {
   it('refuses a certificate that is not trusted, and sends no byte of ANYTLS', async () => {
     let received = 0
     const { port } = await startTlsServer({}, (socket) =>
-      socket.on('data', (data) => (received += data.length)),
+      socket.on('data', (data: Buffer) => (received += data.length)),
     )
     const error = await failureOf(port, { ca: undefined })
     expect(error.code).toBe('ERR_CONNECT_FAILED')
@@ -150,7 +153,7 @@ describe('connect: TLS', () => {
   it('refuses another certificate than the pinned one, even one that is trusted or insecure', async () => {
     let received = 0
     const { port } = await startTlsServer({}, (socket) =>
-      socket.on('data', (data) => (received += data.length)),
+      socket.on('data', (data: Buffer) => (received += data.length)),
     )
     const other = new X509Certificate((await makeTestCertificate()).cert).fingerprint256
     for (const insecure of [false, true]) {
@@ -175,11 +178,14 @@ describe('connect: TLS', () => {
     ['a port that is none', { port: 70_000 }],
     ['a window that is too small', { mux1: { window: 1000 } }],
     ['a timeout of zero', { timeouts: { auth: 0 } }],
-  ] as [string, Partial<ConnectOptions>][])('refuses %s as ERR_OPTION_INVALID', async (_what, options) => {
-    const error = await failureOf(1, options)
-    expect(error).toMatchObject({ code: 'ERR_OPTION_INVALID' })
-    expect(error.message).not.toContain('\n')
-  })
+  ] as [string, Partial<ConnectOptions>][])(
+    'refuses %s as ERR_OPTION_INVALID',
+    async (_what, options) => {
+      const error = await failureOf(1, options)
+      expect(error).toMatchObject({ code: 'ERR_OPTION_INVALID' })
+      expect(error.message).not.toContain('\n')
+    },
+  )
 
   it('refuses a key or certificate that is none as ERR_OPTION_INVALID', async () => {
     const certificate = await testCertificate()
@@ -188,7 +194,9 @@ describe('connect: TLS', () => {
     expect(() => createServer({ ...certificate, key: 'nonsense', password })).toThrow(invalid)
     expect(() => createServer({ ...certificate, cert: 'nonsense', password })).toThrow(invalid)
     const other = await makeTestCertificate()
-    expect(() => createServer({ key: other.key, cert: certificate.cert, password })).toThrow(invalid)
+    expect(() => createServer({ key: other.key, cert: certificate.cert, password })).toThrow(
+      invalid,
+    )
     const { server, connect: connectTo } = await startEchoServer()
     expect(() => server.setCertificate(other.key, certificate.cert)).toThrow(invalid)
     expect(String(await echo(await connectTo(), Buffer.from('as before')))).toBe('as before')
@@ -319,7 +327,11 @@ describe('connect: the way there', () => {
 describe('server: what ALPN offers', () => {
   it.each([
     ['the built-in site', createFallback(), ['h2', 'http/1.1']],
-    ['an HTTP/1.1 endpoint', createFallback({ http1: { host: '127.0.0.1', port: 1 } }), ['http/1.1']],
+    [
+      'an HTTP/1.1 endpoint',
+      createFallback({ http1: { host: '127.0.0.1', port: 1 } }),
+      ['http/1.1'],
+    ],
     [
       'endpoints for both',
       createFallback({
@@ -684,7 +696,9 @@ describe('server: the end, and other connections', () => {
     const renewed = await makeTestCertificate()
     server.setCertificate(renewed.key, renewed.cert)
     expect(String(await echo(session, Buffer.from('old')))).toBe('old')
-    expect(String(await echo(await connectTo({ ca: renewed.cert }), Buffer.from('new')))).toBe('new')
+    expect(String(await echo(await connectTo({ ca: renewed.cert }), Buffer.from('new')))).toBe(
+      'new',
+    )
     await expect(connectTo({ ca: certificate.cert })).rejects.toMatchObject({
       code: 'ERR_CONNECT_FAILED',
     })
@@ -711,7 +725,11 @@ describe('server: the end, and other connections', () => {
     const { server, port, connect: connectTo } = await startEchoServer()
     const errors: Error[] = []
     server.on('handshakeError', (error) => errors.push(error))
-    for (const garbage of [randomBytes(500), Buffer.from(REQUEST), Buffer.from([0x16, 3, 1, 255, 255])]) {
+    for (const garbage of [
+      randomBytes(500),
+      Buffer.from(REQUEST),
+      Buffer.from([0x16, 3, 1, 255, 255]),
+    ]) {
       const socket = tcpConnect(port, '127.0.0.1')
       socket.on('error', () => {})
       socket.end(garbage)
@@ -731,7 +749,10 @@ describe('server: the end, and other connections', () => {
 
   it('a connection that is reset ends its session and its streams, on the server too', async () => {
     const served: Stream[] = []
-    const { server, port, certificate } = await startEchoServer({}, (stream) => void served.push(stream))
+    const { server, port, certificate } = await startEchoServer(
+      {},
+      (stream) => void served.push(stream),
+    )
     // The reset has to happen below TLS.
     let client: Socket | undefined
     const relay = await startTcpServer((socket) => {
