@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The program `anytls`. Here alone a process ends because of an error.
+// Must never show a stack trace, or more than one line, for what a user did.
 
 import { endingFor } from './failure.ts'
 import { createLog } from './logger.ts'

@@ -1,5 +1,5 @@
 // Where the programs keep what must outlive them: the certificate and the padding schemes.
-// It only names the folder; whoever writes there makes it.
+// Must never make the folder: whoever writes there does.
 
 import { resolve } from 'node:path'
 import envPaths from 'env-paths'

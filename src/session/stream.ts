@@ -45,7 +45,8 @@ interface AcceptWaiter {
 
 /**
  * A bidirectional stream of bytes inside a session. `end()` ends this direction; with mux1 the other
- * direction stays open, without it see D6. `destroy()` ends both.
+ * direction stays open, without it see D6. `destroy()` ends both; with an error, and before the end of
+ * this direction, it is an error for a peer with mux1 too.
  *
  * Events beside those of a Duplex: `accept` (client: the server has accepted the stream) and `timeout`
  * (see {@link Stream.setTimeout}).

