@@ -18,6 +18,12 @@ import { UnreadGuard } from './unread-guard.ts'
 /** Bytes under way to the socket at which streams have to wait. */
 const OUTPUT_HIGH_WATER = 262_144
 
+/**
+ * Bytes under way at which their leaving is a sign of life. Less than that the kernel takes from us on a
+ * dead path as well, and each retry of an application would put the end of the session off.
+ */
+const PROGRESS_BACKLOG = 65_536
+
 /** Bytes under way at which even reading stops, so that a peer cannot make us answer without end. */
 const OUTPUT_LIMIT = 2 * 1_048_576
 
@@ -203,7 +209,7 @@ export class Session extends EventEmitter<SessionEvents> {
 
   readonly #onProgress = (): void => {
     if (this.#state === 'closed') return
-    this.#machine.progress(this.#clock.now())
+    if (this.#writer.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#clock.now())
     if (this.#state === 'closing') this.#armFlushTimer()
     this.#turn()
   }

@@ -46,7 +46,10 @@ export interface ServerEvents {
   stream: [stream: Stream, session: Session]
   /** A connection went to the fallback. */
   fallback: [info: { readonly cause: Handover['cause']; readonly remoteAddress: string }]
-  /** With `onViolation: 'downgrade'`: the bare socket, unread bytes put back. Without a listener it is closed. */
+  /**
+   * With `onViolation: 'downgrade'`: the bare socket, paused, unread bytes put back. Without a listener it
+   * is closed.
+   */
   downgrade: [socket: TLSSocket, error: Error | undefined]
   /** A TLS handshake failed. */
   handshakeError: [error: Error, remoteAddress: string]
@@ -85,7 +88,6 @@ export class Server extends EventEmitter<ServerEvents> {
       key: options.key,
       cert: options.cert,
       minVersion: 'TLSv1.3',
-      allowHalfOpen: true,
       noDelay: true,
       handshakeTimeout: 60_000,
       ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
@@ -172,6 +174,8 @@ export class Server extends EventEmitter<ServerEvents> {
       socket.destroy()
       return
     }
+    // Not before: who hangs up during the handshake is hung up on, as by any server.
+    socket.allowHalfOpen = true
     const session = new Session({
       duplex: socket,
       machine: new ServerMachine(this.#config, this.#clock.now()),

@@ -195,6 +195,22 @@ describe('Session: timers', () => {
     expect(clock.armed).toBe(0)
   })
 
+  it('D26: small writes into a path that is dead are no sign of life', async () => {
+    const { client, peer, clock } = await handServer()
+    const end = watchClose(client)
+    const stream = client.openStream()
+    stream.on('error', () => {})
+    await settle()
+    peer.send(encodeStreamAck(1))
+    for (let second = 0; second < 44; second += 1) {
+      await clock.advance(1_000)
+      stream.write('is anybody there?')
+    }
+    expect(end.error).toBeUndefined()
+    await clock.advance(1_000)
+    expect(end.error?.code).toBe('ERR_PING_TIMEOUT')
+  })
+
   it('D26: a stream that is not accepted within 10 s ends alone', async () => {
     const { open, client, clock } = makeSessionPair({ session: { autoAccept: false } })
     const [refused] = await open()

@@ -113,6 +113,18 @@ describe('connect: TLS', () => {
     expect(await failureOf(port)).toMatchObject({ code: 'ERR_CONNECT_FAILED' })
   })
 
+  it('hangs up at once on who hangs up before or during the handshake', async () => {
+    const { port } = await startEchoServer()
+    for (const bytes of [Buffer.alloc(0), Buffer.from('160301', 'hex')]) {
+      const socket = tcpConnect(port, '127.0.0.1')
+      onTestFinished(() => void socket.destroy())
+      socket.end(bytes)
+      const started = performance.now()
+      await once(socket.resume(), 'close')
+      expect(performance.now() - started).toBeLessThan(2_000)
+    }
+  })
+
   it('refuses a certificate that is not trusted, and sends no byte of ANYTLS', async () => {
     let received = 0
     const { port } = await startTlsServer({}, (socket) =>
