@@ -242,6 +242,7 @@ export class FrameDecoder {
 
   #takePiece(): Uint8Array {
     const start = this.#position
+    if (start === this.#chunk.length) return EMPTY
     const end = Math.min(start + this.#remaining, this.#chunk.length)
     this.#position = end
     this.#remaining -= end - start

@@ -87,6 +87,7 @@ export class Session extends EventEmitter<SessionEvents> {
   #timer: Timer | undefined
   #timerDue = Infinity
   #stallTimer: Timer | undefined
+  #instant: number | undefined
   #turnScheduled = false
   #handling = false
   /** Events that listeners caused while others were being told. */
@@ -190,11 +191,21 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#take(this.#machine.receive(chunk, this.#clock.now()))
+    // One reading of the clock serves all that a chunk causes.
+    this.#instant = this.#clock.now()
+    try {
+      this.#take(this.#machine.receive(chunk, this.#instant))
+    } finally {
+      this.#instant = undefined
+    }
+  }
+
+  get #now(): number {
+    return this.#instant ?? this.#clock.now()
   }
 
   readonly #onEnd = (): void => {
-    this.#take(this.#machine.endOfInput(this.#clock.now()))
+    this.#take(this.#machine.endOfInput(this.#now))
   }
 
   readonly #onError = (error: Error): void => {
@@ -209,15 +220,16 @@ export class Session extends EventEmitter<SessionEvents> {
 
   readonly #onProgress = (): void => {
     if (this.#state === 'closed') return
-    if (this.#writer.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#clock.now())
+    if (this.#writer.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#now)
     if (this.#state === 'closing') this.#armFlushTimer()
-    this.#turn()
+    // In the lull after each write of a conversation there is nothing to move.
+    if (this.#ready.size > 0 || this.#state === 'closing' || !this.#reading) this.#turn()
   }
 
   readonly #onTimer = (): void => {
     this.#timer = undefined
     this.#timerDue = Infinity
-    this.#take(this.#machine.timeout(this.#clock.now()))
+    this.#take(this.#machine.timeout(this.#now))
   }
 
   /** Handles what the peer or the time caused, and then at once what the application made of it. */
@@ -261,7 +273,7 @@ export class Session extends EventEmitter<SessionEvents> {
     let turns = this.#ready.size
     if (turns === 0 || this.#state !== 'open') return
     let room = OUTPUT_HIGH_WATER - this.#writer.backlog
-    const now = this.#clock.now()
+    const now = this.#now
     for (const stream of this.#ready) {
       if (room <= 0 || turns === 0) break
       turns -= 1
@@ -327,7 +339,7 @@ export class Session extends EventEmitter<SessionEvents> {
       case 'established':
         this.#established = true
         // Pings could not be sent before.
-        if (this.#pings.length > 0) this.#machine.ping(this.#clock.now())
+        if (this.#pings.length > 0) this.#machine.ping(this.#now)
         if (sessionOpened.hasSubscribers) sessionOpened.publish({ session: this })
         this.emit('established', event.peer)
         break
@@ -368,14 +380,14 @@ export class Session extends EventEmitter<SessionEvents> {
     const stream = this.#streams.get(id)
     if (stream === undefined) return
     stream.receive(data)
-    if (!this.#machine.flowControlled) this.#unread.received(stream, this.#clock.now())
+    if (!this.#machine.flowControlled) this.#unread.received(stream, this.#now)
   }
 
   #closeStream(id: number, error: AnyTlsError | undefined): void {
     const stream = this.#removeStream(id)
     if (stream === undefined) return
     stream.receiveClose(error)
-    this.#unread.ended(stream, this.#clock.now())
+    this.#unread.ended(stream, this.#now)
   }
 
   #addStream(id: number, openedHere: boolean): Stream {
@@ -403,28 +415,28 @@ export class Session extends EventEmitter<SessionEvents> {
         this.#schedule()
       },
       accept: (stream) => {
-        this.#machine.acceptStream(stream.id, this.#clock.now())
+        this.#machine.acceptStream(stream.id, this.#now)
         this.#schedule()
       },
       finish: (stream) => {
-        this.#handle(this.#machine.finishStream(stream.id, this.#clock.now()))
+        this.#handle(this.#machine.finishStream(stream.id, this.#now))
         this.#schedule()
       },
       reset: (stream, code, reason) => {
-        const now = this.#clock.now()
+        const now = this.#now
         this.#removeStream(stream.id)
         this.#unread.released(stream, now)
         this.#handle(this.#machine.resetStream(stream.id, code, reason, now))
         this.#schedule()
       },
       consumed: (stream, bytes) => {
-        const now = this.#clock.now()
+        const now = this.#now
         this.#machine.consumed(stream.id, bytes, now)
         this.#unread.released(stream, now)
         this.#schedule()
       },
       dropped: (stream) => {
-        this.#unread.released(stream, this.#clock.now())
+        this.#unread.released(stream, this.#now)
         this.#schedule()
       },
     }
@@ -437,7 +449,7 @@ export class Session extends EventEmitter<SessionEvents> {
     if (held !== this.#held) {
       this.#held = held
       // Output that does not move excuses nobody: that is silence as well.
-      this.#machine.setReading(!held, this.#clock.now())
+      this.#machine.setReading(!held, this.#now)
     }
     const reading = !held && this.#writer.backlog < OUTPUT_LIMIT
     if (reading === this.#reading) return
@@ -448,10 +460,10 @@ export class Session extends EventEmitter<SessionEvents> {
 
   #armStallTimer(): void {
     if (this.#stallTimer !== undefined) return
-    const wait = this.#unread.due - this.#clock.now()
+    const wait = this.#unread.due - this.#now
     this.#stallTimer = this.#clock.schedule(wait, () => {
       this.#stallTimer = undefined
-      this.#unread.cut(this.#clock.now())
+      this.#unread.cut(this.#now)
       this.#turn()
     })
   }
@@ -462,7 +474,7 @@ export class Session extends EventEmitter<SessionEvents> {
     if (due >= this.#timerDue) return
     this.#timer?.cancel()
     this.#timerDue = due
-    this.#timer = this.#clock.schedule(due - this.#clock.now(), this.#onTimer)
+    this.#timer = this.#clock.schedule(due - this.#now, this.#onTimer)
   }
 
   /** The machine is done: streams end, what is still to be written is, then the socket ends. */

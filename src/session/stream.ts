@@ -224,7 +224,8 @@ export class Stream extends Duplex {
     if (this.destroyed) return
     this.#timer?.refresh()
     this.#pushed += data.length
-    this.push(data)
+    if (this.#mayEmit()) this.emit('data', data)
+    else this.push(data)
     this.#reportConsumed()
   }
 
@@ -263,6 +264,20 @@ export class Stream extends Duplex {
     // Ends the writable side by itself once the readable side has been read.
     this.allowHalfOpen = false
     this.push(null)
+  }
+
+  /**
+   * Whether `push` would do nothing but emit: the stream flows and holds nothing. It would also wake up a
+   * tick later to ask for more, for each record, which the session does not need.
+   */
+  #mayEmit(): boolean {
+    return (
+      this.readableFlowing === true &&
+      this.readableLength === 0 &&
+      this.readableDidRead &&
+      this.readableEncoding === null &&
+      this.listenerCount('data') > 0
+    )
   }
 
   #send(callback: (error?: Error | null) => void): void {

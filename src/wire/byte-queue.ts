@@ -69,7 +69,9 @@ export class ByteQueue {
 
   #compact(): void {
     if (this.#head === this.#views.length) {
-      this.#views.length = 0
+      // Setting the length of an array costs far more than one pop, and one view is the common case.
+      if (this.#head === 1) this.#views.pop()
+      else this.#views.length = 0
       this.#head = 0
     } else if (this.#head >= COMPACT_MIN && this.#head * 2 >= this.#views.length) {
       this.#views.splice(0, this.#head)
