@@ -70,10 +70,7 @@ function bulkRatio(
     target,
     run: async (connect) => {
       const link = await connect()
-      // A bare socket is one stream: it stands for the connection that the streams share.
-      const shared = peerOf(ours) === peerOf(peer) ? 1 : streams
-      const links = Array.from({ length: shared }, () => link)
-      return bulk(links, BULK_BYTES)
+      return bulk(Array<Link>(streams).fill(link), BULK_BYTES)
     },
   }
 }

@@ -1,5 +1,6 @@
-// Holds the layers of the house: who may import whom, and which folders do no I/O.
+// Holds the layers of the house: who may import whom, and which folders do no I/O; and the habits of its files.
 import { readFileSync, readdirSync } from 'node:fs'
+import { builtinModules } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -72,7 +73,9 @@ describe('the layers', () => {
     const wrong = files
       .filter(({ folder }) => NO_IO.includes(folder))
       .flatMap(({ path, imports }) =>
-        imports.filter((name) => name.startsWith('node:')).map((name) => `${path} -> ${name}`),
+        imports
+          .filter((name) => name.startsWith('node:') || builtinModules.includes(name))
+          .map((name) => `${path} -> ${name}`),
       )
     expect(wrong).toEqual([])
   })
@@ -118,6 +121,25 @@ describe('the package', () => {
       return !/must never/i.test(opening)
     })
     expect(wrong.map(({ path }) => path)).toEqual([])
+  })
+
+  it('every test that may be skipped says in its title when', () => {
+    const parens = String.raw`\((?:[^()]|\([^()]*\))*\)`
+    const condition = String.raw`\.(?:skipIf|runIf)(?=\()`
+    const title = String.raw`\(\s*(?:'[^'\n]*\(only [^'\n]+\)'|\`[^\`]*\$\{(?:\w+\.)?note\}\`)`
+    const silent = new RegExp(`${condition}(?!${parens}(?:\\.\\w+${parens})?${title}).*`, 'g')
+    const wrong = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.test.ts'))
+      .flatMap((path) => {
+        const text = readFileSync(join(ROOT, 'test', path), 'utf8')
+        return (text.match(silent) ?? []).map((call) => `${path}: ${call}`)
+      })
+    expect(wrong).toEqual([])
+  })
+
+  it('the README has no placeholder left', () => {
+    const text = readFileSync(join(ROOT, 'README.md'), 'utf8')
+    expect(text.match(/^[ \t]*[A-Z][A-Z\d]*_[A-Z\d_]+[ \t]*$/gm) ?? []).toEqual([])
   })
 
   it('the version in the code is the version of the package', () => {

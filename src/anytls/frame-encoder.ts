@@ -1,5 +1,6 @@
 // Frames of ANYTLS v1 and mux1 as bytes (draft, Frames Types and Formats).
 // Must never copy stream data: a DATA frame is encoded as its head, the payload goes beside it.
+import { concatBytes } from '../wire/bytes.ts'
 import { varintLength, writeVarint } from '../wire/varint.ts'
 import type { VarintLength } from '../wire/varint.ts'
 import { FrameType, PASSWORD_HASH_LENGTH, StreamFlag } from './frame.ts'
@@ -98,7 +99,7 @@ export function encodeStreamFin(stream: number): Uint8Array {
 
 /** STREAM_RESET (mux1) with a TEXT block of at most 1,024 bytes. */
 export function encodeStreamReset(stream: number, code: number, reason: Uint8Array): Uint8Array {
-  return concat(ofNumbers(FrameType.StreamReset, stream, code, reason.length), reason)
+  return concatBytes([ofNumbers(FrameType.StreamReset, stream, code, reason.length), reason])
 }
 
 /** GOAWAY (mux1). */
@@ -107,7 +108,7 @@ export function encodeGoAway(lastStream: number, code: number): Uint8Array {
 }
 
 function withBody(type: number, body: Uint8Array): Uint8Array {
-  return concat(ofNumbers(type, CONTROL_STREAM, body.length), body)
+  return concatBytes([ofNumbers(type, CONTROL_STREAM, body.length), body])
 }
 
 function ofNumbers(type: number, ...fields: number[]): Uint8Array {
@@ -117,12 +118,5 @@ function ofNumbers(type: number, ...fields: number[]): Uint8Array {
   frame[0] = type
   let offset = 1
   for (const field of fields) offset = writeVarint(frame, offset, field)
-  return frame
-}
-
-function concat(head: Uint8Array, body: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(head.length + body.length)
-  frame.set(head)
-  frame.set(body, head.length)
   return frame
 }

@@ -4,7 +4,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { AnyTlsError } from '../errors.ts'
-import { readTextFile, readTextFileIfThere, writePrivateFile } from './files.ts'
+import { createPrivateFile, readTextFile, readTextFileIfThere, systemCode } from './files.ts'
 import { makeSelfSigned } from './self-signed.ts'
 import type { KeyAndCertificate } from './self-signed.ts'
 
@@ -38,23 +38,38 @@ export async function keptCertificate(
   hosts: readonly string[],
 ): Promise<ServerCertificate> {
   const file = join(folder, 'server.pem')
-  const kept = readTextFileIfThere(file, 'certificate file')
-  if (kept !== undefined) {
-    const what = `certificate file '${file}'`
-    try {
-      return checkCertificate(splitPem(kept), what, what)
-    } catch (cause) {
-      const problem = cause instanceof Error ? cause.message : what
-      throw new AnyTlsError(
-        'ERR_FILE',
-        `${problem}; delete it to get a new one (share links that pin the old one end with it)`,
-        { cause },
-      )
-    }
-  }
+  const kept = readKept(file)
+  if (kept !== undefined) return kept
   const made = await makeSelfSigned(hosts)
-  writePrivateFile(file, made.cert + made.key)
+  try {
+    createPrivateFile(file, made.cert + made.key)
+  } catch (error) {
+    // Another server that starts now was quicker: its certificate is the one.
+    const others = isThere(error) ? readKept(file) : undefined
+    if (others === undefined) throw error
+    return others
+  }
   return checkCertificate(made, file, file)
+}
+
+function isThere(error: unknown): boolean {
+  return error instanceof AnyTlsError && systemCode(error.cause) === 'EEXIST'
+}
+
+function readKept(file: string): ServerCertificate | undefined {
+  const kept = readTextFileIfThere(file, 'certificate file')
+  if (kept === undefined) return undefined
+  const what = `certificate file '${file}'`
+  try {
+    return checkCertificate(splitPem(kept), what, what)
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : what
+    throw new AnyTlsError(
+      'ERR_FILE',
+      `${problem}; delete it to get a new one (share links that pin the old one end with it)`,
+      { cause },
+    )
+  }
 }
 
 function splitPem(text: string): KeyAndCertificate {

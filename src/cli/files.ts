@@ -4,6 +4,7 @@
 import {
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readSync,
@@ -60,12 +61,30 @@ export function readTextFileIfThere(path: string, what: string): string | undefi
  * @throws AnyTlsError `ERR_FILE` when it cannot be written
  */
 export function writePrivateFile(path: string, text: string): void {
+  putPrivateFile(path, text, renameSync)
+}
+
+/**
+ * Like {@link writePrivateFile}, but never in the place of another: of several programs at once, one makes
+ * the file.
+ *
+ * @throws AnyTlsError `ERR_FILE` when it cannot be written; its cause is `EEXIST` when it is there
+ */
+export function createPrivateFile(path: string, text: string): void {
+  putPrivateFile(path, text, linkSync)
+}
+
+function putPrivateFile(
+  path: string,
+  text: string,
+  put: (temporary: string, path: string) => void,
+): void {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     try {
       writeAndSync(temporary, text)
-      renameSync(temporary, path)
+      put(temporary, path)
     } finally {
       rmSync(temporary, { force: true })
     }

@@ -2,6 +2,7 @@
 // The program `anytls`. Here alone a process ends because of an error.
 // Must never show a stack trace, or more than one line, for what a user did.
 
+import { AnyTlsError } from '../errors.ts'
 import { endingFor } from './failure.ts'
 import { createLog } from './logger.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
@@ -16,7 +17,10 @@ function end(error: unknown): void {
   const { exitCode, line } = endingFor(error)
   // Help and version, which standard output may still have to write.
   if (line === undefined) return
-  if (exitCode === 1 && error instanceof Error) log.logger.debug({ stack: error.stack }, 'origin')
+  // Where an error that is none of ours comes from is all that there is to find it by.
+  if (error instanceof Error && !(error instanceof AnyTlsError) && exitCode === 1) {
+    log.logger.debug({ stack: error.stack }, 'origin')
+  }
   log.announce(line, 'fatal')
   process.exit(exitCode)
 }

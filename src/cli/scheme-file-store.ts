@@ -12,7 +12,7 @@ export const MAX_SERVERS = 256
 
 const VERSION = 1
 
-/** A {@link SchemeStore} in one JSON file, written in one step whenever a server sends a scheme. */
+/** A {@link SchemeStore} in one JSON file, written in one step whenever a server sends a new scheme. */
 export class SchemeFileStore implements SchemeStore {
   readonly #file: string
   readonly #warn: (problem: string) => void
@@ -35,8 +35,11 @@ export class SchemeFileStore implements SchemeStore {
   }
 
   set(server: string, scheme: Scheme): void {
+    const known = this.#schemes.get(server)
     this.#schemes.delete(server)
     this.#schemes.set(server, scheme)
+    // The file holds it already, though not yet in this order.
+    if (known?.digest === scheme.digest) return
     if (this.#schemes.size > MAX_SERVERS) this.#dropOldest()
     try {
       writePrivateFile(this.#file, this.#serialize())
@@ -48,11 +51,25 @@ export class SchemeFileStore implements SchemeStore {
   #read(): Map<string, Scheme> {
     try {
       const text = readTextFileIfThere(this.#file, 'scheme store')
-      return text === undefined ? new Map<string, Scheme>() : parseSchemes(text)
+      return text === undefined ? new Map<string, Scheme>() : this.#parse(text)
     } catch (error) {
       this.#warn(`starting without kept padding schemes: ${describeError(error)}`)
       return new Map()
     }
+  }
+
+  #parse(text: string): Map<string, Scheme> {
+    const schemes = new Map<string, Scheme>()
+    const servers = Object.entries(readServers(text)).slice(-MAX_SERVERS)
+    for (const [server, entry] of servers) {
+      const scheme = parseEntry(entry)
+      if (scheme !== undefined) schemes.set(server, scheme)
+    }
+    const skipped = servers.length - schemes.size
+    if (skipped > 0) {
+      this.#warn(`${skipped} of ${servers.length} kept padding schemes cannot be used: skipped`)
+    }
+    return schemes
   }
 
   /** What the file will hold: no more than can be read again. */
@@ -72,13 +89,13 @@ export class SchemeFileStore implements SchemeStore {
   }
 }
 
-function parseSchemes(text: string): Map<string, Scheme> {
-  const schemes = new Map<string, Scheme>()
-  for (const [server, scheme] of Object.entries(readServers(text)).slice(-MAX_SERVERS)) {
-    if (typeof scheme !== 'string') throw damaged()
-    schemes.set(server, parsePeerScheme(scheme))
+function parseEntry(entry: unknown): Scheme | undefined {
+  if (typeof entry !== 'string') return undefined
+  try {
+    return parsePeerScheme(entry)
+  } catch {
+    return undefined
   }
-  return schemes
 }
 
 function readServers(text: string): Record<string, unknown> {

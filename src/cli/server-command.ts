@@ -64,7 +64,7 @@ export async function runServer(
   log.announce(`listening on ${formatHostPort(address)}`)
 
   logger.info(`${await stopped}: stopping`)
-  await drained(server.shutdown(DRAIN_TIMEOUT))
+  await drained(Promise.all([server.shutdown(DRAIN_TIMEOUT), fallback.close(DRAIN_TIMEOUT)]))
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for one of the pair alone, or what reading them throws */

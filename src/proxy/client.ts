@@ -3,8 +3,8 @@
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
+import { orAborted } from '../session/or-aborted.ts'
 import { encodeAddress } from '../wire/address.ts'
-import { orAborted } from './or-aborted.ts'
 import type { OpenTunnel, StreamSource, TunnelStream } from './tunnel.ts'
 
 const MAX_RETRIES = 2

@@ -89,6 +89,9 @@ export function failureOf(error: unknown): Failure {
 
 const FAILURE_OF_CODE: Partial<Record<ErrorCode, Failure>> = {
   ERR_DIAL_TIMEOUT: 'timeout',
+  ERR_CONNECT_TIMEOUT: 'timeout',
+  ERR_CONNECTION_TIMEOUT: 'timeout',
+  ERR_PING_TIMEOUT: 'timeout',
   ERR_STREAM_OPEN_TIMEOUT: 'timeout',
   ERR_STREAM_TIMEOUT: 'timeout',
   ERR_TARGET_REJECTED: 'rejected',

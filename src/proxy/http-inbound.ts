@@ -80,11 +80,13 @@ async function serveRequest(
     return
   }
   const { target } = origin
+  let stream
   try {
     const asked = { source: sourceOf(request.socket), target, protocol: 'http' } as const
-    const stream = await openForProgram(context, asked, gone)
+    stream = await openForProgram(context, asked, gone)
     forward(request, response, origin, stream, gone)
   } catch (error) {
+    stream?.destroy()
     const { httpStatus, reason } = reportFailure(error)
     answer(response, httpStatus, reason)
   }

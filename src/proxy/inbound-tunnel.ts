@@ -2,10 +2,10 @@
 // Must never know SOCKS or HTTP.
 import type { Socket } from 'node:net'
 import { CloseCode } from '../mux/close-code.ts'
+import { orAborted } from '../session/or-aborted.ts'
 import type { Address } from '../wire/address.ts'
 import { formatHostPort } from '../wire/host-port.ts'
 import type { CheckCredentials } from './credentials.ts'
-import { orAborted } from './or-aborted.ts'
 import type { OpenTunnel, TunnelStream } from './tunnel.ts'
 
 /** How a program asked. */

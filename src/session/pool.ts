@@ -4,6 +4,7 @@
 import { AnyTlsError } from '../errors.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
+import { orAborted } from './or-aborted.ts'
 import type { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 
@@ -21,6 +22,9 @@ export interface SessionPoolOptions {
 
 // Idle sessions must not run into the connection timeout, so they are pinged at least that often (ms).
 const PING_INTERVAL = 30_000
+
+// Sessions of its own that may end before a caller's turn, until it is told so.
+const MAX_LOST_DIALS = 3
 
 interface Pooled {
   readonly session: Session
@@ -42,11 +46,22 @@ export class SessionPool {
   readonly #dials = new Set<Dial>()
   #sweep: Timer | undefined
 
+  /** @throws AnyTlsError `ERR_OPTION_INVALID` */
   constructor(options: SessionPoolOptions) {
+    const { minIdle = 0, idleTimeout = 30_000, streamsPerSession = 8 } = options
+    if (!Number.isSafeInteger(minIdle) || minIdle < 0) {
+      throw invalid('minIdle must be a whole number of at least 0')
+    }
+    if (!Number.isFinite(idleTimeout) || idleTimeout <= 0) {
+      throw invalid('idleTimeout must be a finite number above 0 milliseconds')
+    }
+    if (!Number.isSafeInteger(streamsPerSession) || streamsPerSession < 1) {
+      throw invalid('streamsPerSession must be a whole number of at least 1')
+    }
     this.#connect = options.connect
-    this.#minIdle = options.minIdle ?? 0
-    this.#idleTimeout = options.idleTimeout ?? 30_000
-    this.#streamsPerSession = options.streamsPerSession ?? 8
+    this.#minIdle = minIdle
+    this.#idleTimeout = idleTimeout
+    this.#streamsPerSession = streamsPerSession
     this.#clock = options.clock ?? systemClock
   }
 
@@ -58,18 +73,22 @@ export class SessionPool {
   /**
    * Opens a stream on the newest idle session, else on one with room, else on a new one.
    *
-   * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with what `connect` rejects with, or with the
-   *   signal's reason
+   * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with `ERR_SESSION_CLOSED` when three new sessions
+   *   in a row took no stream, with what `connect` rejects with, or with the signal's reason
    */
   async openStream(signal?: AbortSignal): Promise<Stream> {
+    let lost = 0
     for (;;) {
       if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
       signal?.throwIfAborted()
       const session = this.#pick()
       if (session !== undefined) return session.openStream({ signal })
       // The session may have ended, or filled up, before this caller's turn: then once more.
-      const dialled = await withSignal(this.#dial(), signal)
+      const dialled = await orAborted(this.#dial(), signal)
       if (this.#hasRoom(dialled)) return dialled.openStream({ signal })
+      // With streams on it, it served other callers.
+      if (dialled.streamCount === 0) lost += 1
+      if (lost === MAX_LOST_DIALS) throw new AnyTlsError('ERR_SESSION_CLOSED')
     }
   }
 
@@ -177,12 +196,6 @@ interface Dial {
   readonly session: Promise<Session>
 }
 
-/** Waits for `promise`, or rejects with the signal's reason; the work itself goes on for others. */
-function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error)
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
+function invalid(message: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

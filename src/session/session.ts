@@ -519,7 +519,10 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   #announceClose(error: Error | undefined): void {
-    if (sessionClosed.hasSubscribers) sessionClosed.publish({ session: this, error })
+    // Open and close come in pairs: whoever never negotiated was never told of.
+    if (this.#established && sessionClosed.hasSubscribers) {
+      sessionClosed.publish({ session: this, error })
+    }
     this.emit('close', error)
   }
 

@@ -25,7 +25,7 @@ export interface SiteTimeouts {
   readonly checkInterval: number
 }
 
-export const SITE_TIMEOUTS: SiteTimeouts = {
+const SITE_TIMEOUTS: SiteTimeouts = {
   headers: 20_000,
   request: 30_000,
   keepAlive: 15_000,
@@ -60,10 +60,15 @@ function createHttp1Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarg
     },
   )
   server.setTimeout(timeouts.idle)
-  // The server never listens, and only on this event does it begin to check headersTimeout and requestTimeout.
-  server.emit('listening')
+  let started = false
   return {
     take(connection) {
+      if (!started) {
+        // The server never listens, and only on this event does it begin to check headersTimeout and
+        // requestTimeout. Not before the first connection: the check is a timer, which `drain` ends.
+        started = true
+        server.emit('listening')
+      }
       return takeOver(connection, () => {
         // The parser takes over the TLS handle's reads at once, yet what is buffered comes first: it flows in the
         // next tick, before the event loop reads again. The socket is paused by hand, so it is resumed by hand.
@@ -71,7 +76,9 @@ function createHttp1Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarg
         connection.socket.resume()
       })
     },
-    drain: () => void server.close(),
+    drain() {
+      if (started) server.close()
+    },
   }
 }
 

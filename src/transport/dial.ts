@@ -6,6 +6,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { ClientMachine } from '../anytls/client-machine.ts'
 import { AnyTlsError } from '../errors.ts'
 import { systemClock } from '../session/clock.ts'
+import type { Clock } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
@@ -53,6 +54,7 @@ const processWideStore = new MemorySchemeStore()
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
   const { signal, clock = systemClock, schemeStore = processWideStore } = options
+  const { connectTimeout = 10_000 } = options
   const server = formatHostPort(options)
   const scheme = schemeStore.get(server) ?? options.scheme ?? DEFAULT_SCHEME
   const config = parseSessionSettings(options, scheme)
@@ -60,13 +62,16 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   if (!(Number.isInteger(options.port) && options.port > 0 && options.port < 65_536)) {
     throw new AnyTlsError('ERR_OPTION_INVALID', 'the port is not a number from 1 to 65535')
   }
+  if (!(connectTimeout > 0)) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', 'connectTimeout must be above 0 milliseconds')
+  }
   signal?.throwIfAborted()
 
   const socket = tlsConnect(tlsOptions(options, pin !== undefined))
   // An error may come when one listener of ours has gone and the next is not there yet.
   socket.on('error', () => {})
   try {
-    await secured(socket, server, options)
+    await secured(socket, server, { signal, clock, connectTimeout })
     if (pin !== undefined && fingerprint(socket) !== pin)
       throw new AnyTlsError('ERR_CERTIFICATE_PIN')
   } catch (error) {
@@ -110,12 +115,21 @@ function tlsOptions(options: ConnectOptions, pinned: boolean): ConnectionOptions
   }
 }
 
-function secured(socket: TLSSocket, server: string, options: ConnectOptions): Promise<void> {
-  const { signal, connectTimeout = 10_000 } = options
+interface Patience {
+  readonly signal: AbortSignal | undefined
+  readonly clock: Clock
+  readonly connectTimeout: number
+}
+
+function secured(
+  socket: TLSSocket,
+  server: string,
+  { signal, clock, connectTimeout }: Patience,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const timer = clock.schedule(connectTimeout, () => {
       settle(new AnyTlsError('ERR_CONNECT_TIMEOUT', `${server} did not answer in time`))
-    }, connectTimeout)
+    })
     const onAbort = (): void => settle(signal?.reason as Error)
     const onSecure = (): void => settle(undefined)
     const onError = (cause: Error): void => {
@@ -124,7 +138,7 @@ function secured(socket: TLSSocket, server: string, options: ConnectOptions): Pr
     }
     const onClose = (): void => onError(new Error('the connection was closed'))
     const settle = (error: Error | undefined): void => {
-      clearTimeout(timer)
+      timer.cancel()
       signal?.removeEventListener('abort', onAbort)
       socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose)
       if (error === undefined) resolve()

@@ -26,7 +26,10 @@ export interface ServerOptions extends SessionSettings {
   readonly cert: string | Buffer
   /** The padding scheme that clients are told to use. Default: the built-in one. */
   readonly scheme?: Scheme | undefined
-  /** Who answers connections that are not ANYTLS. Default: the built-in web site. */
+  /**
+   * Who answers connections that are not ANYTLS. Default: the built-in web site. The server never closes
+   * one that it was given: it may serve others.
+   */
   readonly fallback?: Fallback | undefined
   /**
    * A client that breaks the protocol after authentication (D17): `alert` says so and closes (default),
@@ -58,16 +61,21 @@ export interface ServerEvents {
   close: []
 }
 
+const VIOLATION_ANSWERS: ReadonlySet<string> = new Set(['alert', 'redirect', 'downgrade'])
+
 /** Made by {@link createServer}. */
 export class Server extends EventEmitter<ServerEvents> {
   readonly #options: ServerOptions
   readonly #config: ServerConfig
   readonly #clock: Clock
-  readonly #fallback: Fallback
+  /** Its own one lasts as long as it listens. */
+  #fallback: Fallback
   readonly #tls: TlsServer
   readonly #sessions = new Set<Session>()
   /** The TCP socket beneath each TLS connection, by its addresses: a reset needs it. */
   readonly #rawSockets = new Map<string, Socket>()
+  /** Those of connections that the fallback or the application has. */
+  readonly #handedOver = new WeakSet<Socket>()
   #stopping = false
 
   /** @internal */
@@ -76,6 +84,12 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     const { scheme = DEFAULT_SCHEME, onViolation = 'alert', shapeDownlink = false } = options
+    if (!VIOLATION_ANSWERS.has(onViolation)) {
+      throw new AnyTlsError(
+        'ERR_OPTION_INVALID',
+        'onViolation must be alert, redirect or downgrade',
+      )
+    }
     this.#config = {
       ...parseSessionSettings(options, scheme),
       onViolation: onViolation === 'alert' ? 'alert' : 'handover',
@@ -99,7 +113,10 @@ export class Server extends EventEmitter<ServerEvents> {
     })
     this.#tls.on('error', (error: Error) => this.emit('error', error))
     this.#tls.on('listening', () => this.emit('listening'))
-    this.#tls.on('close', () => this.emit('close'))
+    this.#tls.on('close', () => {
+      this.#renewOwnFallback()
+      this.emit('close')
+    })
   }
 
   /** Listens. Port 0 takes a free one, see {@link address}. */
@@ -139,7 +156,8 @@ export class Server extends EventEmitter<ServerEvents> {
   }
 
   /**
-   * Stops gracefully: no new connections, sessions drain, then what is left is destroyed.
+   * Stops gracefully: no new connections, sessions drain, then what is left is destroyed. Connections that
+   * were handed to a fallback of the caller's have as long, unless the caller closes that at the same time.
    *
    * @param grace milliseconds that streams have to come to their end. Default 5,000
    */
@@ -151,13 +169,22 @@ export class Server extends EventEmitter<ServerEvents> {
       for (const raw of this.#rawSockets.values()) raw.destroy()
     }, grace)
     await Promise.all([
-      this.#fallback.close(grace),
+      this.#options.fallback === undefined ? this.#fallback.close(grace) : undefined,
       ...[...this.#sessions].map((session) => session.close()),
     ])
     // What still shakes hands has nothing to lose.
-    for (const raw of this.#rawSockets.values()) raw.destroy()
+    for (const raw of this.#rawSockets.values()) {
+      if (!this.#handedOver.has(raw)) raw.destroy()
+    }
     await closed
     clearTimeout(deadline)
+  }
+
+  /** Closes a fallback that nobody else has; another one serves if the server listens again. */
+  #renewOwnFallback(): void {
+    if (this.#options.fallback !== undefined) return
+    void this.#fallback.close()
+    this.#fallback = createFallback()
   }
 
   #rememberRaw(raw: Socket): void {
@@ -193,6 +220,7 @@ export class Server extends EventEmitter<ServerEvents> {
   }
 
   #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {
+    this.#handedOver.add(raw)
     if (handover.cause === 'violation' && this.#options.onViolation === 'downgrade') {
       socket.unshift(Buffer.concat(handover.unread))
       if (!this.emit('downgrade', socket, handover.error)) socket.destroy()

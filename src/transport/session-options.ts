@@ -49,6 +49,9 @@ export function parseSessionSettings(settings: SessionSettings, scheme: Scheme):
   if (!Number.isSafeInteger(maxStreams) || maxStreams < 1) {
     throw invalid('maxStreams must be a whole number of at least 1')
   }
+  if (settings.stallTimeout !== undefined && !(settings.stallTimeout > 0)) {
+    throw invalid('stallTimeout must be above 0 milliseconds')
+  }
   return {
     passwordHash: hashPassword(password),
     scheme,

@@ -157,6 +157,8 @@ describe('bad input', { timeout: 60_000 }, () => {
     try {
       for (const args of [
         ['server', '-l', address, '-p', SECRET, ...state],
+        // Whatever the level: that no stack trace is shown is part of it.
+        ['server', '-l', address, '-p', SECRET, ...state, '--log-level', 'debug'],
         ['client', '-l', address, '-s', 'a:1', '-p', SECRET, ...state],
       ]) {
         const { code, line } = await failure(args)

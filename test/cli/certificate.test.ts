@@ -45,11 +45,21 @@ describe('certificate: self-signed', () => {
     expect(readdirSync(folder)).toEqual(['server.pem'])
   })
 
-  it.skipIf(process.platform === 'win32')('is for nobody else to read', async () => {
-    await keptCertificate(folder, [])
-    expect(statSync(folder).mode & 0o777).toBe(0o700)
-    expect(statSync(join(folder, 'server.pem')).mode & 0o777).toBe(0o600)
+  it('is one for servers that start at the same time', async () => {
+    const made = await Promise.all(Array.from({ length: 4 }, () => keptCertificate(folder, [])))
+    const kept = await keptCertificate(folder, [])
+    for (const { fingerprint } of made) expect(fingerprint).toBe(kept.fingerprint)
+    expect(readdirSync(folder)).toEqual(['server.pem'])
   })
+
+  it.skipIf(process.platform === 'win32')(
+    'is for nobody else to read (only where files have modes)',
+    async () => {
+      await keptCertificate(folder, [])
+      expect(statSync(folder).mode & 0o777).toBe(0o700)
+      expect(statSync(join(folder, 'server.pem')).mode & 0o777).toBe(0o600)
+    },
+  )
 
   it('is never replaced: a damaged file is refused and stays as it is', async () => {
     await keptCertificate(folder, [])

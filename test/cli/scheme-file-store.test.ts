@@ -1,6 +1,14 @@
 // The padding schemes of servers outlive the client, and a bad file never stops it (D23).
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
@@ -30,7 +38,7 @@ describe('scheme file store', () => {
   })
 
   it.skipIf(process.platform === 'win32')(
-    'D23: the file is private and nothing else is left',
+    'D23: the file is private and nothing else is left (only where files have modes)',
     () => {
       open().set('example.com:443', scheme)
       expect(statSync(file).mode & 0o777).toBe(0o600)
@@ -53,8 +61,6 @@ describe('scheme file store', () => {
       'null',
       '{"version":1}',
       '{"version":2,"servers":{}}',
-      '{"version":1,"servers":{"a:1":7}}',
-      '{"version":1,"servers":{"a:1":"no scheme"}}',
       'x'.repeat(2 * 1024 * 1024),
     ]
     for (const damaged of damages) {
@@ -67,6 +73,27 @@ describe('scheme file store', () => {
       store.set('example.com:443', scheme)
       expect(readFileSync(file, 'utf8')).toBe(whole)
     }
+  })
+
+  it('D23: entries that cannot be used are skipped with one warning, the others stay', () => {
+    open().set('example.com:443', scheme)
+    const { servers } = JSON.parse(readFileSync(file, 'utf8')) as { servers: object }
+    const damaged = { 'a:1': 7, 'b:1': 'no scheme', ...servers }
+    writeFileSync(file, JSON.stringify({ version: 1, servers: damaged }))
+    const store = open()
+    expect(warnings).toEqual(['2 of 3 kept padding schemes cannot be used: skipped'])
+    expect(store.get('a:1')).toBeUndefined()
+    expect(store.get('example.com:443')).toEqual(scheme)
+  })
+
+  it('D23: a scheme that is kept already is not written again', () => {
+    const store = open()
+    store.set('example.com:443', scheme)
+    rmSync(file)
+    store.set('example.com:443', parseScheme(scheme.text))
+    expect(existsSync(file)).toBe(false)
+    store.set('example.com:443', parseScheme('stop=1'))
+    expect(existsSync(file)).toBe(true)
   })
 
   it('D23: no more than 256 servers are remembered, the one heard of longest ago goes', () => {

@@ -11,8 +11,11 @@ describe('state folder', () => {
     expect(stateFolder('some/where')).toBe(resolve('some/where'))
   })
 
-  it.runIf(process.platform === 'linux')('without it, it is in the data folder of XDG', () => {
-    vi.stubEnv('XDG_DATA_HOME', '/data')
-    expect(stateFolder()).toBe(join('/data', 'anytls'))
-  })
+  it.runIf(process.platform === 'linux')(
+    'without it, it is in the data folder of XDG (only on Linux)',
+    () => {
+      vi.stubEnv('XDG_DATA_HOME', '/data')
+      expect(stateFolder()).toBe(join('/data', 'anytls'))
+    },
+  )
 })

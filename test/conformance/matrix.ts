@@ -2,6 +2,7 @@
 // conformance.test.ts.
 // Must never be lenient: what it cannot read it reports, or the matrix would prove nothing.
 import { readFileSync } from 'node:fs'
+import ts from 'typescript'
 
 /** A requirement in the matrix. */
 export interface Row {
@@ -122,13 +123,44 @@ export function readDraft(file: string): { all: Sentence[]; required: Sentence[]
 
 /** The titles that stand in a test file as plain strings and are not switched off. */
 export function readTitles(file: string): Set<string> {
-  const calls =
-    /\b(?:it|test)(?:\.(?!skip\b|todo\b)\w+(?:\((?:[^()]|\([^()]*\))*\))?)*\(\s*(?:'((?:[^'\\\n]|\\.)*)'|"((?:[^"\\\n]|\\.)*)"|`([^`$\\]*)`)/g
+  return parseTitles(readFileSync(file, 'utf8'))
+}
+
+/** As {@link readTitles}, for the text of a file. */
+export function parseTitles(text: string): Set<string> {
   const titles = new Set<string>()
-  for (const [, single, double, template] of readFileSync(file, 'utf8').matchAll(calls)) {
-    titles.add((single ?? double ?? template ?? '').replace(/\\(.)/g, '$1'))
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node)) {
+      const names = chainOf(node.expression)
+      const isTest = names[0] === 'it' || names[0] === 'test'
+      if ((isTest || names[0] === 'describe') && isOff(names, node)) return
+      const [title] = node.arguments
+      if (isTest && title !== undefined && ts.isStringLiteralLike(title)) titles.add(title.text)
+    }
+    ts.forEachChild(node, visit)
   }
+  visit(ts.createSourceFile('titles.ts', text, ts.ScriptTarget.Latest))
   return titles
+}
+
+/** The names in what is called: `it`, `skipIf`, `for` of `it.skipIf(…).for(…)`. */
+function chainOf(callee: ts.Expression): string[] {
+  if (ts.isIdentifier(callee)) return [callee.text]
+  if (ts.isCallExpression(callee)) return chainOf(callee.expression)
+  if (ts.isTaggedTemplateExpression(callee)) return chainOf(callee.tag)
+  if (ts.isPropertyAccessExpression(callee)) {
+    return [...chainOf(callee.expression), callee.name.text]
+  }
+  return []
+}
+
+/** Switched off with all that is inside: by `.skip` or `.todo`, or by an option of that name. */
+function isOff(names: readonly string[], { arguments: args }: ts.CallExpression): boolean {
+  const options = args
+    .filter((argument) => ts.isObjectLiteralExpression(argument))
+    .flatMap(({ properties }) => properties.map(({ name }) => name))
+    .map((name) => (name !== undefined && ts.isIdentifier(name) ? name.text : ''))
+  return [...names, ...options].some((name) => name === 'skip' || name === 'todo')
 }
 
 /** Text without what only Markdown needs. */

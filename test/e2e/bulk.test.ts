@@ -76,9 +76,12 @@ describe.skipIf(curlProgram.isMissing)(
       expect(server.clients()).toBe(1)
     })
 
-    it.skipIf(!onLinux)('back-pressure: the programs have not grown by what passed through', () => {
-      expect(residentMemory(server.program)).toBeLessThan(256)
-      expect(residentMemory(client.program)).toBeLessThan(256)
-    })
+    it.skipIf(!onLinux)(
+      'back-pressure: the programs have not grown by what passed through (only on Linux)',
+      () => {
+        expect(residentMemory(server.program)).toBeLessThan(256)
+        expect(residentMemory(client.program)).toBeLessThan(256)
+      },
+    )
   },
 )

@@ -53,7 +53,7 @@ describe.skipIf(curlProgram.isMissing)(`curl through both programs${curlProgram.
   })
 
   it.skipIf(!hasIPv6).for(EACH_WAY)(
-    'main job: %s fetches from an IPv6 address',
+    'main job: %s fetches from an IPv6 address (only where ::1 is there)',
     async ([, way]) => {
       const { port } = await serveHttp(describeRequest, '::1')
       const { stdout } = await curl('-g', ...way(client.proxy), `http://[::1]:${port}/`)

@@ -205,7 +205,7 @@ describe.skipIf(curlProgram.isMissing)(
     })
 
     it.skipIf(!onLinux)(
-      'bad input: connections cut at every stage leave no file descriptor behind',
+      'bad input: connections cut at every stage leave no file descriptor behind (only on Linux)',
       async () => {
         await expectServing()
         const before = fileDescriptors(server.program)
@@ -240,7 +240,7 @@ describe.skipIf(curlProgram.isMissing)(
     )
 
     it.skipIf(!onLinux)(
-      'bad input: floods from a client with the password leave the memory of the server bounded',
+      'bad input: floods from a client with the password leave the memory of the server bounded (only on Linux)',
       async () => {
         const front = Buffer.concat([write.auth(HASH), NEGO])
         const held = await serve(createTcpServer((socket) => socket.pause()))

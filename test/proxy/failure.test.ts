@@ -72,6 +72,18 @@ describe('failures', () => {
     }
   })
 
+  it('a time limit on the way to the server or to the target is a timeout', () => {
+    const codes: ErrorCode[] = [
+      'ERR_CONNECT_TIMEOUT',
+      'ERR_CONNECTION_TIMEOUT',
+      'ERR_DIAL_TIMEOUT',
+      'ERR_PING_TIMEOUT',
+      'ERR_STREAM_OPEN_TIMEOUT',
+      'ERR_STREAM_TIMEOUT',
+    ]
+    for (const code of codes) expect(failureOf(new AnyTlsError(code)), code).toBe('timeout')
+  })
+
   it('D7: a bare RST, as without mux1, says nothing about the target: general', () => {
     expect(failureOf(reset(CloseCode.Graceful))).toBe('general')
     expect(failureOf(reset(4711, 'connection refused'))).toBe('general')
@@ -80,8 +92,8 @@ describe('failures', () => {
     )
   })
 
-  it('a server that cannot be reached is 502 and reply 1, whatever the error', () => {
-    const codes: ErrorCode[] = ['ERR_CONNECT_FAILED', 'ERR_CONNECT_TIMEOUT', 'ERR_POOL_CLOSED']
+  it('a server that cannot be reached is 502 and reply 1, when no time limit says more', () => {
+    const codes: ErrorCode[] = ['ERR_CONNECT_FAILED', 'ERR_SESSION_CLOSED', 'ERR_POOL_CLOSED']
     for (const code of codes) {
       expect(reportFailure(new AnyTlsError(code))).toMatchObject({ httpStatus: 502, socksReply: 1 })
     }

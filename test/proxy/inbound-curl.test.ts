@@ -65,7 +65,7 @@ describe('curl --socks5', () => {
     expect(stdout.toString()).toBe(`GET 127.0.0.1:${origin} ${EMPTY}`)
   })
 
-  it.skipIf(!hasIPv6)('--socks5: an IPv6 address', async () => {
+  it.skipIf(!hasIPv6)('--socks5: an IPv6 address (only where ::1 is there)', async () => {
     const origin = await listen(originServer(), '::1')
     const { port } = await startInbound({ openTunnel })
     const { stdout } = await curl('-g', '--socks5', `127.0.0.1:${port}`, `http://[::1]:${origin}/`)

@@ -3,6 +3,7 @@ import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { parseOrigin } from '../../src/proxy/http-forward.ts'
+import { serveHttp } from '../../src/proxy/http-inbound.ts'
 import { endToEndHeaders } from '../../src/proxy/http-headers.ts'
 import {
   closing,
@@ -13,6 +14,7 @@ import {
   readAll,
   readExactly,
   startInbound,
+  streamPair,
 } from './support.ts'
 
 /** A server that answers the first request on each connection with `answer`, byte for byte. */
@@ -41,6 +43,27 @@ describe('HTTP on the local port', () => {
     expect((await readAll(program)).toString()).toBe(
       'HTTP/1.1 200 Connection Established\r\n\r\nearly data',
     )
+  })
+
+  it('a request that cannot be passed on leaves no tunnel behind', async () => {
+    const [tunnel, far] = streamPair()
+    far.on('error', () => {})
+    const server = http.createServer()
+    // The parser lets no such header through; the library refuses to send it.
+    server.on('request', ({ rawHeaders }: http.IncomingMessage) => rawHeaders.push('X', '\u007f'))
+    const openTunnel = () => Promise.resolve(tunnel)
+    serveHttp(server, { openTunnel, checkCredentials: undefined, emit() {} })
+    const port = await listen(server)
+    const answer = await ask(
+      port,
+      'GET http://a.test/ HTTP/1.1',
+      'Host: x',
+      'Connection: close',
+      '',
+      '',
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 502 /)
+    expect(tunnel.destroyed).toBe(true)
   })
 
   it('CONNECT to something that is no host:port is 400', async () => {

@@ -134,6 +134,31 @@ describe('SessionPool: which session', () => {
     expect(pool.size).toBe(1)
   })
 
+  it('gives up when three new sessions in a row end before the stream', async () => {
+    const { pool, dials } = makePool({ manual: true })
+    const opened = pool.openStream()
+    const refused = expect(opened).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
+    for (let count = 0; count < 4; count += 1) {
+      await settle()
+      dials[count]?.succeed().client.destroy()
+    }
+    await refused
+    expect(dials).toHaveLength(3)
+  })
+
+  it('refuses options out of their range as ERR_OPTION_INVALID', () => {
+    const bad: readonly Partial<SessionPoolOptions>[] = [
+      ...[0, -1, 1.5, NaN, Infinity].map((streamsPerSession) => ({ streamsPerSession })),
+      ...[-1, 1.5, NaN, Infinity].map((minIdle) => ({ minIdle })),
+      ...[0, -1, NaN, Infinity].map((idleTimeout) => ({ idleTimeout })),
+    ]
+    for (const options of bad) {
+      expect(() => makePool(options), JSON.stringify(options)).toThrow(
+        expect.objectContaining({ code: 'ERR_OPTION_INVALID' }) as Error,
+      )
+    }
+  })
+
   it('joins callers into as few dials as they need', async () => {
     const { pool, dials, pairs } = makePool({ manual: true, streamsPerSession: 4 })
     const opened = Array.from({ length: 10 }, () => pool.openStream())

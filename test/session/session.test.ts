@@ -950,6 +950,17 @@ describe('Session: observers', () => {
     expect(seen.at(-1)).toMatch(/session:close/)
   })
 
+  it('tells of no end of a session that was never established', () => {
+    const closed: unknown[] = []
+    const listen = (message: unknown): void => void closed.push(message)
+    subscribe('anytls:session:close', listen)
+    onTestFinished(() => void unsubscribe('anytls:session:close', listen))
+    const { client, server } = makeSessionPair()
+    client.destroy()
+    server.destroy()
+    expect(closed).toEqual([])
+  })
+
   it('refuses streams when nobody listens for them', async () => {
     const { peer } = await handClient()
     peer.send(encodeStream(1, StreamFlag.Open))

@@ -1,6 +1,7 @@
 // Other people's programs that some tests need: curl, nginx, Chromium.
 // Must never let a test be left out silently: the title says why, and with CI=true it fails.
 
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -32,8 +33,24 @@ export function requireProgram(...names: [string, ...string[]]): RequiredProgram
     .find((candidate) => isExecutable(candidate))
   if (path !== undefined) return { path, isMissing: false, note: '' }
   const [name] = names
-  if (process.env.CI === 'true') throw new Error(`${name} is not installed, and CI needs it`)
-  return { path: name, isMissing: true, note: ` (skipped: ${name} is not installed)` }
+  return lackOf(name, name)
+}
+
+/**
+ * Looks for a curl that speaks HTTP/2, as {@link requireProgram} does for any.
+ *
+ * @throws Error when there is none and `CI` is `true`
+ */
+export function requireCurlWithHttp2(): RequiredProgram {
+  const curl = requireProgram('curl')
+  if (curl.isMissing) return curl
+  const { stdout } = spawnSync(curl.path, ['--version'], { encoding: 'utf8' })
+  return /\bHTTP2\b/.test(stdout) ? curl : lackOf('curl with HTTP/2', curl.path)
+}
+
+function lackOf(what: string, path: string): RequiredProgram {
+  if (process.env.CI === 'true') throw new Error(`${what} is not installed, and CI needs it`)
+  return { path, isMissing: true, note: ` (skipped: ${what} is not installed)` }
 }
 
 function isExecutable(path: string): boolean {

@@ -1,5 +1,5 @@
 // The built-in site over real TLS, with bytes read before it got the connection: Node's clients and curl.
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
@@ -16,10 +16,10 @@ import type { Fallback } from '../../src/transport/fallback.ts'
 import { NOT_FOUND_PAGE, SITE_FILES } from '../../src/transport/site-content.ts'
 import { listenForFallback, readAll } from '../support/fallback-listener.ts'
 import type { FallbackListener, HandoverOptions } from '../support/fallback-listener.ts'
+import { requireCurlWithHttp2 } from '../support/programs.ts'
 
 const run = promisify(execFile)
-const curl = spawnSync('curl', ['--version'], { encoding: 'utf8' })
-const withCurl = it.skipIf(!/\bHTTP2\b/.test(curl.stdout))
+const curl = requireCurlWithHttp2()
 const cleanup: (() => unknown)[] = []
 
 afterEach(async () => {
@@ -451,18 +451,21 @@ describe('the built-in site: h2 connections', () => {
 })
 
 describe('the built-in site: curl', () => {
-  withCurl.each(['--http1.1', '--http2'])('D15: curl %s gets the page', async (option) => {
-    const listener = await serve()
-    const url = `https://127.0.0.1:${listener.port}/`
-    const format = '%{http_code} %{http_version} %{num_connects}\\n'
-    const { stdout } = await run('curl', ['-sk', option, '-o', '/dev/null', '-w', format, url])
-    expect(stdout).toBe(`200 ${option === '--http2' ? '2' : '1.1'} 1\n`)
-    const page = await run('curl', ['-sk', option, url])
-    expect(page.stdout).toBe(Buffer.from(SITE_FILES.get('/')!.body).toString())
-  })
+  it.skipIf(curl.isMissing).each(['--http1.1', '--http2'])(
+    `D15: curl %s gets the page${curl.note}`,
+    async (option) => {
+      const listener = await serve()
+      const url = `https://127.0.0.1:${listener.port}/`
+      const format = '%{http_code} %{http_version} %{num_connects}\\n'
+      const { stdout } = await run('curl', ['-sk', option, '-o', '/dev/null', '-w', format, url])
+      expect(stdout).toBe(`200 ${option === '--http2' ? '2' : '1.1'} 1\n`)
+      const page = await run('curl', ['-sk', option, url])
+      expect(page.stdout).toBe(Buffer.from(SITE_FILES.get('/')!.body).toString())
+    },
+  )
 
-  withCurl.each(['--http1.1', '--http2'])(
-    'D15: curl %s reuses the connection after POST',
+  it.skipIf(curl.isMissing).each(['--http1.1', '--http2'])(
+    `D15: curl %s reuses the connection after POST${curl.note}`,
     async (option) => {
       const listener = await serve()
       const url = `https://127.0.0.1:${listener.port}/`
@@ -475,7 +478,7 @@ describe('the built-in site: curl', () => {
     },
   )
 
-  withCurl('D15: curl -I gets the headers', async () => {
+  it.skipIf(curl.isMissing)(`D15: curl -I gets the headers${curl.note}`, async () => {
     const listener = await serve()
     const { stdout } = await run('curl', ['-skI', `https://127.0.0.1:${listener.port}/style.css`])
     expect(stdout).toMatch(/^HTTP\/2 200 \r\ncontent-type: text\/css; charset=utf-8\r\n/)

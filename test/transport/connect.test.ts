@@ -1,13 +1,15 @@
 // Client and server on real TLS over loopback: certificates, the first record, violations, the end.
+import { createHook } from 'node:async_hooks'
 import { X509Certificate, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { Server as HttpServer } from 'node:http'
 import { connect as tcpConnect } from 'node:net'
 import type { Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as tlsConnect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { hashPassword } from '../../src/anytls/auth.ts'
 import {
   encodeAuth,
@@ -38,6 +40,7 @@ import {
   startTlsServer,
   testCertificate,
 } from '../support/server.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { FramePeer } from '../support/session-pair.ts'
 
 const HASH = hashPassword(PASSWORD)
@@ -199,6 +202,20 @@ describe('connect: TLS', () => {
     },
   )
 
+  it('refuses an unknown onViolation and a stallTimeout of nothing as ERR_OPTION_INVALID', async () => {
+    const options = { ...(await testCertificate()), password: PASSWORD }
+    const invalid = expect.objectContaining({ code: 'ERR_OPTION_INVALID' }) as Error
+    const onViolation = 'shout' as 'alert'
+    expect(() => createServer({ ...options, onViolation })).toThrow(invalid)
+    for (const stallTimeout of [0, -1, NaN]) {
+      expect(() => createServer({ ...options, stallTimeout })).toThrow(invalid)
+      expect((await failureOf(1, { stallTimeout })).code).toBe('ERR_OPTION_INVALID')
+    }
+    for (const connectTimeout of [0, -1, NaN]) {
+      expect((await failureOf(1, { connectTimeout })).code).toBe('ERR_OPTION_INVALID')
+    }
+  })
+
   it('refuses a key or certificate that is none as ERR_OPTION_INVALID', async () => {
     const certificate = await testCertificate()
     const invalid = expect.objectContaining({ code: 'ERR_OPTION_INVALID' }) as Error
@@ -232,6 +249,15 @@ describe('connect: the way there', () => {
     expect(error.code).toBe('ERR_CONNECT_TIMEOUT')
     socket?.resume()
     if (socket?.readableEnded === false) await once(socket, 'end')
+  })
+
+  it('takes the time that connecting may take from its clock', async () => {
+    const port = await startTcpServer((socket) => void socket.resume())
+    const clock = new FakeClock()
+    const failed = failureOf(port, { connectTimeout: 3_600_000, clock })
+    await clock.advance(3_600_000)
+    expect((await failed).code).toBe('ERR_CONNECT_TIMEOUT')
+    expect(clock.armed).toBe(0)
   })
 
   it('rejects with the reason of the signal, and closes the connection', async () => {
@@ -700,6 +726,51 @@ describe('server: the end, and other connections', () => {
     expect(String(await echo(session, Buffer.from('still here')))).toBe('still here')
     await session.close()
     await closed
+  })
+
+  it('shutdown ends connections that it gave to a fallback of the caller, and not that fallback', async () => {
+    const fallback = createFallback()
+    onTestFinished(() => fallback.close(0))
+    const first = await startEchoServer({ fallback })
+    const second = await startEchoServer({ fallback })
+    const webs = await Promise.all([first, second].map(({ connectRaw: raw }) => raw({})))
+    for (const web of webs) {
+      web.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      await once(web, 'data')
+    }
+    const ended = once(webs[0]!, 'close')
+    await first.server.shutdown(50)
+    await ended
+    webs[1]!.write(REQUEST)
+    expect(String(await readAll(webs[1]!))).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+  })
+
+  it('arms no timer before it listens', async () => {
+    const options = { ...(await testCertificate()), password: PASSWORD }
+    let timers = 0
+    const hook = createHook({ init: (_id, type) => void (timers += type === 'Timeout' ? 1 : 0) })
+    hook.enable()
+    createServer(options)
+    hook.disable()
+    expect(timers).toBe(0)
+  })
+
+  it('close ends the web site of its own, and listening again brings another', async () => {
+    const closeSite = vi.spyOn(HttpServer.prototype, 'close')
+    onTestFinished(() => closeSite.mockRestore())
+    const { server, certificate, connectRaw: raw } = await startEchoServer()
+    const visit = async (web: TLSSocket) => {
+      web.write(REQUEST)
+      expect(String(await readAll(web))).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    }
+    await visit(await raw())
+    const closed = once(server, 'close')
+    server.close()
+    await closed
+    expect(closeSite).toHaveBeenCalledTimes(1)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    await visit(await connectRaw(server.address().port, { ca: certificate.cert }))
   })
 
   it('setCertificate is for connections from now on, and changes nothing else', async () => {

@@ -2,7 +2,7 @@
 import { createServer as createHttp1Server } from 'node:http'
 import type { RequestListener } from 'node:http'
 import { connect as connectH2, createServer as createH2Server } from 'node:http2'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import type { AddressInfo, Server } from 'node:net'
 import { promisify } from 'node:util'
@@ -13,10 +13,10 @@ import type { Fallback, FallbackOptions } from '../../src/transport/fallback.ts'
 import type { FallbackEndpoint } from '../../src/transport/fallback-endpoint.ts'
 import { listenForFallback, readAll } from '../support/fallback-listener.ts'
 import type { FallbackListener, HandoverOptions } from '../support/fallback-listener.ts'
+import { requireCurlWithHttp2 } from '../support/programs.ts'
 
 const run = promisify(execFile)
-const curl = spawnSync('curl', ['--version'], { encoding: 'utf8' })
-const withCurl = it.skipIf(!/\bHTTP2\b/.test(curl.stdout))
+const curl = requireCurlWithHttp2()
 const cleanup: (() => unknown)[] = []
 
 afterEach(async () => {
@@ -71,20 +71,26 @@ describe('fallback: ALPN', () => {
     })
   }
 
-  withCurl('D15: curl reaches the http/1.1 endpoint, also when it would like h2', async () => {
-    const { http1 } = await startWebServers()
-    const listener = await serve(createFallback({ http1 }))
-    expect(await curlGet(listener, '--http1.1')).toBe('endpoint 1.1')
-    expect(await curlGet(listener, '--http2')).toBe('endpoint 1.1')
-    expect(await curlGet(listener, '--no-alpn')).toBe('endpoint 1.1')
-  })
+  it.skipIf(curl.isMissing)(
+    `D15: curl reaches the http/1.1 endpoint, also when it would like h2${curl.note}`,
+    async () => {
+      const { http1 } = await startWebServers()
+      const listener = await serve(createFallback({ http1 }))
+      expect(await curlGet(listener, '--http1.1')).toBe('endpoint 1.1')
+      expect(await curlGet(listener, '--http2')).toBe('endpoint 1.1')
+      expect(await curlGet(listener, '--no-alpn')).toBe('endpoint 1.1')
+    },
+  )
 
-  withCurl('D15: curl reaches the endpoint of the protocol that ALPN agreed on', async () => {
-    const listener = await serve(createFallback(await startWebServers()))
-    expect(await curlGet(listener, '--http1.1')).toBe('endpoint 1.1')
-    expect(await curlGet(listener, '--http2')).toBe('endpoint 2.0')
-    expect(await curlGet(listener, '--http2', '-d', 'x'.repeat(100_000))).toBe('endpoint 2.0')
-  })
+  it.skipIf(curl.isMissing)(
+    `D15: curl reaches the endpoint of the protocol that ALPN agreed on${curl.note}`,
+    async () => {
+      const listener = await serve(createFallback(await startWebServers()))
+      expect(await curlGet(listener, '--http1.1')).toBe('endpoint 1.1')
+      expect(await curlGet(listener, '--http2')).toBe('endpoint 2.0')
+      expect(await curlGet(listener, '--http2', '-d', 'x'.repeat(100_000))).toBe('endpoint 2.0')
+    },
+  )
 
   it("D15: Node's h2 client speaks with the h2 endpoint through the relay", async () => {
     const listener = await serve(createFallback(await startWebServers()))
