@@ -11,6 +11,7 @@ import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
 import { RecordWriter } from './record-writer.ts'
+import { SendQueue } from './send-queue.ts'
 import { Stream } from './stream.ts'
 import type { StreamDriver } from './stream.ts'
 import { UnreadGuard } from './unread-guard.ts'
@@ -80,8 +81,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #driver: StreamDriver
   readonly #writer: RecordWriter
   readonly #streams = new Map<number, Stream>()
-  /** Streams with data to send and credit to send it, in the order of their turns. */
-  readonly #ready = new Set<Stream>()
+  readonly #ready = new SendQueue()
   readonly #unread: UnreadGuard
   readonly #pings: { resolve: (ms: number) => void; reject: (error: Error) => void }[] = []
   #timer: Timer | undefined
@@ -268,32 +268,11 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#armTimer()
   }
 
-  /** Gives each stream with data one Frame while the writer has room. */
   #pump(): void {
-    let turns = this.#ready.size
-    if (turns === 0 || this.#state !== 'open') return
-    let room = OUTPUT_HIGH_WATER - this.#writer.backlog
-    const now = this.#now
-    for (const stream of this.#ready) {
-      if (room <= 0 || turns === 0) break
-      turns -= 1
-      this.#ready.delete(stream)
-      const bytes = Math.min(
-        this.#machine.credit(stream.id),
-        this.#machine.maxPayload,
-        // While shaping is on, one application write is one Frame and so one Deliver (D29).
-        this.#machine.shaping ? stream.firstPendingBytes : stream.pendingBytes,
-      )
-      // Without credit the stream comes back with the machine's `credit` event.
-      if (bytes === 0) continue
-      this.#machine.sendData(stream.id, stream.takePending(bytes), bytes, now)
-      room -= bytes
-      // Only now: completing the write may bring the stream's end, which must come behind its data.
-      stream.sent()
-      if (stream.pendingBytes > 0) this.#ready.add(stream)
-    }
-    // What an application writes next may still join what is left.
-    if (room > 0 && this.#ready.size > 0) this.#schedule()
+    if (this.#ready.size === 0 || this.#state !== 'open') return
+    const room = OUTPUT_HIGH_WATER - this.#writer.backlog
+    const left = this.#ready.pump(this.#machine, room, this.#now)
+    if (left > 0 && this.#ready.size > 0) this.#schedule()
   }
 
   #handle(events: readonly MachineEvent[]): void {
