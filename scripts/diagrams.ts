@@ -7,12 +7,12 @@ import {
   CLIENT_STATES,
   CLIENT_TABLE,
   FRAME_INPUTS,
-  ILLEGAL,
   INPUTS,
   SERVER_STATES,
   SERVER_TABLE,
 } from '../src/anytls/state-tables.ts'
 import type { Input, Table } from '../src/anytls/state-tables.ts'
+import { ILLEGAL } from '../src/mux/state-table.ts'
 
 /** Where the file stands. */
 export const STATE_MACHINES_FILE = new URL('../spec-notes/state-machines.md', import.meta.url)

@@ -8,6 +8,7 @@ export const ERROR_TEXT = {
   ERR_VARINT_RANGE: 'value cannot be encoded as a variable-length integer',
   ERR_BLOCK_INVALID: 'data block is not valid',
   ERR_ADDRESS_INVALID: 'address is not valid',
+  ERR_DATAGRAM_INVALID: 'what carries datagrams over the stream is not valid',
   // shaping
   ERR_SCHEME_SYNTAX: 'padding scheme is not valid',
   ERR_SCHEME_LIMIT: 'padding scheme asks for more than the limits allow',
@@ -19,6 +20,7 @@ export const ERROR_TEXT = {
   ERR_CONNECTION_LOST: 'the connection ended before its time',
   ERR_CONNECTION_TIMEOUT: 'no frame within the connection timeout',
   ERR_PING_TIMEOUT: 'a ping was not answered in time',
+  ERR_PING_UNSUPPORTED: 'the peer answers no pings',
   ERR_SESSION_CLOSED: 'the session is closed',
   ERR_SESSION_DRAINING: 'the session takes no new streams',
   ERR_STREAM_LIMIT: 'the session has as many streams as it may have',
@@ -42,6 +44,7 @@ export const ERROR_TEXT = {
   ERR_OPTION_INVALID: 'an option is not valid',
   ERR_FILE: 'a file cannot be used',
   ERR_LINK_INVALID: 'a share link is not valid',
+  ERR_CAPTURE_INVALID: 'a capture is not valid',
 } as const
 
 /** A stable error code, a key of {@link ERROR_TEXT}. */

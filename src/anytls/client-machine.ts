@@ -8,7 +8,7 @@ import type { StreamRecord } from '../mux/stream-record.ts'
 import { parsePeerScheme } from '../shaping/scheme.ts'
 import { concatBytes } from '../wire/bytes.ts'
 import type { ConnectionConfig } from './config.ts'
-import { Connection } from './connection.ts'
+import { AnyTlsConnection } from './connection.ts'
 import { encodeAuth, encodeClientNego, encodeClose, encodeStream } from './frame-encoder.ts'
 import { StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
@@ -23,31 +23,30 @@ import type { ClientState } from './state-tables.ts'
 
 const NO_FRAME = new Uint8Array(0)
 
-export class ClientMachine extends Connection<ClientState> {
+export class ClientMachine extends AnyTlsConnection<ClientState> {
   readonly #started: number
   #flushed = Infinity
   #schemeUpdated = false
 
   constructor(config: ConnectionConfig, now: number) {
-    super({ table: CLIENT_TABLE, state: 'initializing', isOpener: true }, config, now)
-    this.#started = now
     // mux1: until the server's NEGO tells more, a stream may send that much.
-    if (config.mux1Window !== undefined) this.streams.sendWindow = MUX1_MIN_WINDOW
+    const sendWindow = config.mux1Window === undefined ? UNLIMITED : MUX1_MIN_WINDOW
+    super({ table: CLIENT_TABLE, state: 'initializing', sendWindow }, config, now)
+    this.#started = now
   }
 
   get mayOpen(): boolean {
     const open =
       this.state === 'initializing' || this.state === 'negotiating' || this.state === 'open'
-    return (
-      open && this.streams.size < this.config.maxStreams && this.streams.highest < MAX_STREAM_ID
-    )
+    return open && this.streams.size < this.config.maxStreams && this.highest < MAX_STREAM_ID
   }
 
   openStream(now: number): number {
     this.now = now
     if (!this.mayOpen) throw this.#openError()
-    const id = this.streams.highest + 1
-    this.streams.add(id, now)
+    this.highest += 1
+    const id = this.highest
+    this.streams.add(id, true, now)
     const open = encodeStream(id, StreamFlag.Open)
     if (this.state === 'initializing') this.#flush(open)
     else this.send(open)
@@ -58,7 +57,7 @@ export class ClientMachine extends Connection<ClientState> {
     return this.state !== 'initializing'
   }
 
-  protected get roleDeadline(): number {
+  protected override get roleDeadline(): number {
     switch (this.state) {
       case 'initializing':
         return this.#started + this.config.timeouts.hold
@@ -70,7 +69,7 @@ export class ClientMachine extends Connection<ClientState> {
     }
   }
 
-  protected onRoleTimeout(): void {
+  protected override onRoleTimeout(): void {
     if (this.state === 'initializing') {
       this.#flush(NO_FRAME)
     } else if (this.tryMove('nego-timeout')) {
@@ -121,7 +120,7 @@ export class ClientMachine extends Connection<ClientState> {
   }
 
   /** RST would cut off the answer too, so it waits for the peer's end or for silence. */
-  protected finishWithoutMux1(record: StreamRecord): void {
+  protected override finishWithoutHalfClose(record: StreamRecord): void {
     this.streams.schedule(record, this.now)
   }
 
@@ -130,7 +129,7 @@ export class ClientMachine extends Connection<ClientState> {
     this.move('flush')
     this.#flushed = this.now
     const { passwordHash, scheme, name, mux1Window } = this.config
-    const shaper = this.startShaping(scheme)
+    const shaper = this.shapeWith(scheme)
     const nego = encodeClientNegoBlock({
       versions: SUPPORTED_VERSIONS,
       client: name,
@@ -153,8 +152,8 @@ export class ClientMachine extends Connection<ClientState> {
     const offered = this.config.mux1Window !== undefined
     const window = (offered ? nego.mux1Window : undefined) ?? UNLIMITED
     const more = window - this.streams.sendWindow
-    this.streams.mux1 = offered && nego.mux1Window !== undefined
-    this.streams.sendWindow = window
+    if (offered && nego.mux1Window !== undefined) this.startMux1(window)
+    else this.streams.sendWindow = UNLIMITED
     this.emit({ type: 'established', peer: nego.server })
     for (const record of this.streams.list()) {
       if (more > 0 && record.grant(more)) this.emit({ type: 'credit', stream: record.id })
@@ -178,6 +177,10 @@ export class ClientMachine extends Connection<ClientState> {
       if (!(error instanceof AnyTlsError)) throw error
       this.emit({ type: 'scheme-refused', error })
     }
+  }
+
+  protected override get isDraining(): boolean {
+    return this.state === 'draining' || this.state === 'draining-early'
   }
 
   #openError(): AnyTlsError {

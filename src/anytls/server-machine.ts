@@ -4,12 +4,13 @@
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
 import type { MachineEvent } from '../mux/machine.ts'
+import { UNLIMITED } from '../mux/stream-record.ts'
 import type { StreamRecord } from '../mux/stream-record.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { encodeScheme } from '../shaping/scheme.ts'
 import { matchesAuth } from './auth.ts'
 import type { ConnectionConfig } from './config.ts'
-import { Connection } from './connection.ts'
+import { AnyTlsConnection } from './connection.ts'
 import {
   encodeClose,
   encodeGoAway,
@@ -31,13 +32,13 @@ export interface ServerConfig extends ConnectionConfig {
   readonly downlinkScheme: Scheme | undefined
 }
 
-export class ServerMachine extends Connection<ServerState> {
+export class ServerMachine extends AnyTlsConnection<ServerState> {
   protected override readonly config: ServerConfig
   readonly #started: number
   #matched = false
 
   constructor(config: ServerConfig, now: number) {
-    super({ table: SERVER_TABLE, state: 'await-auth', isOpener: false }, config, now)
+    super({ table: SERVER_TABLE, state: 'await-auth', sendWindow: UNLIMITED }, config, now)
     this.config = config
     this.#started = now
   }
@@ -69,11 +70,11 @@ export class ServerMachine extends Connection<ServerState> {
     return this.state !== 'await-auth'
   }
 
-  protected get roleDeadline(): number {
+  protected override get roleDeadline(): number {
     return this.state === 'await-auth' ? this.#started + this.config.timeouts.auth : Infinity
   }
 
-  protected onRoleTimeout(): void {
+  protected override onRoleTimeout(): void {
     this.move('auth-timeout')
     this.handOver({ cause: 'auth-timeout', unread: this.decoder.unread(), error: undefined })
   }
@@ -81,7 +82,7 @@ export class ServerMachine extends Connection<ServerState> {
   protected onRoleFrame(frame: Frame): void {
     switch (frame.type) {
       case 'auth':
-        if (this.config.downlinkScheme !== undefined) this.startShaping(this.config.downlinkScheme)
+        if (this.config.downlinkScheme !== undefined) this.shapeWith(this.config.downlinkScheme)
         break
       case 'client-nego':
         this.#onClientNego(frame.body)
@@ -109,13 +110,13 @@ export class ServerMachine extends Connection<ServerState> {
   }
 
   /** A server's end is usually the end of the answer: RST tells the client so at once (D6). */
-  protected finishWithoutMux1(record: StreamRecord): void {
+  protected override finishWithoutHalfClose(record: StreamRecord): void {
     this.send(encodeStream(record.id, StreamFlag.Rst))
     this.streams.end(record, undefined)
   }
 
   protected override sendGoAway(): void {
-    if (this.streams.mux1) this.send(encodeGoAway(this.streams.highest, CloseCode.Graceful))
+    if (this.mux1) this.send(encodeGoAway(this.highest, CloseCode.Graceful))
   }
 
   #onClientNego(body: Uint8Array): void {
@@ -130,13 +131,12 @@ export class ServerMachine extends Connection<ServerState> {
     }
     const { scheme, name, mux1Window } = this.config
     if (mux1Window !== undefined && nego.mux1Window !== undefined) {
-      this.streams.mux1 = true
-      this.streams.sendWindow = nego.mux1Window
+      this.startMux1(nego.mux1Window)
     }
     const block = encodeServerNegoBlock({
       version,
       server: name,
-      mux1Window: this.streams.mux1 ? mux1Window : undefined,
+      mux1Window: this.mux1 ? mux1Window : undefined,
     })
     this.send(encodeServerNego(block))
     // D23: at once, whenever the digests differ.
@@ -145,16 +145,16 @@ export class ServerMachine extends Connection<ServerState> {
   }
 
   #onOpen(stream: number): void {
-    if (stream <= this.streams.highest) {
+    if (stream <= this.highest) {
       throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} opened out of order`)
     }
-    this.streams.highest = stream
+    this.highest = stream
     if (this.isDraining) {
-      this.streams.sendReset(stream, CloseCode.Rejected, 'the server is stopping')
+      this.streams.refuse(stream, CloseCode.Rejected, 'the server is stopping')
     } else if (this.streams.size >= this.config.maxStreams) {
-      this.streams.sendReset(stream, CloseCode.ResourceExhausted, 'too many streams')
+      this.streams.refuse(stream, CloseCode.ResourceExhausted, 'too many streams')
     } else {
-      this.streams.add(stream, this.now)
+      this.streams.add(stream, false, this.now)
       this.emit({ type: 'open', stream })
     }
   }

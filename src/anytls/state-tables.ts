@@ -3,6 +3,9 @@
 // from them.
 // Must never hold anything but data.
 
+import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../mux/state-table.ts'
+import type * as mux from '../mux/state-table.ts'
+
 /** The decoded frames, as far as a state can tell them apart. */
 export const FRAME_INPUTS = [
   'auth',
@@ -22,20 +25,14 @@ export const FRAME_INPUTS = [
   'goaway',
 ] as const
 
-/** What happens beside frames: decisions, calls of the application, the clock, the end of input. */
+/** What happens on this wire beside its frames. */
 export const OTHER_INPUTS = [
   'auth-mismatch',
   'auth-timeout',
   'nego-timeout',
   'version-unsupported',
   'flush',
-  'local-close',
-  'local-abort',
-  'drained',
-  'idle-timeout',
-  'ping-timeout',
-  'end-of-input',
-  'violation',
+  ...COMMON_INPUTS,
   'violation-handover',
 ] as const
 
@@ -43,11 +40,8 @@ export const INPUTS = [...FRAME_INPUTS, ...OTHER_INPUTS] as const
 export type Input = (typeof INPUTS)[number]
 export type FrameInput = (typeof FRAME_INPUTS)[number]
 
-/** The input is not legal in that state. From the peer it is a violation; from us it is a no-op. */
-export const ILLEGAL = 'illegal'
-
-export type Row<State extends string> = Readonly<Record<Input, State | typeof ILLEGAL>>
-export type Table<State extends string> = Readonly<Record<State, Row<State>>>
+export type Row<State extends string> = mux.Row<State, Input>
+export type Table<State extends string> = mux.Table<State, Input>
 
 export const SERVER_STATES = [
   /** TLS is up; the first record decides (D14). */
@@ -80,8 +74,7 @@ function row<State extends string>(
   otherwise: State | typeof ILLEGAL,
   moves: Partial<Record<Input, State | typeof ILLEGAL>>,
 ): Row<State> {
-  const all = Object.fromEntries(INPUTS.map((input) => [input, otherwise]))
-  return { ...(all as Record<Input, State | typeof ILLEGAL>), ...moves }
+  return makeRow(INPUTS, otherwise, moves)
 }
 
 /** What ends a connection from any state in which it is ours. */
@@ -96,10 +89,6 @@ const ENDINGS = {
 
 /** Frames that either end may send on an open connection (D9). */
 const STREAM_FRAMES = ['stream', 'stream-credit', 'stream-fin', 'stream-reset'] as const
-
-function stay<State extends string>(state: State, inputs: readonly Input[]): Record<string, State> {
-  return Object.fromEntries(inputs.map((input) => [input, state]))
-}
 
 export const SERVER_TABLE: Table<ServerState> = {
   'await-auth': row<ServerState>(ILLEGAL, {

@@ -2,14 +2,32 @@
 // Must never do I/O, read a clock, or know which wire it is.
 import type { AnyTlsError } from '../errors.ts'
 import type { Scheme } from '../shaping/scheme.ts'
+import type { Address } from '../wire/address.ts'
 import type { CloseCode } from './close-code.ts'
+
+/** The wires that there are machines for. */
+export type Wire = 'v1' | 'legacy' | 'muxpro' | 'netmux'
+
+/** What a stream is asked for with, where the wire itself carries it (Mux.Pro). */
+export interface StreamRequest {
+  /** With `udp` each data frame is one datagram. */
+  readonly network: 'tcp' | 'udp'
+  readonly target: Address
+  /** 0 is served first, 255 last. */
+  readonly priority: number
+}
 
 /** What a machine tells its session. Events come in the order in which the peer caused them. */
 export type MachineEvent =
   /** Negotiation is over. `peer` is the other end's name for itself: text from the wire. */
   | { readonly type: 'established'; readonly peer: string }
   /** The peer opened a stream. */
-  | { readonly type: 'open'; readonly stream: number }
+  | {
+      readonly type: 'open'
+      readonly stream: number
+      /** What it is for, on a wire that says so. */
+      readonly request?: StreamRequest
+    }
   /** The peer accepted a stream that this end opened. */
   | { readonly type: 'accept'; readonly stream: number }
   /** Stream data: a view of the bytes that were received, never empty. */
@@ -55,6 +73,7 @@ export interface Write {
  * After each call the driver takes {@link Machine.takeWrites} and looks at {@link Machine.deadline}.
  */
 export interface Machine {
+  readonly wire: Wire
   /** Takes bytes from the peer. Never throws: bad bytes become events. */
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[]
   /** The peer will send no more bytes. */
@@ -72,9 +91,14 @@ export interface Machine {
   readonly shaping: boolean
   /** Most bytes of payload that one data frame carries. */
   readonly maxPayload: number
+  /** Whether the peer would answer a ping now, so that {@link ping} is of use. */
+  readonly pingable: boolean
 
-  /** Opens a stream and returns its id. Throws AnyTlsError when {@link mayOpen} is false. */
-  openStream(now: number): number
+  /**
+   * Opens a stream and returns its id. Throws AnyTlsError when {@link mayOpen} is false, or when the wire
+   * carries a request and there is none.
+   */
+  openStream(now: number, request?: StreamRequest): number
   /** Tells the peer that its stream is accepted. */
   acceptStream(stream: number, now: number): void
   /** How many bytes the stream may send now. */

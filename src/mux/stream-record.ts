@@ -7,6 +7,8 @@ export const UNLIMITED = Number.MAX_SAFE_INTEGER
 
 export class StreamRecord implements Timed {
   readonly id: number
+  /** This end opened it, and so hears answers on it. */
+  readonly openedHere: boolean
   readonly opened: number
   /** The stream is accepted: the peer has said so, or sent data or an end; or this end has (D7). */
   answered = false
@@ -19,6 +21,8 @@ export class StreamRecord implements Timed {
   /** Bytes that may still be sent. */
   sendCredit: number
   readonly #initialWindow: number
+  /** Each data frame is a datagram: credit for a part of one is of no use. */
+  messages = false
   /** By how many bytes the window has grown. */
   growth = 0
   /** Bytes that the peer may still send. */
@@ -29,8 +33,9 @@ export class StreamRecord implements Timed {
   due = Infinity
   heapIndex = -1
 
-  constructor(id: number, sendCredit: number, window: number, now: number) {
+  constructor(id: number, openedHere: boolean, sendCredit: number, window: number, now: number) {
     this.id = id
+    this.openedHere = openedHere
     this.sendCredit = sendCredit
     this.#initialWindow = window
     this.receiveCredit = window
@@ -48,10 +53,10 @@ export class StreamRecord implements Timed {
     return this.receiveCredit + this.consumed === this.window
   }
 
-  /** Adds credit; the sum saturates. True when the stream had none before. */
+  /** Adds credit; the sum saturates. True when the stream may have waited for it. */
   grant(bytes: number): boolean {
     const had = this.sendCredit
     this.sendCredit = Math.min(UNLIMITED, had + bytes)
-    return had === 0
+    return had === 0 || this.messages
   }
 }

@@ -5,15 +5,15 @@ import { addAbortSignal } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
-import type { Handover, Machine, MachineEvent } from '../mux/machine.ts'
+import type { Handover, Machine, MachineEvent, StreamRequest, Wire } from '../mux/machine.ts'
+import { DEFAULT_PRIORITY, SendScheduler } from '../mux/send-scheduler.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
 import { RecordWriter } from './record-writer.ts'
-import { SendQueue } from './send-queue.ts'
 import { Stream } from './stream.ts'
-import type { StreamDriver } from './stream.ts'
+import type { StreamDriver, StreamOrigin } from './stream.ts'
 import { UnreadGuard } from './unread-guard.ts'
 
 /** Bytes under way to the socket at which streams have to wait. */
@@ -46,8 +46,27 @@ export interface SessionOptions {
    * connection up.
    */
   readonly stallTimeout?: number | undefined
+  /**
+   * Asked once, before the first bytes from the peer are handled: the machine that is to handle them, or
+   * `undefined` for the one that the session was made with (D18). Until then nothing has been written.
+   */
+  readonly chooseMachine?:
+    ((firstBytes: Uint8Array, now: number) => Machine | undefined) | undefined
   /** Takes over the Duplex, paused and without listeners, when it is no connection of ours. */
   readonly onHandover?: ((handover: Handover) => void) | undefined
+}
+
+/** How a stream is opened. */
+export interface OpenStreamOptions {
+  /** Destroys the stream when it is aborted. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Whose data goes first when several streams of the session wait to send: 0 is first, 255 last. Default
+   * that of the request, else 128.
+   */
+  readonly priority?: number | undefined
+  /** What the stream is for, where the wire says so (Mux.Pro). */
+  readonly request?: StreamRequest | undefined
 }
 
 export interface SessionEvents {
@@ -75,13 +94,13 @@ export interface SessionEvents {
  */
 export class Session extends EventEmitter<SessionEvents> {
   readonly #duplex: Duplex
-  readonly #machine: Machine
+  #machine: Machine
   readonly #clock: Clock
   readonly #options: SessionOptions
   readonly #driver: StreamDriver
   readonly #writer: RecordWriter
   readonly #streams = new Map<number, Stream>()
-  readonly #ready = new SendQueue()
+  readonly #ready = new SendScheduler<Stream>()
   readonly #unread: UnreadGuard
   readonly #pings: { resolve: (ms: number) => void; reject: (error: Error) => void }[] = []
   #timer: Timer | undefined
@@ -97,6 +116,9 @@ export class Session extends EventEmitter<SessionEvents> {
   #held = false
   #state: 'open' | 'closing' | 'closed' = 'open'
   #established = false
+  /** Whether it is settled which machine handles the peer's bytes. */
+  #chosen = false
+  #openedCount = 0
   #closingError: AnyTlsError | undefined
 
   constructor(options: SessionOptions) {
@@ -135,30 +157,60 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#state === 'closed'
   }
 
+  /** Which wire the session speaks. */
+  get wire(): Wire {
+    return this.#machine.wire
+  }
+
+  /** Whether a slow reader slows its own stream alone, and not the whole session. */
+  get flowControlled(): boolean {
+    return this.#machine.flowControlled
+  }
+
+  /** Whether {@link ping} would be answered by a peer that is there. */
+  get pingable(): boolean {
+    return this.#state === 'open' && this.#machine.pingable
+  }
+
+  /** Streams that were ever opened here. */
+  get openedCount(): number {
+    return this.#openedCount
+  }
+
   /**
    * Opens a stream; it is usable at once, without a round trip.
    *
-   * @param options `signal` destroys the stream when it is aborted
-   * @throws AnyTlsError `ERR_SESSION_CLOSED`, `ERR_SESSION_DRAINING` or `ERR_STREAM_LIMIT`
+   * @throws AnyTlsError `ERR_SESSION_CLOSED`, `ERR_SESSION_DRAINING` or `ERR_STREAM_LIMIT`;
+   *   `ERR_OPTION_INVALID` for a priority that is none, or where the wire wants a request
    */
-  openStream(options: { readonly signal?: AbortSignal | undefined } = {}): Stream {
-    options.signal?.throwIfAborted()
+  openStream(options: OpenStreamOptions = {}): Stream {
+    const { signal, request, priority = request?.priority ?? DEFAULT_PRIORITY } = options
+    signal?.throwIfAborted()
+    if (!Number.isInteger(priority) || priority < 0 || priority > 255) {
+      throw new AnyTlsError('ERR_OPTION_INVALID', 'a priority is a whole number from 0 to 255')
+    }
     if (this.#state !== 'open') throw new AnyTlsError('ERR_SESSION_CLOSED')
-    const id = this.#machine.openStream(this.#clock.now())
-    const stream = this.#addStream(id, true)
+    const id = this.#machine.openStream(this.#clock.now(), request)
+    this.#openedCount += 1
+    const stream = this.#addStream(id, { openedHere: true, request, priority })
     this.emit('streamOpened')
-    if (options.signal !== undefined) addAbortSignal(options.signal, stream)
+    if (signal !== undefined) addAbortSignal(signal, stream)
     this.#schedule()
     return stream
   }
 
   /**
-   * Asks the peer for a sign of life.
+   * Asks the peer for a sign of life. Before negotiation is over it waits for that.
    *
    * @returns the round trip in milliseconds
+   * @throws AnyTlsError rejects with `ERR_PING_UNSUPPORTED` where the peer's wire has none, or with what
+   *   ended the session before the answer
    */
   ping(): Promise<number> {
     if (this.#state !== 'open') return Promise.reject(new AnyTlsError('ERR_SESSION_CLOSED'))
+    if (this.#established && !this.#machine.pingable) {
+      return Promise.reject(new AnyTlsError('ERR_PING_UNSUPPORTED'))
+    }
     return new Promise((resolve, reject) => {
       this.#pings.push({ resolve, reject })
       // One under way already answers for both.
@@ -194,10 +246,17 @@ export class Session extends EventEmitter<SessionEvents> {
     // One reading of the clock serves all that a chunk causes.
     this.#instant = this.#clock.now()
     try {
+      if (!this.#chosen) this.#choose(chunk, this.#instant)
       this.#take(this.#machine.receive(chunk, this.#instant))
     } finally {
       this.#instant = undefined
     }
+  }
+
+  #choose(firstBytes: Uint8Array, now: number): void {
+    this.#chosen = true
+    const machine = this.#options.chooseMachine?.(firstBytes, now)
+    if (machine !== undefined) this.#machine = machine
   }
 
   get #now(): number {
@@ -299,7 +358,7 @@ export class Session extends EventEmitter<SessionEvents> {
         this.#receive(event.stream, event.data)
         break
       case 'open':
-        this.#onOpen(event.stream)
+        this.#onOpen(event.stream, event.request)
         break
       case 'accept':
         this.#streams.get(event.stream)?.receiveAccept()
@@ -318,7 +377,7 @@ export class Session extends EventEmitter<SessionEvents> {
       case 'established':
         this.#established = true
         // Pings could not be sent before.
-        if (this.#pings.length > 0) this.#machine.ping(this.#now)
+        if (this.#pings.length > 0) this.#pingAtLast()
         if (sessionOpened.hasSubscribers) sessionOpened.publish({ session: this })
         this.emit('established', event.peer)
         break
@@ -343,8 +402,17 @@ export class Session extends EventEmitter<SessionEvents> {
     }
   }
 
-  #onOpen(id: number): void {
-    const stream = this.#addStream(id, false)
+  #pingAtLast(): void {
+    if (this.#machine.pingable) {
+      this.#machine.ping(this.#now)
+      return
+    }
+    for (const ping of this.#pings.splice(0)) ping.reject(new AnyTlsError('ERR_PING_UNSUPPORTED'))
+  }
+
+  #onOpen(id: number, request: StreamRequest | undefined): void {
+    const priority = request?.priority ?? DEFAULT_PRIORITY
+    const stream = this.#addStream(id, { openedHere: false, request, priority })
     // A peer must not be able to end the process by resetting a stream that nobody listens on for
     // errors; readers and pipelines hear of it all the same.
     stream.on('error', ignore)
@@ -369,8 +437,8 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#unread.ended(stream, this.#now)
   }
 
-  #addStream(id: number, openedHere: boolean): Stream {
-    const stream = new Stream(id, this.#driver, openedHere)
+  #addStream(id: number, origin: StreamOrigin): Stream {
+    const stream = new Stream(id, this.#driver, origin)
     this.#streams.set(id, stream)
     if (streamOpened.hasSubscribers) streamOpened.publish({ stream, session: this })
     return stream

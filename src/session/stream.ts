@@ -3,6 +3,8 @@
 import { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
+import type { StreamRequest } from '../mux/machine.ts'
+import type { Sender } from '../mux/send-scheduler.ts'
 import { ByteQueue } from '../wire/byte-queue.ts'
 import type { Timer } from './clock.ts'
 import { streamClosed } from './diagnostics.ts'
@@ -20,7 +22,18 @@ const LATE_WRITE_TIMEOUT = 30_000
 /** A rest of a write that does not hold up the next one, in bytes. */
 const JOINABLE_REST = 16_384
 
+/** The largest datagram, in bytes, as a length of 16 bits tells it. */
+const MAX_DATAGRAM = 65_535
+
 const DUPLEX_OPTIONS = { highWaterMark: STREAM_HIGH_WATER_MARK }
+const MESSAGE_OPTIONS = { writableHighWaterMark: STREAM_HIGH_WATER_MARK, readableObjectMode: true }
+
+/** Where a stream comes from. */
+export interface StreamOrigin {
+  readonly openedHere: boolean
+  readonly request: StreamRequest | undefined
+  readonly priority: number
+}
 
 /** What a stream asks of its session. */
 export interface StreamDriver {
@@ -48,12 +61,20 @@ interface AcceptWaiter {
  * direction stays open, without it see D6. `destroy()` ends both; with an error, and before the end of
  * this direction, it is an error for a peer with mux1 too.
  *
+ * A stream that was asked for with `network: 'udp'` carries datagrams: see {@link Stream.messages}.
+ *
  * Events beside those of a Duplex: `accept` (client: the server has accepted the stream) and `timeout`
  * (see {@link Stream.setTimeout}).
  */
-export class Stream extends Duplex {
+export class Stream extends Duplex implements Sender {
   /** The Stream ID, 1 or more. */
   readonly id: number
+  /** What the stream was opened for, on a wire that says so (Mux.Pro). */
+  readonly request: StreamRequest | undefined
+  /** Whose data goes first: 0 is first, 255 last. */
+  readonly priority: number
+  /** Each write and each chunk that is read is one datagram; empty ones are not carried. */
+  readonly messages: boolean
 
   readonly #driver: StreamDriver
   readonly #openedHere: boolean
@@ -61,9 +82,9 @@ export class Stream extends Duplex {
   #over = false
   #resetCode: CloseCode = CloseCode.Graceful
   #resetReason = ''
-  #pushed = 0
+  /** Bytes that the peer has sent and the application has not taken. */
+  #unread = 0
   #discarded = 0
-  #consumed = 0
   #pending: ByteQueue | undefined
   #written: ((error?: Error | null) => void) | undefined
   /** The writable side is ending: to be called once nothing waits any more. */
@@ -73,11 +94,15 @@ export class Stream extends Duplex {
   #lateWriteTimer: Timer | undefined
 
   /** @internal streams come from {@link Session.openStream} and the session's `stream` event */
-  constructor(id: number, driver: StreamDriver, openedHere: boolean) {
-    super(DUPLEX_OPTIONS)
+  constructor(id: number, driver: StreamDriver, origin: StreamOrigin) {
+    const messages = origin.request?.network === 'udp'
+    super(messages ? MESSAGE_OPTIONS : DUPLEX_OPTIONS)
     this.id = id
+    this.request = origin.request
+    this.priority = origin.priority
+    this.messages = messages
     this.#driver = driver
-    this.#openedHere = openedHere
+    this.#openedHere = origin.openedHere
   }
 
   get session(): Session {
@@ -139,7 +164,8 @@ export class Stream extends Duplex {
 
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size)
-    this.#reportConsumed()
+    if (this.messages) this.#reportTaken(chunk === null ? 0 : (chunk as Uint8Array).length)
+    else this.#reportConsumed()
     return chunk
   }
 
@@ -152,18 +178,14 @@ export class Stream extends Duplex {
     _encoding: BufferEncoding,
     callback: (error?: Error | null) => void,
   ): void {
-    this.#pending ??= new ByteQueue()
-    this.#pending.push(chunk)
-    this.#send(callback)
+    this.#take([{ chunk }], callback)
   }
 
   override _writev(
     chunks: readonly { chunk: Buffer; encoding: BufferEncoding }[],
     callback: (error?: Error | null) => void,
   ): void {
-    this.#pending ??= new ByteQueue()
-    for (const { chunk } of chunks) this.#pending.push(chunk)
-    this.#send(callback)
+    this.#take(chunks, callback)
   }
 
   override _final(callback: (error?: Error | null) => void): void {
@@ -223,10 +245,13 @@ export class Stream extends Duplex {
   receive(data: Uint8Array): void {
     if (this.destroyed) return
     this.#timer?.refresh()
-    this.#pushed += data.length
+    this.#unread += data.length
+    const before = this.readableLength
     if (this.#mayEmit()) this.emit('data', data)
     else this.push(data)
-    this.#reportConsumed()
+    if (!this.messages) this.#reportConsumed()
+    // A datagram that did not stay has been taken.
+    else if (this.readableLength === before) this.#reportTaken(data.length)
   }
 
   /** @internal the peer has accepted the stream */
@@ -280,6 +305,21 @@ export class Stream extends Duplex {
     )
   }
 
+  #take(
+    chunks: readonly { readonly chunk: Buffer }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    if (this.messages && chunks.some(({ chunk }) => chunk.length > MAX_DATAGRAM)) {
+      callback(
+        new AnyTlsError('ERR_OPTION_INVALID', `a datagram has at most ${MAX_DATAGRAM} bytes`),
+      )
+      return
+    }
+    this.#pending ??= new ByteQueue()
+    for (const { chunk } of chunks) this.#pending.push(chunk)
+    this.#send(callback)
+  }
+
   #send(callback: (error?: Error | null) => void): void {
     const bytes = this.pendingBytes
     if (this.#over || bytes === 0) {
@@ -327,10 +367,12 @@ export class Stream extends Duplex {
   }
 
   #reportConsumed(): void {
-    const consumed = this.#pushed - this.readableLength
-    const bytes = consumed - this.#consumed
+    this.#reportTaken(this.#unread - this.readableLength)
+  }
+
+  #reportTaken(bytes: number): void {
     if (bytes === 0) return
-    this.#consumed = consumed
+    this.#unread -= bytes
     this.#driver.consumed(this, bytes)
     this.#endIfRead()
   }

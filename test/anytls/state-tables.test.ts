@@ -6,12 +6,12 @@ import {
   CLIENT_STATES,
   CLIENT_TABLE,
   FRAME_INPUTS,
-  ILLEGAL,
   INPUTS,
   SERVER_STATES,
   SERVER_TABLE,
 } from '../../src/anytls/state-tables.ts'
 import type { Input, Table } from '../../src/anytls/state-tables.ts'
+import { ILLEGAL } from '../../src/mux/state-table.ts'
 
 describe('server state table', () => {
   checkTable(SERVER_STATES, SERVER_TABLE, ['closed', 'handed-over'])

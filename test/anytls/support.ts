@@ -73,7 +73,7 @@ export class Client extends ClientMachine {
 
   /** As if streams up to `id` had been opened and closed. */
   useUpIds(id: number): void {
-    this.streams.highest = id
+    this.highest = id
   }
 
   get streamCount(): number {

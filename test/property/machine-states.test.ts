@@ -1,7 +1,8 @@
 // Both machines in every state against every input of their tables, and every call in every state.
 import { describe, expect, it } from 'vitest'
-import { CLIENT_TABLE, FRAME_INPUTS, ILLEGAL, SERVER_TABLE } from '../../src/anytls/state-tables.ts'
+import { CLIENT_TABLE, FRAME_INPUTS, SERVER_TABLE } from '../../src/anytls/state-tables.ts'
 import type { Input, OTHER_INPUTS, Row } from '../../src/anytls/state-tables.ts'
+import { ILLEGAL } from '../../src/mux/state-table.ts'
 import { AnyTlsError } from '../../src/errors.ts'
 import type { MachineEvent } from '../../src/mux/machine.ts'
 import { concatBytes } from '../../src/wire/bytes.ts'

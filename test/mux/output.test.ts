@@ -1,6 +1,7 @@
 // The order of Writes around the beginning and the end of shaping.
 import { describe, expect, it } from 'vitest'
-import { Output } from '../../src/anytls/output.ts'
+import { Output } from '../../src/mux/output.ts'
+import { PADDING_FORMAT } from '../../src/anytls/padding-format.ts'
 import { parseScheme } from '../../src/shaping/scheme.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 
@@ -9,7 +10,7 @@ describe('Output', () => {
     const output = new Output()
     output.deliver([Uint8Array.of(1), Uint8Array.of(2)])
     output.deliver([Uint8Array.of(3)])
-    output.startShaping(parseScheme('stop=2\n1=1-1,1-1'), seededRandomInt(1))
+    output.startShaping(parseScheme('stop=2\n1=1-1,1-1'), seededRandomInt(1), PADDING_FORMAT)
     output.deliver([Uint8Array.of(4), Uint8Array.of(5)])
     output.deliver([Uint8Array.of(6), Uint8Array.of(7)])
     output.deliver([Uint8Array.of(8)])

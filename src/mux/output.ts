@@ -1,12 +1,11 @@
 // Delivers to Writes: shaped while the quota lasts, passed through and joined after it (draft, Scheme v0;
 // D28, D29, D33).
 // Must never copy what is passed through.
-import type { Write } from '../mux/machine.ts'
 import { Shaper } from '../shaping/shaper.ts'
-import type { RandomInt } from '../shaping/shaper.ts'
+import type { PaddingFormat, RandomInt } from '../shaping/shaper.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { concatBytes } from '../wire/bytes.ts'
-import { PADDING_FORMAT } from './padding-format.ts'
+import type { Write } from './machine.ts'
 
 // Never the list itself: that one goes on to grow.
 const NOTHING: readonly Write[] = Object.freeze([])
@@ -25,8 +24,8 @@ export class Output {
   }
 
   /** Shapes from the next Deliver on, which is Deliver 0. */
-  startShaping(scheme: Scheme, randomInt: RandomInt): Shaper {
-    this.#shaper = new Shaper(scheme, randomInt, PADDING_FORMAT)
+  startShaping(scheme: Scheme, randomInt: RandomInt, padding: PaddingFormat): Shaper {
+    this.#shaper = new Shaper(scheme, randomInt, padding)
     this.#atDeliver0 = true
     return this.#shaper
   }
