@@ -15,8 +15,20 @@ export interface SessionPoolOptions {
   readonly minIdle?: number | undefined
   /** How long a session without streams is kept, in milliseconds. Default 30,000. */
   readonly idleTimeout?: number | undefined
-  /** Streams at once on one session. Default 8. */
-  readonly streamsPerSession?: number | undefined
+  /**
+   * Streams at once on one session; asked for whenever it matters, so that it may follow what a server
+   * turns out to speak. Default 8.
+   */
+  readonly streamsPerSession?: number | (() => number) | undefined
+  /** Streams in all on one session, after which it takes no more. Default: no limit. */
+  readonly streamsInAll?: number | undefined
+  /**
+   * How long a session may have been idle, without a sign of life, to be used again without being asked
+   * for one first, in milliseconds. Default 10,000.
+   */
+  readonly probeAfter?: number | undefined
+  /** How long that sign of life may take, in milliseconds. Default 3,000. */
+  readonly probeTimeout?: number | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -30,6 +42,10 @@ interface Pooled {
   readonly session: Session
   /** When the last stream ended; `undefined` while there are streams. */
   idleSince: number | undefined
+  /** When the peer showed last that it is there, as far as the pool knows; -Infinity when there is doubt. */
+  provenAt: number
+  /** The probe under way. */
+  probe: Promise<void> | undefined
 }
 
 /** Streams over as many sessions as they need. */
@@ -37,7 +53,10 @@ export class SessionPool {
   readonly #connect: SessionPoolOptions['connect']
   readonly #minIdle: number
   readonly #idleTimeout: number
-  readonly #streamsPerSession: number
+  readonly #streamsPerSession: () => number
+  readonly #streamsInAll: number
+  readonly #probeAfter: number
+  readonly #probeTimeout: number
   readonly #clock: Clock
   /** In the order in which they became idle, so that the newest idle one is the last. */
   readonly #pooled = new Map<Session, Pooled>()
@@ -55,13 +74,20 @@ export class SessionPool {
     if (!Number.isFinite(idleTimeout) || idleTimeout <= 0) {
       throw invalid('idleTimeout must be a finite number above 0 milliseconds')
     }
-    if (!Number.isSafeInteger(streamsPerSession) || streamsPerSession < 1) {
-      throw invalid('streamsPerSession must be a whole number of at least 1')
+    if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
+    const { streamsInAll = Infinity, probeAfter = 10_000, probeTimeout = 3_000 } = options
+    if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
+    if (!(probeAfter >= 0) || !(probeTimeout > 0)) {
+      throw invalid('probeAfter must be at least 0 milliseconds, probeTimeout above 0')
     }
     this.#connect = options.connect
     this.#minIdle = minIdle
     this.#idleTimeout = idleTimeout
-    this.#streamsPerSession = streamsPerSession
+    this.#streamsPerSession =
+      typeof streamsPerSession === 'number' ? () => streamsPerSession : streamsPerSession
+    this.#streamsInAll = streamsInAll
+    this.#probeAfter = probeAfter
+    this.#probeTimeout = probeTimeout
     this.#clock = options.clock ?? systemClock
   }
 
@@ -71,7 +97,9 @@ export class SessionPool {
   }
 
   /**
-   * Opens a stream on the newest idle session, else on one with room, else on a new one.
+   * Opens a stream on the newest idle session, else on one with room, else on a new one. A session that has
+   * been idle for long, or on which a stream was not answered, is asked for a sign of life first; without
+   * one an idle session is given up.
    *
    * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with `ERR_SESSION_CLOSED` when three new sessions
    *   in a row took no stream, with what `connect` rejects with, or with the signal's reason
@@ -81,8 +109,12 @@ export class SessionPool {
     for (;;) {
       if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
       signal?.throwIfAborted()
-      const session = this.#pick()
-      if (session !== undefined) return session.openStream({ signal })
+      const pooled = this.#pick()
+      if (pooled !== undefined) {
+        if (!this.#isDoubtful(pooled)) return pooled.session.openStream({ signal })
+        await orAborted((pooled.probe ??= this.#probe(pooled)), signal)
+        continue
+      }
       // The session may have ended, or filled up, before this caller's turn: then once more.
       const dialled = await orAborted(this.#dial(), signal)
       if (this.#hasRoom(dialled)) return dialled.openStream({ signal })
@@ -106,25 +138,61 @@ export class SessionPool {
     for (const session of this.#pooled.keys()) session.destroy()
   }
 
-  #pick(): Session | undefined {
-    let idle: Session | undefined
-    let shared: Session | undefined
-    for (const { session, idleSince } of this.#pooled.values()) {
+  #pick(): Pooled | undefined {
+    let idle: Pooled | undefined
+    let shared: Pooled | undefined
+    for (const pooled of this.#pooled.values()) {
+      const { session, idleSince } = pooled
       if (!this.#hasRoom(session)) continue
-      if (idleSince !== undefined) idle = session
-      else if (shared === undefined || session.streamCount < shared.streamCount) shared = session
+      if (idleSince !== undefined) idle = pooled
+      // Others may wait for what is there; new streams do not join them.
+      else if (pooled.provenAt === -Infinity) continue
+      else if (shared === undefined || session.streamCount < shared.session.streamCount)
+        shared = pooled
     }
     return idle ?? shared
   }
 
   #hasRoom(session: Session): boolean {
-    return session.mayOpen && session.streamCount < this.#streamsPerSession
+    return (
+      session.mayOpen &&
+      session.streamCount < this.#streamsPerSession() &&
+      session.openedCount < this.#streamsInAll
+    )
+  }
+
+  /** Whether the peer may have gone without a word, as a middlebox makes it. */
+  #isDoubtful({ session, idleSince, provenAt }: Pooled): boolean {
+    if (idleSince === undefined || !session.pingable) return false
+    if (provenAt === -Infinity) return true
+    return this.#clock.now() - Math.max(idleSince, provenAt) > this.#probeAfter
+  }
+
+  /** Asks an idle session for a sign of life; one that gives none is ended. */
+  async #probe(pooled: Pooled): Promise<void> {
+    const { session } = pooled
+    const timer = this.#clock.schedule(this.#probeTimeout, () => {
+      if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
+    })
+    await this.#ping(pooled)
+    timer.cancel()
+    pooled.probe = undefined
+  }
+
+  /** Resolves with the answer, or with the end of the session. */
+  async #ping(pooled: Pooled): Promise<void> {
+    try {
+      await pooled.session.ping()
+      pooled.provenAt = this.#clock.now()
+    } catch {
+      // The session has ended, which `close` tells.
+    }
   }
 
   /** Joins a dial that has a stream to spare, or starts one. */
   #dial(): Promise<Session> {
     for (const dial of this.#dials) {
-      if (dial.promised < this.#streamsPerSession) {
+      if (dial.promised < this.#streamsPerSession()) {
         dial.promised += 1
         return dial.session
       }
@@ -143,7 +211,8 @@ export class SessionPool {
     if (this.#abort.signal.aborted) session.destroy()
     // It may have ended before anybody could listen.
     if (session.closed) return
-    const pooled: Pooled = { session, idleSince: undefined }
+    const now = this.#clock.now()
+    const pooled: Pooled = { session, idleSince: undefined, provenAt: now, probe: undefined }
     const setIdle = (): void => {
       pooled.idleSince = this.#clock.now()
       this.#pooled.delete(session)
@@ -154,7 +223,15 @@ export class SessionPool {
       pooled.idleSince = undefined
     })
     session.on('streamEnded', () => {
-      if (session.streamCount === 0 && this.#pooled.has(session)) setIdle()
+      if (session.openedCount >= this.#streamsInAll && session.streamCount === 0) {
+        void session.close()
+      } else if (session.streamCount === 0 && this.#pooled.has(session)) {
+        setIdle()
+      }
+    })
+    session.on('streamUnanswered', () => {
+      pooled.provenAt = -Infinity
+      void this.#ping(pooled)
     })
     session.once('close', () => this.#pooled.delete(session))
     setIdle()
@@ -176,7 +253,8 @@ export class SessionPool {
       if (idleSince !== undefined && session.mayOpen) idle += 1
     }
     let next = Infinity
-    for (const { session, idleSince } of [...this.#pooled.values()]) {
+    for (const pooled of [...this.#pooled.values()]) {
+      const { session, idleSince } = pooled
       if (idleSince === undefined || !session.mayOpen) continue
       const overdue = idleSince <= limit
       if (overdue && idle > this.#minIdle) {
@@ -184,7 +262,7 @@ export class SessionPool {
         void session.close()
         continue
       }
-      session.ping().catch(() => {})
+      if (session.pingable) void this.#ping(pooled)
       next = Math.min(next, overdue ? this.#idleTimeout : idleSince - limit)
     }
     if (next < Infinity) this.#scheduleSweep(next)
@@ -194,6 +272,12 @@ export class SessionPool {
 interface Dial {
   promised: number
   readonly session: Promise<Session>
+}
+
+function requireCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw invalid(`${name} must be a whole number of at least 1`)
+  }
 }
 
 function invalid(message: string): AnyTlsError {

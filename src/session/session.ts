@@ -84,6 +84,8 @@ export interface SessionEvents {
   streamOpened: []
   /** A stream has ended; `streamCount` is up to date. */
   streamEnded: []
+  /** The peer did not answer the opening of a stream in time: it may have gone. */
+  streamUnanswered: []
   /** The session is over; always the last event. There is no `error` event. */
   close: [error: Error | undefined]
 }
@@ -431,6 +433,7 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   #closeStream(id: number, error: AnyTlsError | undefined): void {
+    if (error?.code === 'ERR_STREAM_OPEN_TIMEOUT') this.emit('streamUnanswered')
     const stream = this.#removeStream(id)
     if (stream === undefined) return
     stream.receiveClose(error)

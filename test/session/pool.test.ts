@@ -59,6 +59,14 @@ function makePool(
   return { pool, clock, dials, pairs }
 }
 
+/** From now on nothing of what the server says arrives: a dead path, as both ends see it. */
+function cutOff({ clientEnd, serverEnd }: SessionPair): void {
+  clientEnd.pause()
+  serverEnd.pause()
+  clientEnd.pause = serverEnd.pause = () => clientEnd
+  clientEnd.resume = serverEnd.resume = () => clientEnd
+}
+
 async function finish(...streams: readonly Stream[]): Promise<void> {
   for (const stream of streams) stream.resume().end()
   await Promise.all(streams.map((stream) => once(stream, 'close')))
@@ -396,5 +404,90 @@ describe('SessionPool: the end', () => {
     await settle()
     expect(clock.armed).toBe(0)
     await pool.close()
+  })
+})
+
+describe('SessionPool: is the peer still there?', () => {
+  it('an idle session is used again at once after a short pause', async () => {
+    const { pool, clock, pairs } = makePool()
+    await finish(await pool.openStream())
+    await clock.advance(9_999)
+    const before = pairs[0]!.serverEnd.bytesSent
+    const stream = await pool.openStream()
+    expect(stream.session).toBe(pairs[0]?.client)
+    expect(pairs[0]!.serverEnd.bytesSent).toBe(before)
+  })
+
+  it('after a longer pause an idle session is probed, and used when it answers', async () => {
+    const { pool, clock, pairs, dials } = makePool()
+    await finish(await pool.openStream())
+    await clock.advance(10_001)
+    const before = pairs[0]!.serverEnd.bytesSent
+    const stream = await pool.openStream()
+    expect(stream.session).toBe(pairs[0]?.client)
+    expect(pairs[0]!.serverEnd.bytesSent).toBeGreaterThan(before)
+    expect(dials).toHaveLength(1)
+  })
+
+  it('an idle session that does not answer the probe within its time is ended, and another dialled', async () => {
+    const { pool, clock, pairs } = makePool({ probeTimeout: 2_000 })
+    await finish(await pool.openStream())
+    cutOff(pairs[0]!)
+    await clock.advance(10_001)
+    const [first, second] = [pool.openStream(), pool.openStream()]
+    await clock.advance(1_999)
+    expect(pairs).toHaveLength(1)
+    await clock.advance(1)
+    expect((await first).session).toBe(pairs[1]?.client)
+    expect((await second).session).toBe(pairs[1]?.client)
+    expect(pairs[0]?.client.closed).toBe(true)
+    expect(pool.size).toBe(1)
+  })
+
+  it('a session on which a stream was not answered takes no new ones until it shows itself, and keeps the others', async () => {
+    const { pool, clock, pairs } = makePool()
+    const sibling = await pool.openStream()
+    pairs[0]!.server.removeAllListeners('stream').on('stream', () => {})
+    await settle()
+    const pair = pairs[0]!
+    const unanswered = await pool.openStream()
+    unanswered.on('error', () => {})
+    cutOff(pair)
+    await clock.advance(10_000)
+    expect(unanswered.errored).toMatchObject({ code: 'ERR_STREAM_OPEN_TIMEOUT' })
+    expect((await pool.openStream()).session).toBe(pairs[1]?.client)
+    expect(sibling.destroyed).toBe(false)
+  })
+
+  it('refuses times for the probe that are none', () => {
+    expect(() => makePool({ probeAfter: -1 })).toThrow(AnyTlsError)
+    expect(() => makePool({ probeTimeout: 0 })).toThrow(AnyTlsError)
+  })
+})
+
+describe('SessionPool: streams in all', () => {
+  it('a session that has carried streamsInAll streams takes no more, and ends when the last is over', async () => {
+    const { pool, pairs } = makePool({ streamsInAll: 2 })
+    const first = await pool.openStream()
+    await finish(first)
+    const second = await pool.openStream()
+    const third = await pool.openStream()
+    expect(second.session).toBe(pairs[0]?.client)
+    expect(third.session).toBe(pairs[1]?.client)
+    expect(pairs[0]?.client.closed).toBe(false)
+    await finish(second)
+    expect(pairs[0]?.client.mayOpen).toBe(false)
+  })
+
+  it('streamsPerSession may follow what is learnt in between', async () => {
+    let limit = 1
+    const { pool, pairs } = makePool({ streamsPerSession: () => limit })
+    await pool.openStream()
+    await pool.openStream()
+    expect(pairs).toHaveLength(2)
+    limit = 2
+    await pool.openStream()
+    expect(pairs).toHaveLength(2)
+    expect(() => makePool({ streamsInAll: 0 })).toThrow(AnyTlsError)
   })
 })
