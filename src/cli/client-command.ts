@@ -2,7 +2,6 @@
 // Must never log a password, nor what programs send.
 
 import { isIP } from 'node:net'
-import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { AnyTlsError } from '../errors.ts'
 import { createTunnelOpener } from '../proxy/client.ts'
@@ -10,17 +9,25 @@ import type { Credentials } from '../proxy/credentials.ts'
 import { createInbound } from '../proxy/inbound.ts'
 import type { Inbound } from '../proxy/inbound.ts'
 import type { InboundEvents } from '../proxy/inbound-tunnel.ts'
+import type { SchemeStore } from '../shaping/scheme-store.ts'
 import { SessionPool } from '../session/pool.ts'
 import { connect } from '../transport/dial.ts'
 import type { ConnectOptions } from '../transport/dial.ts'
+import type { ServerWire } from '../transport/wire-store.ts'
 import type { Session } from '../session/session.ts'
 import { formatHostPort } from '../wire/host-port.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { PASSWORD_VARIABLE, readSecretFile, resolvePassword } from './password.ts'
-import { SchemeFileStore } from './scheme-file-store.ts'
+import { openSchemeStore, openWireStore } from './server-stores.ts'
 import { stateFolder } from './state-folder.ts'
+
+/**
+ * Streams at once on one session. On the original wire, where a slow stream holds up its siblings, one, as
+ * everybody has it.
+ */
+const STREAMS_PER_SESSION = 8
 
 /** Where `user:password` for this proxy stands, unless `--proxy-auth-file` names a file. */
 const PROXY_AUTH_VARIABLE = 'ANYTLS_PROXY_AUTH'
@@ -37,13 +44,11 @@ export async function runClient(
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log
-  if (options.wire === 'legacy') {
-    throw new AnyTlsError('ERR_OPTION_INVALID', '--wire legacy is not available yet')
-  }
   const connection = connectOptions(options, logger)
   const auth = readProxyAuth(options.proxyAuthFile)
   const pool = new SessionPool({
     minIdle: options.minIdle,
+    streamsPerSession: () => (speaks(connection) === 'legacy' ? 1 : STREAMS_PER_SESSION),
     connect: async (signal) => {
       const session = await connect({ ...connection, signal })
       logSession(session, logger)
@@ -70,7 +75,12 @@ function connectOptions(options: ClientCommandOptions, logger: Logger): ConnectO
     environment: process.env[PASSWORD_VARIABLE],
   })
   const sni = options.sni ?? link.sni
+  const folder = stateFolder(options.stateDir)
+  const warn = (problem: string): void => logger.warn(problem)
   return {
+    wire: options.wire,
+    wireStore: openWireStore(folder, warn),
+    schemeStore: logged(openSchemeStore(folder, warn), logger),
     host: link.host,
     port: link.port,
     password,
@@ -79,11 +89,24 @@ function connectOptions(options: ClientCommandOptions, logger: Logger): ConnectO
     pin: options.pin ?? (insecure ? undefined : link.pin),
     insecure: insecure || link.insecure,
     ALPNProtocols: link.alpn,
-    schemeStore: new SchemeFileStore(
-      join(stateFolder(options.stateDir), 'schemes.json'),
-      (problem) => logger.warn(problem),
-    ),
   }
+}
+
+/** A session may be handed over when its server has long said which scheme to use. */
+function logged(store: SchemeStore, logger: Logger): SchemeStore {
+  return {
+    get: (server) => store.get(server),
+    set(server, scheme) {
+      const { digest } = scheme
+      logger.info({ digest }, 'the server sent a padding scheme for later connections')
+      store.set(server, scheme)
+    },
+  }
+}
+
+/** The wire of the server, as far as it is known. */
+function speaks({ wire, wireStore, ...server }: ConnectOptions): ServerWire | undefined {
+  return wire === 'auto' ? wireStore?.get(formatHostPort(server)) : wire
 }
 
 /** @throws AnyTlsError `ERR_FILE` or `ERR_OPTION_INVALID`, without a word of the secret */
@@ -113,10 +136,11 @@ async function stop(inbound: Inbound, pool: SessionPool): Promise<void> {
 }
 
 function logSession(session: Session, logger: Logger): void {
-  session.once('established', (peer) => logger.info({ peer }, 'connected to the server'))
-  session.on('scheme', ({ digest }) => {
-    logger.info({ digest }, 'the server sent a padding scheme for later connections')
-  })
+  const logConnected = (peer?: string): void => {
+    logger.info({ peer, wire: session.wire }, 'connected to the server')
+  }
+  if (session.established) logConnected()
+  else session.once('established', logConnected)
   session.on('schemeRefused', (error) => {
     logger.warn({ err: error }, 'the server sent a padding scheme that is not acceptable')
   })
@@ -136,5 +160,11 @@ function logInbound(inbound: Inbound, logger: Logger): void {
   })
   inbound.on('invalid', ({ source, reason }: InboundEvents['invalid'][0]) => {
     logger.info({ source, reason }, 'a program did not ask properly')
+  })
+  inbound.on('association', ({ source, address }: InboundEvents['association'][0]) => {
+    logger.debug({ source, address }, 'a program may send datagrams')
+  })
+  inbound.on('associationOver', ({ source, counts }: InboundEvents['associationOver'][0]) => {
+    logger.debug({ source, datagrams: counts }, 'done with the datagrams of a program')
   })
 }

@@ -28,7 +28,8 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly fallbackProxyProtocol?: 'v1' | 'v2'
   readonly onViolation: 'alert' | 'redirect'
   readonly paddingScheme?: string
-  readonly shapeDownlink?: boolean
+  /** `true` without a file. */
+  readonly shapeDownlink?: boolean | string
   /** `--no-link` makes it false. */
   readonly link: boolean
 }

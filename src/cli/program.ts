@@ -2,7 +2,7 @@
 // Must never do anything itself: what a command does is loaded when it is called for.
 
 import { Command, Option } from 'commander'
-import { parsePin } from '../transport/dial.ts'
+import { parsePin } from '../transport/secure-socket.ts'
 import { parseFallbackEndpoint } from '../transport/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
 import { parseHostPort } from '../wire/host-port.ts'
@@ -60,7 +60,10 @@ function addServer(program: Command, commands: Commands): void {
         .default('alert'),
     )
     .option('--padding-scheme <file>', 'padding scheme for clients (default: the built-in one)')
-    .option('--shape-downlink', 'shape what the server sends, too')
+    .option(
+      '--shape-downlink [file]',
+      'shape what the server sends, too: with the scheme of the clients, or that of the file',
+    )
     .option('--no-link', 'do not print the share link, which holds the password')
   addCommonOptions(command).action((flags: ServerCommandOptions) => commands.server(flags))
 }
@@ -89,7 +92,10 @@ function addClient(program: Command, commands: Commands): void {
       ).conflicts('pin'),
     )
     .addOption(
-      new Option('--wire <wire>', 'protocol to speak (legacy is still to come)')
+      new Option(
+        '--wire <wire>',
+        'what to speak: ANYTLS v1, the original AnyTLS wire, or what the server turns out to know',
+      )
         .choices(['auto', 'v1', 'legacy'])
         .default('auto'),
     )

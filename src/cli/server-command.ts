@@ -47,7 +47,11 @@ export async function runServer(
   })
   const certificate = await chooseCertificate(options)
   const { key, cert } = certificate
-  const { onViolation, shapeDownlink } = options
+  const { onViolation } = options
+  const shapeDownlink =
+    typeof options.shapeDownlink === 'string'
+      ? readScheme(options.shapeDownlink)
+      : options.shapeDownlink
   const server = createServer(
     { key, cert, password, scheme, fallback, onViolation, shapeDownlink, autoAccept: false },
     (stream) => {
@@ -91,7 +95,7 @@ function readScheme(file: string): Scheme {
 
 function logEvents(server: Server, logger: Logger): void {
   server.on('session', (session) => {
-    logger.info('a client has connected')
+    logger.info({ wire: session.wire }, 'a client has connected')
     session.once('close', (error) => {
       if (error === undefined) logger.info('a client has gone')
       else logger.info({ err: error }, 'a client has gone')
@@ -106,7 +110,7 @@ function logEvents(server: Server, logger: Logger): void {
 }
 
 function logStream(logger: Logger, event: ProxyStreamEvent): void {
-  const target = event.target && formatHostPort(event.target)
+  const target = 'target' in event && event.target ? formatHostPort(event.target) : undefined
   switch (event.type) {
     case 'open':
       logger.debug({ target }, 'connected to a target')
@@ -116,6 +120,15 @@ function logStream(logger: Logger, event: ProxyStreamEvent): void {
       break
     case 'refused':
       logger.info({ target, err: event.error }, 'a stream was refused')
+      break
+    case 'udp-open':
+      logger.debug('a stream carries datagrams')
+      break
+    case 'udp-refused':
+      logger.info({ target, err: event.error }, 'datagrams to a target are dropped')
+      break
+    case 'udp-closed':
+      logger.debug({ datagrams: event.counts, err: event.error }, 'done with datagrams')
       break
   }
 }

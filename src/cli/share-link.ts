@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net'
 import { AnyTlsError } from '../errors.ts'
-import { parsePin } from '../transport/dial.ts'
+import { parsePin } from '../transport/secure-socket.ts'
 import type { Address } from '../wire/address.ts'
 import { formatHostPort, parseHostPort } from '../wire/host-port.ts'
 

@@ -237,6 +237,14 @@ export abstract class Connection<State extends string, Input extends string> imp
     return this.streams.size > 0 && this.pingable
   }
 
+  /**
+   * Whether silence of both ends is the end of the connection. Before the connection speaks, the role's
+   * own timer rules.
+   */
+  protected get idles(): boolean {
+    return this.speaking
+  }
+
   /** What ending the writable side means where the wire has no half-close. */
   protected finishWithoutHalfClose(record: StreamRecord): void {
     this.streams.reset(record.id, CloseCode.Graceful, '')
@@ -331,8 +339,7 @@ export abstract class Connection<State extends string, Input extends string> imp
   }
 
   get #idleDeadline(): number {
-    // The role's own timer rules before the connection speaks.
-    return this.speaking ? this.liveness.idleDeadline : Infinity
+    return this.idles ? this.liveness.idleDeadline : Infinity
   }
 
   get #keepaliveDeadline(): number {

@@ -5,10 +5,14 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
+import { matchesAuth } from '../anytls/auth.ts'
 import type { ServerConfig } from '../anytls/server-machine.ts'
 import { ServerMachine } from '../anytls/server-machine.ts'
 import { AnyTlsError } from '../errors.ts'
-import type { Handover } from '../mux/machine.ts'
+import { matchesLegacyAuth } from '../legacy/auth.ts'
+import type { LegacyServerConfig } from '../legacy/config.ts'
+import { LegacyServerMachine } from '../legacy/server-machine.ts'
+import type { Handover, Machine } from '../mux/machine.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
@@ -36,8 +40,13 @@ export interface ServerOptions extends SessionSettings {
    * `redirect` hands the connection to the fallback, `downgrade` to the `downgrade` event.
    */
   readonly onViolation?: 'alert' | 'redirect' | 'downgrade' | undefined
-  /** Shapes the server's direction as well, with the same scheme (D34). Default false. */
-  readonly shapeDownlink?: boolean | undefined
+  /**
+   * Shapes the server's direction as well (D34): with `true` by the scheme that clients use, else by one of
+   * its own. Default false.
+   */
+  readonly shapeDownlink?: boolean | Scheme | undefined
+  /** Serves clients of the original wire on the same port (D18). Default true. */
+  readonly legacy?: boolean | undefined
   /** Whether a stream is accepted once the `stream` listeners have run. Default true. */
   readonly autoAccept?: boolean | undefined
 }
@@ -66,7 +75,7 @@ const VIOLATION_ANSWERS: ReadonlySet<string> = new Set(['alert', 'redirect', 'do
 /** Made by {@link createServer}. */
 export class Server extends EventEmitter<ServerEvents> {
   readonly #options: ServerOptions
-  readonly #config: ServerConfig
+  readonly #config: ServerConfig & LegacyServerConfig
   readonly #clock: Clock
   /** Its own one lasts as long as it listens. */
   #fallback: Fallback
@@ -93,7 +102,7 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#config = {
       ...parseSessionSettings(options, scheme),
       onViolation: onViolation === 'alert' ? 'alert' : 'handover',
-      downlinkScheme: shapeDownlink ? scheme : undefined,
+      downlinkScheme: shapeDownlink === true ? scheme : shapeDownlink || undefined,
     }
     checkCertificate(options.key, options.cert)
     this.#fallback = options.fallback ?? createFallback()
@@ -206,6 +215,7 @@ export class Server extends EventEmitter<ServerEvents> {
     const session = new Session({
       duplex: socket,
       machine: new ServerMachine(this.#config, this.#clock.now()),
+      chooseMachine: (firstRecord, now) => this.#chooseMachine(firstRecord, now),
       clock: this.#clock,
       autoAccept: this.#options.autoAccept,
       stallTimeout: this.#options.stallTimeout,
@@ -217,6 +227,15 @@ export class Server extends EventEmitter<ServerEvents> {
       if (!this.emit('stream', stream, session)) stream.destroy()
     })
     session.once('close', () => this.#sessions.delete(session))
+  }
+
+  /** D18: both are compared, whatever comes of the first; ANYTLS v1 judges all that is not the original. */
+  #chooseMachine(firstRecord: Uint8Array, now: number): Machine | undefined {
+    const { passwordHash } = this.#config
+    const isV1 = matchesAuth(firstRecord, passwordHash)
+    const isLegacy = matchesLegacyAuth(firstRecord, passwordHash)
+    const chosen = isLegacy && !isV1 && this.#options.legacy !== false
+    return chosen ? new LegacyServerMachine(this.#config, now) : undefined
   }
 
   #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {

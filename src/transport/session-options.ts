@@ -11,16 +11,26 @@ import {
 import type { ConnectionConfig, Timeouts } from '../anytls/config.ts'
 import { MUX1_MIN_WINDOW } from '../anytls/nego.ts'
 import { AnyTlsError } from '../errors.ts'
+import { DEFAULT_LEGACY_TIMEOUTS } from '../legacy/config.ts'
+import type { LegacyConfig, LegacyTimeouts } from '../legacy/config.ts'
 import type { Clock } from '../session/clock.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { RandomInt } from '../shaping/shaper.ts'
 import { IMPLEMENTATION } from '../version.ts'
 
+/** The time limits of both wires, in milliseconds. */
+export type SessionTimeouts = Timeouts & LegacyTimeouts
+
+/** What the machines of both wires are made with. */
+export type SessionConfig = ConnectionConfig & LegacyConfig
+
+const DEFAULTS: SessionTimeouts = Object.freeze({ ...DEFAULT_LEGACY_TIMEOUTS, ...DEFAULT_TIMEOUTS })
+
 export interface SessionSettings {
   /** The shared secret. */
   readonly password: string
   /** Overrides of the time limits, in milliseconds. */
-  readonly timeouts?: Partial<Timeouts> | undefined
+  readonly timeouts?: Partial<SessionTimeouts> | undefined
   /**
    * The mux1 extension: credit, half-close, reasons, a graceful goodbye. Offered by default, used when
    * the peer takes it. `window` is what one stream may have under way, in bytes, at least 65,536; by
@@ -38,7 +48,7 @@ export interface SessionSettings {
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
-export function parseSessionSettings(settings: SessionSettings, scheme: Scheme): ConnectionConfig {
+export function parseSessionSettings(settings: SessionSettings, scheme: Scheme): SessionConfig {
   const { password, mux1 = true } = settings
   if (typeof password !== 'string' || password === '') throw invalid('password must not be empty')
   const window = typeof mux1 === 'object' ? mux1.window : DEFAULT_WINDOW
@@ -64,12 +74,12 @@ export function parseSessionSettings(settings: SessionSettings, scheme: Scheme):
   }
 }
 
-function parseTimeouts(overrides: Partial<Timeouts>): Timeouts {
+function parseTimeouts(overrides: Partial<SessionTimeouts>): SessionTimeouts {
   for (const [name, value] of Object.entries(overrides)) {
-    if (!(name in DEFAULT_TIMEOUTS)) throw invalid(`timeouts.${name} is not known`)
+    if (!(name in DEFAULTS)) throw invalid(`timeouts.${name} is not known`)
     if (!(value > 0)) throw invalid(`timeouts.${name} must be above 0 milliseconds`)
   }
-  return Object.freeze({ ...DEFAULT_TIMEOUTS, ...overrides })
+  return Object.freeze({ ...DEFAULTS, ...overrides })
 }
 
 function invalid(message: string): AnyTlsError {

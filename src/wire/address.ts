@@ -22,6 +22,9 @@ export const AddressType = { IPv4: 1, Name: 3, IPv6: 4 } as const
 
 export type AddressType = (typeof AddressType)[keyof typeof AddressType]
 
+/** The three types as numbers of another table than {@link AddressType}: UDP over TCP has its own. */
+export type AddressTypes = Readonly<Record<keyof typeof AddressType, number>>
+
 /** The longest encoded address, in bytes: type, length, a name of 255, port. */
 export const ADDRESS_MAX_LENGTH = 259
 
@@ -34,14 +37,15 @@ export const NAME_MAX_LENGTH = 255
  * A name is 1 to 255 characters in 0x21-0x7E and is not changed: an international name must come in
  * punycode (`xn--...`), the only form of it that is ASCII.
  *
+ * @param types default: those of SOCKS
  * @throws AnyTlsError `ERR_ADDRESS_INVALID`
  */
-export function encodeAddress(address: Address): Uint8Array {
+export function encodeAddress(address: Address, types: AddressTypes = AddressType): Uint8Array {
   const { host, port } = address
   if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
     throw invalid(`port ${port} is not a whole number from 0 to 65535`)
   }
-  return Uint8Array.of(...encodeHost(host), port >>> 8, port & 0xff)
+  return Uint8Array.of(...encodeHost(host, types), port >>> 8, port & 0xff)
 }
 
 /**
@@ -50,19 +54,24 @@ export function encodeAddress(address: Address): Uint8Array {
  *
  * A name that is itself an IP literal is taken, and its text is the host.
  *
+ * @param types default: those of SOCKS
  * @throws AnyTlsError `ERR_ADDRESS_INVALID` for an unknown type, a name without characters, or a name with
  * a byte outside 0x21-0x7E (see {@link encodeAddress} for international names)
  */
-export function decodeAddress(bytes: Uint8Array, offset = 0): DecodedAddress | undefined {
+export function decodeAddress(
+  bytes: Uint8Array,
+  offset = 0,
+  types: AddressTypes = AddressType,
+): DecodedAddress | undefined {
   const type = bytes[offset]
   switch (type) {
     case undefined:
       return undefined
-    case AddressType.IPv4:
+    case types.IPv4:
       return decodeBody(bytes, offset, 1, 4, formatIPv4)
-    case AddressType.IPv6:
+    case types.IPv6:
       return decodeBody(bytes, offset, 1, 16, formatIPv6)
-    case AddressType.Name: {
+    case types.Name: {
       const length = bytes[offset + 1]
       if (length === undefined) return undefined
       if (length === 0) throw invalid('the name is empty')
@@ -73,16 +82,16 @@ export function decodeAddress(bytes: Uint8Array, offset = 0): DecodedAddress | u
   }
 }
 
-function encodeHost(host: string): Iterable<number> {
+function encodeHost(host: string, types: AddressTypes): Iterable<number> {
   const ipv4 = parseIPv4(host)
-  if (ipv4 !== undefined) return [AddressType.IPv4, ...ipv4]
+  if (ipv4 !== undefined) return [types.IPv4, ...ipv4]
   const ipv6 = parseIPv6(host)
-  if (ipv6 !== undefined) return [AddressType.IPv6, ...ipv6]
+  if (ipv6 !== undefined) return [types.IPv6, ...ipv6]
   const { length } = host
   if (length === 0 || length > NAME_MAX_LENGTH) {
     throw invalid(`a name of ${length} characters, 1 to ${NAME_MAX_LENGTH} are possible`)
   }
-  return [AddressType.Name, length, ...Array.from({ length }, (_, at) => nameUnit(host, at))]
+  return [types.Name, length, ...Array.from({ length }, (_, at) => nameUnit(host, at))]
 }
 
 function nameUnit(host: string, at: number): number {

@@ -121,9 +121,9 @@ const programCases: readonly Case[] = [
     /the share link is not valid: the port is 0/,
   ],
   [
-    'the original wire, which is to come',
-    [...CLIENT, '-s', 'a:1', '-p', SECRET, '--wire', 'legacy'],
-    /--wire legacy is not available yet/,
+    'a wire that nobody knows',
+    [...CLIENT, '-s', 'a:1', '-p', SECRET, '--wire', 'v2'],
+    /'--wire <wire>' argument 'v2' is invalid/,
   ],
   [
     'proxy authentication without a colon',

@@ -10,9 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { MAX_SERVERS, SchemeFileStore } from '../../src/cli/scheme-file-store.ts'
+import { MAX_SERVERS } from '../../src/cli/server-file.ts'
+import { openSchemeStore, openWireStore } from '../../src/cli/server-stores.ts'
+import type { WireStore } from '../../src/transport/wire-store.ts'
+import type { SchemeStore } from '../../src/shaping/scheme-store.ts'
 import { parsePeerScheme, parseScheme } from '../../src/shaping/scheme.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'schemes-'))
@@ -125,11 +128,35 @@ describe('scheme file store', () => {
     warnings = []
     store.set('example.com:443', scheme)
     expect(warnings).toHaveLength(1)
-    expect(warnings[0]).toMatch(/^the padding scheme of example.com:443 is not kept: [^\n]+$/)
+    expect(warnings[0]).toMatch(/^the padding schemes of example.com:443 are not kept: [^\n]+$/)
     expect(store.get('example.com:443')).toBe(scheme)
   })
 })
 
-function open(): SchemeFileStore {
-  return new SchemeFileStore(file, (problem) => warnings.push(problem))
+describe('wire store', () => {
+  it('what a server speaks is there for the next start, until it is taken back', () => {
+    openWires().set('example.com:443', 'legacy')
+    const again = openWires()
+    expect(again.get('example.com:443')).toBe('legacy')
+    again.delete('example.com:443')
+    again.delete('example.com:443')
+    expect(openWires().get('example.com:443')).toBeUndefined()
+    expect(warnings).toEqual([])
+  })
+
+  it('a wire that nobody knows is skipped with a warning', () => {
+    openWires().set('a:1', 'v1')
+    const text = readFileSync(join(dirname(file), 'wires.json'), 'utf8')
+    writeFileSync(join(dirname(file), 'wires.json'), text.replace('"v1"', '"v9"'))
+    expect(openWires().get('a:1')).toBeUndefined()
+    expect(warnings).toEqual(['1 of 1 kept wires cannot be used: skipped'])
+  })
+})
+
+function openWires(): WireStore {
+  return openWireStore(dirname(file), (problem) => warnings.push(problem))
+}
+
+function open(): SchemeStore {
+  return openSchemeStore(dirname(file), (problem) => warnings.push(problem))
 }
