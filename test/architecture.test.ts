@@ -9,19 +9,31 @@ import { VERSION } from '../src/version.ts'
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const SRC = join(ROOT, 'src')
 
+/** One machine for each; they know nothing of each other. */
+const WIRES = ['anytls', 'legacy', 'muxpro', 'netmux']
+
 /** Each folder and what it may import beside itself; `errors.ts` and `version.ts` are open to all. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   shaping: ['wire'],
   mux: ['wire', 'shaping'],
   anytls: ['wire', 'shaping', 'mux'],
+  legacy: ['wire', 'shaping', 'mux'],
+  muxpro: ['wire', 'shaping', 'mux'],
+  netmux: ['wire', 'shaping', 'mux'],
   session: ['wire', 'shaping', 'mux'],
-  transport: ['wire', 'shaping', 'mux', 'anytls', 'session'],
+  transport: ['wire', 'shaping', 'mux', ...WIRES, 'session'],
   proxy: ['wire', 'shaping', 'mux', 'session', 'transport'],
-  cli: ['wire', 'shaping', 'mux', 'session', 'transport', 'proxy'],
+  capture: ['wire'],
+  report: ['wire', 'shaping', 'capture'],
+  cli: [
+    ...['wire', 'shaping', 'mux', ...WIRES, 'session', 'transport', 'proxy'],
+    'capture',
+    'report',
+  ],
 }
 
-const NO_IO = ['wire', 'shaping', 'mux', 'anytls']
+const NO_IO = ['wire', 'shaping', 'mux', ...WIRES]
 
 /** What code without I/O must not touch: modules, clocks, random sources, Node's globals. */
 const FORBIDDEN_GLOBALS =

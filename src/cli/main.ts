@@ -31,6 +31,7 @@ try {
   await createProgram({
     server: async (options) => (await import('./server-command.ts')).runServer(options, openLog),
     client: async (options) => (await import('./client-command.ts')).runClient(options, openLog),
+    link: async (server, options) => (await import('./link-command.ts')).runLink(server, options),
   }).parseAsync()
   process.exit(0)
 } catch (error) {

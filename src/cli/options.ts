@@ -44,6 +44,17 @@ export interface ClientCommandOptions extends CommonOptions {
   readonly proxyAuthFile?: string
 }
 
+export interface LinkCommandOptions {
+  readonly password?: string
+  readonly passwordFile?: string
+  readonly sni?: string
+  readonly insecure?: boolean
+  readonly pin?: string
+  /** What the link calls itself. */
+  readonly name?: string
+  readonly qr?: boolean
+}
+
 /** Most sessions that may be kept idle. */
 const MAX_MIN_IDLE = 64
 

@@ -8,12 +8,13 @@ import { VERSION } from '../version.ts'
 import { parseHostPort } from '../wire/host-port.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
 import * as options from './options.ts'
-import type { ClientCommandOptions, ServerCommandOptions } from './options.ts'
+import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'
 
 /** What runs when a command is called; it resolves when the program is to end. */
 export interface Commands {
   server(options: ServerCommandOptions): Promise<void>
   client(options: ClientCommandOptions): Promise<void>
+  link(server: string, options: LinkCommandOptions): Promise<void>
 }
 
 /** The program for `parseAsync`. It throws CommanderError instead of ending the process. */
@@ -27,6 +28,7 @@ export function createProgram(commands: Commands): Command {
     .exitOverride()
   addServer(program, commands)
   addClient(program, commands)
+  addLink(program, commands)
   return program
 }
 
@@ -78,19 +80,7 @@ function addClient(program: Command, commands: Commands): void {
       'the server, HOST:PORT or a share link anytls://… (one with a password shows in the process list)',
       options.parseServer,
     )
-  addPasswordOptions(command)
-    .option('--sni <name>', 'name to ask for in TLS', options.argument(options.parseServerName))
-    .option(
-      '--pin <sha256>',
-      'accept the certificate with this fingerprint and no other',
-      options.argument(parsePin),
-    )
-    .addOption(
-      new Option(
-        '--insecure',
-        'accept any certificate: whoever is in between can read along',
-      ).conflicts('pin'),
-    )
+  addIdentityOptions(addPasswordOptions(command))
     .addOption(
       new Option(
         '--wire <wire>',
@@ -110,6 +100,38 @@ function addClient(program: Command, commands: Commands): void {
       'file with user:password that programs must give to this proxy (or ANYTLS_PROXY_AUTH)',
     )
   addCommonOptions(command).action((flags: ClientCommandOptions) => commands.client(flags))
+}
+
+function addLink(program: Command, commands: Commands): void {
+  const command = program
+    .command('link')
+    .description('Print the share link of a server in its standard form.')
+    .argument(
+      '<server>',
+      'a share link of any form, HOST:PORT, or - to read it from standard input',
+    )
+  addIdentityOptions(addPasswordOptions(command))
+    .option('--name <name>', 'what the link calls itself')
+    .option('--qr', 'show the QR code too, on standard error')
+    .helpOption('-h, --help', 'show this help')
+    .action((server: string, flags: LinkCommandOptions) => commands.link(server, flags))
+}
+
+/** How the server is known to be the right one. */
+function addIdentityOptions(command: Command): Command {
+  return command
+    .option('--sni <name>', 'name to ask for in TLS', options.argument(options.parseServerName))
+    .option(
+      '--pin <sha256>',
+      'accept the certificate with this fingerprint and no other',
+      options.argument(parsePin),
+    )
+    .addOption(
+      new Option(
+        '--insecure',
+        'accept any certificate: whoever is in between can read along',
+      ).conflicts('pin'),
+    )
 }
 
 function listenOption(address: string): Option {

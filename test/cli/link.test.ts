@@ -1,0 +1,74 @@
+// `anytls link`: any form in, the standard form out, and a QR code that a scanner reads.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { encode } from 'uqr'
+import { afterAll, describe, expect, it } from 'vitest'
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
+const folder = mkdtempSync(join(tmpdir(), 'link-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function link(args: readonly string[], input = '', env: NodeJS.ProcessEnv = {}) {
+  return spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'link', ...args], {
+    input,
+    encoding: 'utf8',
+    env: { ...process.env, ANYTLS_PASSWORD: undefined, ...env },
+    timeout: 30_000,
+  })
+}
+
+describe('anytls link', () => {
+  it('a link of another form, read from standard input, is printed in the standard one', () => {
+    const wild =
+      'anytls://user:p%40ss@[2001:db8::1]:443/?peer=a.example&allowInsecure=1&up=5#My%20home\n'
+    const { stdout, stderr, status } = link(['-'], wild)
+    expect(stdout).toBe('anytls://p%40ss@[2001:db8::1]:443/?sni=a.example&insecure=1#My%20home\n')
+    expect([stderr, status]).toEqual(['', 0])
+  })
+
+  it('a server and a password file make a link; options count more than what is there', () => {
+    const file = join(folder, 'password')
+    writeFileSync(file, 'a b\n')
+    const pin = 'AB'.repeat(32)
+    const args = ['example.net:8443', '--password-file', file, '--pin', pin, '--name', 'x']
+    expect(link(args).stdout).toBe(`anytls://a%20b@example.net:8443/?hpkp=${pin.toLowerCase()}#x\n`)
+    const other = link(['anytls://old@h/?insecure=1', '-p', 'new', '--sni', 'name.example'])
+    expect(other.stdout).toBe('anytls://new@h:443/?sni=name.example&insecure=1\n')
+  })
+
+  it('--qr draws the very link, on standard error', () => {
+    const { stdout, stderr } = link(['h:1', '--qr'], '', { ANYTLS_PASSWORD: 'secret' })
+    expect(stdout).toBe('anytls://secret@h:1/\n')
+    const { data } = encode(stdout.trim())
+    const rows = stderr.trimEnd().split('\n')
+    // Two rows of modules a line.
+    expect(rows.length).toBe(Math.ceil(data.length / 2))
+    const drawn = rows.flatMap((row) => [
+      Array.from(row, (block) => block === '█' || block === '▀'),
+      Array.from(row, (block) => block === '█' || block === '▄'),
+    ])
+    // A full block is a light module.
+    for (const [y, row] of data.entries()) {
+      expect(row.map((dark) => !dark)).toEqual(drawn[y])
+    }
+  })
+
+  it.each([
+    [['nonsense'], /the port is missing/],
+    [['anytls://pw@'], /the host is missing/],
+    [['anytls://h:99999/', '-p', 'x'], /the host or the port is not valid/],
+    [['h:1'], /a password is needed/],
+    [['h:1', '-p', 'x', '--pin', '12'], /--pin/],
+    [['h:1', '-p', 'x', '--insecure', '--pin', 'ab'.repeat(32)], /cannot be used with/],
+    [[], /missing required argument/],
+    [['-'], /the port is missing|the host is missing/],
+  ])('%j gets one clear line and exit code 2', (args, pattern) => {
+    const { stdout, stderr, status } = link(args)
+    expect([stdout, status]).toEqual(['', 2])
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+    expect(stderr).toMatch(pattern)
+    expect(stderr).not.toContain('pw')
+  })
+})
