@@ -1,13 +1,11 @@
 // Measures the ratios that the project aims at, each beside its peer in the same run: several rounds,
 // peers in alternating order, medians. `npm run bench`, or `npm run bench -- --quick`.
-import { fork } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { cpus } from 'node:os'
-import { fileURLToPath } from 'node:url'
+import { median } from './median.ts'
 import type { Link } from './peer.ts'
 import { peerOf } from './peers/index.ts'
 import type { PeerKey } from './peers/index.ts'
+import { startServer } from './start-server.ts'
 import { measureIdleSessions, measureIdleStreams } from './memory.ts'
 import { bulk, openEchoClose, roundTrips } from './workloads.ts'
 
@@ -151,14 +149,6 @@ for (const [index, row] of rows.entries()) {
 }
 process.exit(0)
 
-async function startServer(): Promise<{ server: ChildProcess; ports: Record<PeerKey, number> }> {
-  const server = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), {
-    execArgv: [...process.execArgv, '--expose-gc'],
-  })
-  const [ports] = (await once(server, 'message')) as [Record<PeerKey, number>]
-  return { server, ports }
-}
-
 /** In a server of its own: memory that another peer has given back must not be counted as saved. */
 async function idleSession(key: PeerKey): Promise<number> {
   const fresh = await startServer()
@@ -171,11 +161,4 @@ async function idleSession(key: PeerKey): Promise<number> {
 function runBare(ratio: Ratio, connect: () => Promise<Link>): Promise<number> {
   if (!ratio.name.startsWith('bulk')) return ratio.run(connect)
   return connect().then((link) => bulk([link], BULK_BYTES))
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] ?? NaN
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
 }

@@ -24,17 +24,19 @@ export interface Peer {
 export const Service = {
   /** Send everything back. */
   Echo: 0x65,
+  /** Send as many bytes as the next six bytes say, big endian, and end. */
+  Source: 0x64,
   /** Swallow as many bytes as the next six bytes say, big endian, then answer one byte. */
   Sink: 0x73,
 } as const
 
-/** Length of a sink's request, in bytes. */
-const SINK_HEAD = 7
+/** Length of the request to a sink or a source, in bytes. */
+const HEAD_LENGTH = 7
 
-/** The first bytes to send to a sink that is to swallow `bytes` bytes. */
-export function sinkRequest(bytes: number): Buffer {
-  const head = Buffer.alloc(SINK_HEAD)
-  head[0] = Service.Sink
+/** The first bytes to send to a sink or a source, for as many bytes. */
+export function request(service: number, bytes: number): Buffer {
+  const head = Buffer.alloc(HEAD_LENGTH)
+  head[0] = service
   head.writeUIntBE(bytes, 1, 6)
   return head
 }
@@ -45,12 +47,32 @@ export function serveStream(stream: Duplex): void {
     if (first[0] === Service.Echo) {
       if (first.length > 1) stream.write(first.subarray(1))
       stream.pipe(stream)
+    } else if (first[0] === Service.Source) {
+      supply(stream, first.readUIntBE(1, 6))
     } else {
-      let missing = first.readUIntBE(1, 6) - (first.length - SINK_HEAD)
+      let missing = first.readUIntBE(1, 6) - (first.length - HEAD_LENGTH)
       stream.on('data', (data: Buffer) => {
         missing -= data.length
         if (missing === 0) stream.end('.')
       })
     }
   })
+}
+
+const CHUNK = Buffer.alloc(65_536, 0x61)
+
+/** Writes `bytes` bytes, as fast as they are taken, and ends. */
+export function supply(stream: Duplex, bytes: number): void {
+  let remaining = bytes
+  const send = (): void => {
+    while (remaining > 0) {
+      const chunk = remaining < CHUNK.length ? CHUNK.subarray(0, remaining) : CHUNK
+      remaining -= chunk.length
+      if (!stream.write(chunk)) return
+    }
+    stream.off('drain', send)
+    stream.end()
+  }
+  stream.on('drain', send)
+  send()
 }

@@ -1,11 +1,14 @@
 // What is timed. Each returns a rate: bytes or operations a second.
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { Service, sinkRequest } from './peer.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Service, request, supply } from './peer.ts'
 import type { Link } from './peer.ts'
 
-const CHUNK = Buffer.alloc(65_536, 0x61)
 const SMALL = Buffer.alloc(64, 0x62)
+
+/** How long {@link sevenOfEight} waits for what a slow reader holds up, in milliseconds. */
+const SLOW_LIMIT = 3_000
 
 /** Sends `bytes` over `streams` streams at once into the server's sink: bytes a second. */
 export async function bulk(links: readonly Link[], bytes: number): Promise<number> {
@@ -53,22 +56,56 @@ export async function openEchoClose(link: Link, count: number): Promise<number> 
   return count / seconds(start)
 }
 
+/** The same, but the client alone ends the stream, for wires that know no end of one direction. */
+export async function openEchoDestroy(link: Link, count: number): Promise<number> {
+  const start = performance.now()
+  for (let index = 0; index < count; index += 1) {
+    const stream = link.openStream()
+    await new Promise<void>((resolve) => {
+      let received = 0
+      stream.on('data', (data: Buffer) => {
+        received += data.length
+        if (received >= SMALL.length) resolve()
+      })
+      stream.write(Buffer.concat([Buffer.from([Service.Echo]), SMALL]))
+    })
+    stream.destroy()
+    await once(stream, 'close')
+  }
+  return count / seconds(start)
+}
+
+/**
+ * Eight downloads on one link, of which one is never read when `slow`: what the seven others get together,
+ * in bytes a second, until they have `bytes` each or the time is up.
+ */
+export async function sevenOfEight(link: Link, bytes: number, slow: boolean): Promise<number> {
+  const streams = Array.from({ length: 8 }, () => link.openStream())
+  for (const stream of streams) {
+    stream.on('error', () => {})
+    stream.write(request(Service.Source, bytes))
+  }
+  const eighth = streams.pop()
+  if (!slow) eighth?.resume()
+  const start = performance.now()
+  let received = 0
+  const downloads = streams.map(async (stream) => {
+    stream.on('data', (data: Buffer) => (received += data.length))
+    await once(stream, 'end')
+  })
+  await Promise.race([Promise.all(downloads), delay(SLOW_LIMIT, undefined, { ref: false })])
+  const rate = received / seconds(start)
+  for (const stream of streams) stream.destroy()
+  eighth?.destroy()
+  return rate
+}
+
 function upload(stream: Duplex, bytes: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    let remaining = bytes
-    const send = (): void => {
-      while (remaining > 0) {
-        remaining -= CHUNK.length
-        if (!stream.write(CHUNK)) return
-      }
-      stream.off('drain', send)
-      stream.end()
-    }
-    stream.on('drain', send)
     stream.once('error', reject)
     stream.once('data', () => resolve())
-    stream.write(sinkRequest(bytes))
-    send()
+    stream.write(request(Service.Sink, bytes))
+    supply(stream, bytes)
   })
 }
 

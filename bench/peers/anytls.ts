@@ -1,7 +1,8 @@
 // This package, in the ways worth comparing.
 import { connect, createServer } from '../../src/index.ts'
 import type { ConnectOptions } from '../../src/index.ts'
-import { MemorySchemeStore, parseScheme } from '../../src/shaping/index.ts'
+import { MemorySchemeStore } from '../../src/shaping/scheme-store.ts'
+import { parseScheme } from '../../src/shaping/scheme.ts'
 import type { Peer } from '../peer.ts'
 
 const password = 'bench'
@@ -39,4 +40,5 @@ function anytls(name: string, options: Partial<ConnectOptions>, schemeText?: str
 
 export const anytlsMux1 = anytls('anytls', {})
 export const anytlsDraft = anytls('anytls, draft alone', { mux1: false })
+export const anytlsLegacy = anytls('original AnyTLS', { wire: 'legacy' })
 export const anytlsUnshaped = anytls('anytls, never shaped', {}, 'stop=0')

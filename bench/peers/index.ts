@@ -1,10 +1,21 @@
 // Every peer, by the key that the bench server and its clients use.
 import type { Peer } from '../peer.ts'
-import { anytlsDraft, anytlsMux1, anytlsUnshaped } from './anytls.ts'
+import { anytlsDraft, anytlsLegacy, anytlsMux1, anytlsUnshaped } from './anytls.ts'
 import { bareTls } from './bare-tls.ts'
 import { http2 } from './http2.ts'
+import { muxPro, netMux, yamux } from './over-tls.ts'
 
-export const PEERS = { bareTls, http2, anytlsMux1, anytlsDraft, anytlsUnshaped } as const
+export const PEERS = {
+  bareTls,
+  http2,
+  anytlsMux1,
+  anytlsDraft,
+  anytlsLegacy,
+  anytlsUnshaped,
+  muxPro,
+  netMux,
+  yamux,
+} as const
 
 export type PeerKey = keyof typeof PEERS
 

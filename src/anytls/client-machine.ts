@@ -48,6 +48,7 @@ export class ClientMachine extends AnyTlsConnection<ClientState> {
     const id = this.highest
     this.streams.add(id, true, now)
     const open = encodeStream(id, StreamFlag.Open)
+    this.shapeStream()
     if (this.state === 'initializing') this.#flush(open)
     else this.send(open)
     return id

@@ -49,10 +49,12 @@ export abstract class AnyTlsConnection<State extends string> extends Connection<
         table: role.table,
         state: role.state,
         timeouts: config.timeouts,
-        frames: makeStreamFrames(
-          (parts) => this.deliver(parts),
-          () => this.mux1,
-        ),
+        frames: makeStreamFrames({
+          deliver: (parts) => this.deliver(parts),
+          send: (frame) => this.send(frame),
+          mux1: () => this.mux1,
+        }),
+        liftControl: true,
         streams: {
           halfClose: false,
           flowControlled: false,

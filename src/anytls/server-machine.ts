@@ -155,6 +155,7 @@ export class ServerMachine extends AnyTlsConnection<ServerState> {
       this.streams.refuse(stream, CloseCode.ResourceExhausted, 'too many streams')
     } else {
       this.streams.add(stream, false, this.now)
+      this.shapeStream()
       this.emit({ type: 'open', stream })
     }
   }

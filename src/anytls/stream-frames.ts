@@ -6,26 +6,29 @@ import { toTextBlock } from '../wire/text-block.ts'
 import * as encode from './frame-encoder.ts'
 import { MAX_RESET_REASON, StreamFlag } from './frame.ts'
 
-/**
- * @param deliver writes one Frame, in parts
- * @param mux1 whether mux1 is negotiated
- */
-export function makeStreamFrames(
-  deliver: (parts: readonly Uint8Array[]) => void,
-  mux1: () => boolean,
-): StreamFrames {
+/** What the frames need of their connection. */
+export interface StreamFramesHost {
+  /** Writes one Frame that carries data, in parts. */
+  readonly deliver: (parts: readonly Uint8Array[]) => void
+  /** Writes one Frame that carries none. */
+  readonly send: (frame: Uint8Array) => void
+  /** Whether mux1 is negotiated. */
+  readonly mux1: () => boolean
+}
+
+export function makeStreamFrames({ deliver, send, mux1 }: StreamFramesHost): StreamFrames {
   return {
-    accept: ({ id }) => deliver([encode.encodeStreamAck(id)]),
+    accept: ({ id }) => send(encode.encodeStreamAck(id)),
     data: ({ id }, parts, bytes) => deliver([encode.encodeDataHead(id, bytes), ...parts]),
-    credit: ({ id }, bytes) => deliver([encode.encodeStreamCredit(id, bytes)]),
-    end: ({ id }) => deliver([encode.encodeStreamFin(id)]),
+    credit: ({ id }, bytes) => send(encode.encodeStreamCredit(id, bytes)),
+    end: ({ id }) => send(encode.encodeStreamFin(id)),
     reset(id, code, reason) {
       // RST says "over" and no more; a reason needs mux1.
       const frame =
         mux1() && code !== CloseCode.Graceful
           ? encode.encodeStreamReset(id, code, toTextBlock(reason, MAX_RESET_REASON))
           : encode.encodeStream(id, StreamFlag.Rst)
-      deliver([frame])
+      send(frame)
     },
   }
 }

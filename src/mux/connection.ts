@@ -26,6 +26,8 @@ export interface ConnectionSetup<State extends string, Input extends string> {
   readonly timeouts: LivenessTimeouts & StreamTimeouts
   readonly frames: StreamFrames
   readonly streams: StreamDefaults
+  /** Control frames that a scheme leaves unshaped below its `stop` are padded all the same. */
+  readonly liftControl?: boolean
 }
 
 export abstract class Connection<State extends string, Input extends string> implements Machine {
@@ -39,11 +41,13 @@ export abstract class Connection<State extends string, Input extends string> imp
 
   readonly #table: Table<State, Input | CommonInput>
   readonly #output = new Output()
+  readonly #liftControl: boolean
   #events: MachineEvent[] = []
   #drainingTold = false
 
   protected constructor(setup: ConnectionSetup<State, Input | CommonInput>, now: number) {
     this.#table = setup.table
+    this.#liftControl = setup.liftControl ?? false
     this.state = setup.state
     this.now = now
     this.liveness = new Liveness(setup.timeouts, now)
@@ -300,17 +304,22 @@ export abstract class Connection<State extends string, Input extends string> imp
 
   /** Writes a frame that carries no stream data. */
   protected send(frame: Uint8Array): void {
-    this.deliver([frame])
+    this.deliver([frame], this.#liftControl)
   }
 
   /** Writes one Frame, or several that are one Deliver, in parts. */
-  protected deliver(parts: readonly Uint8Array[]): void {
+  protected deliver(parts: readonly Uint8Array[], lift = false): void {
     this.liveness.sent(this.now)
-    this.#output.deliver(parts)
+    this.#output.deliver(parts, lift)
   }
 
   protected startShaping(scheme: Scheme, randomInt: RandomInt, padding: PaddingFormat): Shaper {
     return this.#output.startShaping(scheme, randomInt, padding)
+  }
+
+  /** To be called before the Deliver that opens a stream: a scheme may begin again with it. */
+  protected shapeStream(): void {
+    this.#output.streamOpened()
   }
 
   protected closed(error: AnyTlsError | undefined): void {

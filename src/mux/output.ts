@@ -30,13 +30,22 @@ export class Output {
     return this.#shaper
   }
 
-  /** One Deliver: a Frame, or those of Deliver 0 together. */
-  deliver(parts: readonly Uint8Array[]): void {
+  /** A stream is about to be opened; a scheme may begin again with it. */
+  streamOpened(): void {
+    this.#shaper?.streamOpened()
+  }
+
+  /**
+   * One Deliver: a Frame, or those of Deliver 0 together.
+   *
+   * @param lift the scheme must not leave it a tiny Write: it carries control frames alone
+   */
+  deliver(parts: readonly Uint8Array[], lift = false): void {
     // Deliver 0 is a Write of its own even under a scheme that shapes nothing (D28).
     if (this.#shaper !== undefined && (this.#shaper.active || this.#atDeliver0)) {
       this.#atDeliver0 = false
       this.#closeUnshaped()
-      for (const write of this.#shaper.deliver(concatBytes(parts))) {
+      for (const write of this.#shaper.deliver(concatBytes(parts), { control: lift })) {
         this.#writes.push({ parts: [write], bytes: write.length, shaped: true })
       }
       return

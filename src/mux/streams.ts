@@ -296,7 +296,7 @@ export class Streams {
       this.end(record, undefined)
       return
     }
-    const unheard = record.openedHere && !record.heard
+    const unheard = this.expectsAnswer && record.openedHere && !record.heard
     const error = new AnyTlsError(unheard ? 'ERR_STREAM_OPEN_TIMEOUT' : 'ERR_STREAM_TIMEOUT')
     frames.reset(record.id, CloseCode.Timeout, error.message)
     this.end(record, error)

@@ -70,7 +70,8 @@ describe('record sizes on the wire', { timeout: 30_000 }, () => {
 
   it('D23: the first connection has the built-in scheme, every later one that of the server, also after a restart', async () => {
     const link = linkThrough(server, tap)
-    const client = await startClient(link)
+    // With `auto` the first connection asks what the server speaks before there is a stream.
+    const client = await startClient(link, ['--wire', 'v1'])
     await talk(client, echo)
     await client.program.said(/the server sent a padding scheme/)
     const [first] = tap.connections
@@ -84,7 +85,7 @@ describe('record sizes on the wire', { timeout: 30_000 }, () => {
     await talk(client, echo)
     client.program.child.kill('SIGTERM')
     await client.program.ended
-    await talk(await startClient(link), echo)
+    await talk(await startClient(link, ['--wire', 'v1']), echo)
     expect(tap.connections).toHaveLength(3)
     for (const connection of tap.connections.slice(1)) {
       await until(() => fromClient(connection).length > UPLINK.length, 'every record has passed')
@@ -96,7 +97,7 @@ describe('record sizes on the wire', { timeout: 30_000 }, () => {
   })
 
   it('D29: past the stop of the scheme, data leaves as it is', async () => {
-    const client = await startClient(linkThrough(server, tap))
+    const client = await startClient(linkThrough(server, tap), ['--wire', 'v1'])
     await talk(client, echo)
     await talk(client, echo)
     const connection = tap.connections.at(-1)
@@ -118,7 +119,7 @@ describe('record sizes on the wire', { timeout: 30_000 }, () => {
     const link = linkThrough(shaping, shapingTap)
     // The first connection is told the scheme, which is a Deliver, too.
     for (let round = 0; round < 2; round += 1) {
-      const client = await startClient(link, [], { state: 'downlink' })
+      const client = await startClient(link, ['--wire', 'v1'], { state: 'downlink' })
       await talk(client, echo)
       client.program.child.kill('SIGTERM')
       await client.program.ended

@@ -248,11 +248,16 @@ function checkShaping(writes: readonly Write[], scheme: typeof SCHEME, seed: num
   expect(stopped).toBe('end')
   const delivers = frames
     .filter(({ type }) => type !== 0x05)
-    .map(({ start, end }) => bytes.subarray(start, end))
+    .map(({ type, start, end }) => ({
+      bytes: bytes.subarray(start, end),
+      // STREAM with DATA (D1).
+      control: (type & 0x1a) !== 0x0a,
+    }))
   const expected = shaper.deliver(bytesOf([first]))
   let index = 0
   while (shaper.active && index < delivers.length) {
-    expected.push(...shaper.deliver(delivers[index] ?? new Uint8Array()))
+    const { bytes: deliver, control } = delivers[index]!
+    expected.push(...shaper.deliver(deliver, { control }))
     index += 1
   }
   const shaped = writes.filter((write) => write.shaped)
@@ -260,5 +265,7 @@ function checkShaping(writes: readonly Write[], scheme: typeof SCHEME, seed: num
   expect(unshaped.some((write) => write.shaped)).toBe(false)
   expect(shaped.every(({ parts }) => parts.length === 1)).toBe(true)
   expect(shaped.map((write) => toHex(bytesOf([write])))).toEqual(expected.map(toHex))
-  expect(toHex(bytesOf(unshaped))).toBe(toHex(concatBytes(delivers.slice(index))))
+  expect(toHex(bytesOf(unshaped))).toBe(
+    toHex(concatBytes(delivers.slice(index).map((deliver) => deliver.bytes))),
+  )
 }

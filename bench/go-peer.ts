@@ -1,0 +1,144 @@
+// The four programs that `bench:go` pairs, and what is asked of the running ones: who listens where, how much
+// processor time and memory they took.
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+/** Who made a client or a server. */
+export type Maker = 'anytls' | 'Go'
+
+/** Key and certificate as files, with the SHA-256 of the certificate. */
+export interface CertificateFiles {
+  readonly key: string
+  readonly cert: string
+  readonly pin: string
+}
+
+export interface RunningProgram {
+  /** `127.0.0.1:PORT`. */
+  readonly address: string
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+const PASSWORD = 'bench'
+const ANYTLS = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+const LISTEN = '127.0.0.1:0'
+
+/** Programs that all share one certificate; `state` is a folder for what ours keep. */
+export class Programs {
+  readonly #go: string
+  readonly #certificate: CertificateFiles
+  readonly #state: string
+
+  constructor(go: string, certificate: CertificateFiles, state: string) {
+    this.#go = go
+    this.#certificate = certificate
+    this.#state = state
+  }
+
+  origin(): Promise<RunningProgram> {
+    return start(this.#go, ['origin', '-listen', LISTEN])
+  }
+
+  server(maker: Maker): Promise<RunningProgram> {
+    const { key, cert } = this.#certificate
+    if (maker === 'Go') {
+      const flags = ['-key', key, '-cert', cert, '-password', PASSWORD]
+      return start(this.#go, ['server', '-listen', LISTEN, ...flags])
+    }
+    return this.#ours('server', ['--key', key, '--cert', cert, '--no-link'])
+  }
+
+  client(maker: Maker, server: string, wire: 'legacy' | 'v1'): Promise<RunningProgram> {
+    const { cert, pin } = this.#certificate
+    if (maker === 'Go') {
+      const flags = ['-server', server, '-ca', cert, '-password', PASSWORD]
+      return start(this.#go, ['client', '-listen', LISTEN, ...flags])
+    }
+    return this.#ours('client', ['-s', server, '--pin', pin, '--wire', wire])
+  }
+
+  #ours(command: string, flags: readonly string[]): Promise<RunningProgram> {
+    const common = [
+      '-l',
+      LISTEN,
+      '-p',
+      PASSWORD,
+      '--log-level',
+      'error',
+      '--state-dir',
+      this.#state,
+    ]
+    return start(process.execPath, [ANYTLS, command, ...common, ...flags])
+  }
+
+  /** Sends `requests` requests, `concurrency` at a time, each through a tunnel of its own: seconds taken. */
+  async load(
+    { proxy, origin }: { proxy: string; origin: string },
+    { requests, concurrency, bytes, upload = false }: Load,
+  ): Promise<number> {
+    const flags = ['-requests', requests, '-concurrency', concurrency, '-bytes', bytes].map(String)
+    if (upload) flags.push('-upload')
+    const { stdout } = await promisify(execFile)(this.#go, [
+      ...['load', '-proxy', proxy, '-origin', origin],
+      ...flags,
+    ])
+    const { seconds, failed, error } = JSON.parse(stdout) as LoadResult
+    if (failed > 0) throw new Error(`${failed} of ${requests} requests failed: ${String(error)}`)
+    return seconds
+  }
+}
+
+export interface Load {
+  readonly requests: number
+  readonly concurrency: number
+  readonly bytes: number
+  readonly upload?: boolean
+}
+
+interface LoadResult {
+  readonly seconds: number
+  readonly failed: number
+  readonly error: string | null
+}
+
+async function start(command: string, args: readonly string[]): Promise<RunningProgram> {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = once(child, 'close')
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  for (;;) {
+    const [, address] = /listening on (127\.0\.0\.1:\d+)/.exec(said) ?? []
+    if (address !== undefined) {
+      return {
+        address,
+        pid: child.pid!,
+        async stop() {
+          child.kill('SIGKILL')
+          await ended
+        },
+      }
+    }
+    if (child.exitCode !== null) throw new Error(`${command} ${args[0] ?? ''}: ${said}`)
+    await Promise.race([once(child.stderr, 'data'), ended])
+  }
+}
+
+/** Linux counts processor time in hundredths of a second, for programs to see. */
+const TICKS = 100
+
+/** Processor time that a process has taken so far, in seconds (proc(5), stat, fields 14 and 15). */
+export function processorSeconds({ pid }: RunningProgram): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS
+}
+
+/** The most memory that a process has had resident, in MiB. */
+export function peakMemory({ pid }: RunningProgram): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1024
+}

@@ -1,0 +1,18 @@
+// Starts the bench server as a process of its own.
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { PeerKey } from './peers/index.ts'
+
+/** The process, and the port of each peer. */
+export async function startServer(): Promise<{
+  server: ChildProcess
+  ports: Record<PeerKey, number>
+}> {
+  const server = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), {
+    execArgv: [...process.execArgv, '--expose-gc'],
+  })
+  const [ports] = (await once(server, 'message')) as [Record<PeerKey, number>]
+  return { server, ports }
+}
