@@ -43,20 +43,30 @@ export function request(service: number, bytes: number): Buffer {
 
 export function serveStream(stream: Duplex): void {
   stream.on('error', () => {})
-  stream.once('data', (first: Buffer) => {
-    if (first[0] === Service.Echo) {
-      if (first.length > 1) stream.write(first.subarray(1))
-      stream.pipe(stream)
-    } else if (first[0] === Service.Source) {
-      supply(stream, first.readUIntBE(1, 6))
-    } else {
-      let missing = first.readUIntBE(1, 6) - (first.length - HEAD_LENGTH)
-      stream.on('data', (data: Buffer) => {
-        missing -= data.length
-        if (missing === 0) stream.end('.')
-      })
-    }
-  })
+  let head = Buffer.alloc(0)
+  const onData = (data: Buffer): void => {
+    // Shaping may cut even the head.
+    head = head.length === 0 ? data : Buffer.concat([head, data])
+    if (head[0] !== Service.Echo && head.length < HEAD_LENGTH) return
+    stream.off('data', onData)
+    serve(stream, head)
+  }
+  stream.on('data', onData)
+}
+
+function serve(stream: Duplex, first: Buffer): void {
+  if (first[0] === Service.Echo) {
+    if (first.length > 1) stream.write(first.subarray(1))
+    stream.pipe(stream)
+  } else if (first[0] === Service.Source) {
+    supply(stream, first.readUIntBE(1, 6))
+  } else {
+    let missing = first.readUIntBE(1, 6) - (first.length - HEAD_LENGTH)
+    stream.on('data', (data: Buffer) => {
+      missing -= data.length
+      if (missing === 0) stream.end('.')
+    })
+  }
 }
 
 const CHUNK = Buffer.alloc(65_536, 0x61)

@@ -42,11 +42,16 @@ export const netMux = overTls(
     const session = netMuxClient(socket, { maxStreams: MAX_STREAMS })
     return {
       openStream: () => session.openStream(),
-      close: () => Promise.resolve(session.destroy()),
+      close: () => ended(() => session.destroy()),
     }
   },
   (socket, serve) => void netMuxServer(socket, { maxStreams: MAX_STREAMS }).on('stream', serve),
 )
+
+function ended(end: () => void): Promise<void> {
+  end()
+  return Promise.resolve()
+}
 
 const TARGET = { host: 'bench.invalid', port: 1 }
 
@@ -56,7 +61,7 @@ export const muxPro = overTls(
     const client = muxProClient(socket, { maxStreams: 65_000 })
     return {
       openStream: () => client.openStream({ target: TARGET }),
-      close: () => Promise.resolve(client.destroy()),
+      close: () => ended(() => client.destroy()),
     }
   },
   (socket, serve) => void muxProServer(socket, { maxStreams: 65_000 }).on('stream', serve),

@@ -9,6 +9,18 @@ import type { SendResult } from '@libp2p/utils'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import type { Link } from '../peer.ts'
 
+// The package wants a method that Node 20 lacks.
+const constructor = Promise as { withResolvers?: unknown }
+constructor.withResolvers ??= function withResolvers<T>() {
+  let resolve!: (value: T | PromiseLike<T>) => void
+  let reject!: (reason?: unknown) => void
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  return { promise, resolve, reject }
+}
+
 const log = defaultLogger().forComponent('bench')
 
 class SocketMessages extends AbstractMessageStream {
