@@ -79,7 +79,10 @@ const APPLICATION_DATA = 23
 const SESSION_TICKETS = 2
 
 /** The records that carry application data: not those of TLS itself, which only look like it. */
-export function applicationRecords({ fromClient, fromServer }: TappedConnection): {
+export function applicationRecords({
+  fromClient,
+  fromServer,
+}: Pick<TappedConnection, 'fromClient' | 'fromServer'>): {
   readonly up: readonly TappedRecord[]
   readonly down: readonly TappedRecord[]
 } {
