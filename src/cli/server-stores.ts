@@ -2,7 +2,7 @@
 // Must never hold anything secret.
 
 import { join } from 'node:path'
-import { parsePeerScheme } from '../shaping/scheme.ts'
+import { parseRawScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { SchemeStore } from '../shaping/scheme-store.ts'
 import type { ServerWire, WireStore } from '../transport/wire-store.ts'
@@ -26,7 +26,7 @@ function schemeText({ text }: Scheme): string {
 
 function parseKept(text: string): Scheme | undefined {
   try {
-    return parsePeerScheme(text)
+    return parseRawScheme(text)
   } catch {
     return undefined
   }

@@ -4,7 +4,7 @@
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
 import type { StreamRecord } from '../mux/stream-record.ts'
-import { parsePeerScheme } from '../shaping/scheme.ts'
+import { parseRawScheme } from '../shaping/scheme.ts'
 import type { LegacyConfig } from './config.ts'
 import { LegacyConnection } from './connection.ts'
 import type { RoleFrame } from './connection.ts'
@@ -173,6 +173,7 @@ export class LegacyClientMachine extends LegacyConnection<ClientState> {
 
   #takeHeld(): Uint8Array[] {
     const held = this.#held
+    if (this.#heldFrom < Infinity) this.shapeStream()
     this.#held = []
     this.#heldFrom = Infinity
     this.#heldDue = Infinity
@@ -213,7 +214,7 @@ export class LegacyClientMachine extends LegacyConnection<ClientState> {
     if (this.#schemeUpdated) return
     this.#schemeUpdated = true
     try {
-      this.emit({ type: 'scheme', scheme: parsePeerScheme(body) })
+      this.emit({ type: 'scheme', scheme: parseRawScheme(body) })
     } catch (error) {
       // D23: refused with a logged reason; the connection and the old scheme stay.
       if (!(error instanceof AnyTlsError)) throw error

@@ -168,6 +168,7 @@ export class LegacyServerMachine extends LegacyConnection<ServerState> {
     } else {
       this.streams.add(stream, false, this.now)
       if (this.isVersion2) this.#unanswered.set(stream, this.now)
+      this.shapeStream()
       this.emit({ type: 'open', stream })
     }
   }

@@ -9,10 +9,11 @@ import { PADDING_FORMAT } from './padding-format.ts'
 import { encodeClientSettingsText, encodeServerSettingsText } from './settings.ts'
 
 /**
- * Our own client and server in version 2. SYN leaves with the first data of its stream, as the settings do.
+ * Our own client and server in version 2. SYN leaves with the first data of its stream, as the settings do;
+ * alone when there is none in the event that opens, as after the hold.
  * The wire has no half-close: a client's end sends nothing, a server's is FIN.
  */
-export const LEGACY_WIRE: WireModel = Object.freeze({
+export const LEGACY_WIRE = Object.freeze<WireModel>({
   name: 'legacy',
   padding: PADDING_FORMAT,
   connect(schemeDigest, authPadding) {
@@ -43,7 +44,8 @@ export const LEGACY_WIRE: WireModel = Object.freeze({
         begun = true
       }
       delivers.push(...data)
-      if (event.end && event.direction === 'down') delivers.push(controlDeliver('down', HEAD_LENGTH))
+      if (event.end && event.direction === 'down')
+        delivers.push(controlDeliver('down', HEAD_LENGTH))
       return delivers
     }
   },

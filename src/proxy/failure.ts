@@ -107,12 +107,25 @@ function peerFailure({ closeCode, reason }: PeerCloseError): Failure {
     case CloseCode.ProtocolError:
       return 'malformed'
     case CloseCode.DestinationUnreachable:
-      return KINDS.find((kind) => FAILURES[kind].reason === reason) ?? 'host-unreachable'
+      return WORDS.find(([words]) => reason.includes(words))?.[1] ?? 'host-unreachable'
     default:
       // Without mux1 a refusal is a bare RST (D7): it says nothing about the target.
       return 'general'
   }
 }
+
+/** What a reason says: our own words, and those of servers of the original wire, which have a text alone. */
+const WORDS: readonly (readonly [words: string, kind: Failure])[] = [
+  [FAILURES.refused.reason, 'refused'],
+  [FAILURES['host-unreachable'].reason, 'host-unreachable'],
+  ['no route to host', 'host-unreachable'],
+  [FAILURES['network-unreachable'].reason, 'network-unreachable'],
+  ['network is unreachable', 'network-unreachable'],
+  [FAILURES['name-not-found'].reason, 'name-not-found'],
+  ['no such host', 'name-not-found'],
+  ['i/o timeout', 'timeout'],
+  [FAILURES.general.reason, 'general'],
+]
 
 function dialFailure(cause: unknown): Failure {
   const errors: readonly unknown[] = cause instanceof AggregateError ? cause.errors : [cause]

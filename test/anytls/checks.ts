@@ -12,7 +12,11 @@ export function isOver(events: readonly MachineEvent[]): boolean {
 }
 
 /** The end comes once and last, and only violations and named codes are errors. */
-export function checkEvents(events: readonly MachineEvent[], machine: Tested, title: string): void {
+export function checkEvents(
+  events: readonly MachineEvent[],
+  machine: Pick<Tested, 'deadline' | 'streamCount'>,
+  title: string,
+): void {
   const end = events.findIndex(({ type }) => type === 'closed' || type === 'handover')
   if (end >= 0) {
     expect(end, title).toBe(events.length - 1)

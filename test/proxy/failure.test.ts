@@ -92,6 +92,17 @@ describe('failures', () => {
     )
   })
 
+  it('the words of servers of the original wire are understood where they are clear', () => {
+    const told = (reason: string) => failureOf(reset(CloseCode.DestinationUnreachable, reason))
+    expect(told('dial tcp 127.0.0.1:1: connect: connection refused')).toBe('refused')
+    expect(told('dial tcp [2001:db8::1]:80: connect: network is unreachable')).toBe(
+      'network-unreachable',
+    )
+    expect(told('dial tcp 10.0.0.1:80: connect: no route to host')).toBe('host-unreachable')
+    expect(told('lookup a.invalid: no such host')).toBe('name-not-found')
+    expect(told('dial tcp 10.0.0.1:80: i/o timeout')).toBe('timeout')
+  })
+
   it('a server that cannot be reached is 502 and reply 1, when no time limit says more', () => {
     const codes: ErrorCode[] = ['ERR_CONNECT_FAILED', 'ERR_SESSION_CLOSED', 'ERR_POOL_CLOSED']
     for (const code of codes) {
