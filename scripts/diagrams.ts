@@ -3,16 +3,17 @@
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { format, resolveConfig } from 'prettier'
-import {
-  CLIENT_STATES,
-  CLIENT_TABLE,
-  FRAME_INPUTS,
-  INPUTS,
-  SERVER_STATES,
-  SERVER_TABLE,
-} from '../src/anytls/state-tables.ts'
-import type { Input, Table } from '../src/anytls/state-tables.ts'
+import * as anytls from '../src/anytls/state-tables.ts'
+import * as legacy from '../src/legacy/state-tables.ts'
+import * as muxpro from '../src/muxpro/state-tables.ts'
 import { ILLEGAL } from '../src/mux/state-table.ts'
+import type { Table } from '../src/mux/state-table.ts'
+import {
+  NETMUX_FRAME_INPUTS,
+  NETMUX_INPUTS,
+  NETMUX_STATES,
+  NETMUX_TABLE,
+} from '../src/netmux/state-table.ts'
 
 /** Where the file stands. */
 export const STATE_MACHINES_FILE = new URL('../spec-notes/state-machines.md', import.meta.url)
@@ -21,15 +22,49 @@ export const STATE_MACHINES_FILE = new URL('../spec-notes/state-machines.md', im
 export async function renderStateMachines(): Promise<string> {
   const text = [
     INTRODUCTION,
-    section('Server', SERVER_INTRODUCTION, SERVER_STATES, SERVER_TABLE),
-    section('Client', CLIENT_INTRODUCTION, CLIENT_STATES, CLIENT_TABLE),
+    section('Server connection state machine', SERVER_INTRODUCTION, {
+      ...anytls,
+      states: anytls.SERVER_STATES,
+      table: anytls.SERVER_TABLE,
+    }),
+    section('Client connection state machine', CLIENT_INTRODUCTION, {
+      ...anytls,
+      states: anytls.CLIENT_STATES,
+      table: anytls.CLIENT_TABLE,
+    }),
+    section('The original wire: server', LEGACY_SERVER_INTRODUCTION, {
+      ...legacy,
+      states: legacy.SERVER_STATES,
+      table: legacy.SERVER_TABLE,
+    }),
+    section('The original wire: client', LEGACY_CLIENT_INTRODUCTION, {
+      ...legacy,
+      states: legacy.CLIENT_STATES,
+      table: legacy.CLIENT_TABLE,
+    }),
+    section('Mux.Pro: server', MUXPRO_SERVER_INTRODUCTION, {
+      ...muxpro,
+      states: muxpro.SERVER_STATES,
+      table: muxpro.SERVER_TABLE,
+    }),
+    section('Mux.Pro: client', MUXPRO_CLIENT_INTRODUCTION, {
+      ...muxpro,
+      states: muxpro.CLIENT_STATES,
+      table: muxpro.CLIENT_TABLE,
+    }),
+    section('net-mux: either end', NETMUX_INTRODUCTION, {
+      INPUTS: NETMUX_INPUTS,
+      FRAME_INPUTS: NETMUX_FRAME_INPUTS,
+      states: NETMUX_STATES,
+      table: NETMUX_TABLE,
+    }),
   ].join('\n\n')
   const options = await resolveConfig(STATE_MACHINES_FILE)
   return format(text, { ...options, parser: 'markdown' })
 }
 
 /** Inputs that the pictures call an ending: they close a connection in nearly every state. */
-const ENDINGS: readonly Input[] = [
+const ENDINGS: readonly string[] = [
   'alert',
   'close',
   'local-abort',
@@ -41,9 +76,9 @@ const ENDINGS: readonly Input[] = [
 
 const INTRODUCTION = `# Connection state machines
 
-The draft has a chapter for each of these machines and leaves both empty. These are ours. The tables stand
-in \`src/anytls/state-tables.ts\`, the machines move by them alone, and this file is made of them by
-\`npm run diagrams\`: a change belongs there.
+The draft has a chapter for each of these machines and leaves both empty. These are ours, and those of
+the other wires follow. The tables stand in the \`state-tables.ts\` of each wire, the machines move by them alone,
+and this file is made of them by \`npm run diagrams\`: a change belongs there.
 
 Inputs are the frames that arrive, and what else can happen:
 
@@ -74,21 +109,37 @@ what breaks the protocol later if it was told so.`
 const CLIENT_INTRODUCTION = `The client counts as connected once Deliver 0 has left: its streams may be used from then on, while the
 server's NEGO is still awaited.`
 
-function section<State extends string>(
-  role: string,
-  introduction: string,
-  states: readonly State[],
-  table: Table<State>,
-): string {
-  return [
-    `## ${role} connection state machine`,
-    introduction,
-    picture(states, table),
-    grid(states, table),
-  ].join('\n\n')
+const LEGACY_SERVER_INTRODUCTION = `As on ANYTLS v1, but that settings take the place of NEGO.`
+
+const LEGACY_CLIENT_INTRODUCTION = `\`unconfirmed\`: the server has not shown yet that it speaks this wire (N53). Streams may be used all the same.`
+
+const MUXPRO_SERVER_INTRODUCTION = `NegotiateVersion comes first; frames of streams are illegal before it.`
+
+const MUXPRO_CLIENT_INTRODUCTION = `The client opens streams without waiting for the answer to its NegotiateVersion.`
+
+const NETMUX_INTRODUCTION = `There is no negotiation, and both ends open streams. What belongs to one stream is decided in
+\`src/mux/streams.ts\`.`
+
+/** What is drawn of one machine. */
+interface Drawing<State extends string, Input extends string> {
+  readonly INPUTS: readonly Input[]
+  readonly FRAME_INPUTS: readonly Input[]
+  readonly states: readonly State[]
+  readonly table: Table<State, Input>
 }
 
-function picture<State extends string>(states: readonly State[], table: Table<State>): string {
+function section<State extends string, Input extends string>(
+  title: string,
+  introduction: string,
+  drawing: Drawing<State, Input>,
+): string {
+  return [`## ${title}`, introduction, picture(drawing), grid(drawing)].join('\n\n')
+}
+
+function picture<State extends string, Input extends string>(
+  drawing: Drawing<State, Input>,
+): string {
+  const { states, table, INPUTS } = drawing
   const lines = ['```mermaid', 'stateDiagram-v2']
   for (const state of states) lines.push(`  state "${state}" as ${identifier(state)}`)
   const [initial] = states
@@ -99,21 +150,28 @@ function picture<State extends string>(states: readonly State[], table: Table<St
       if (inputs.length === 0) continue
       lines.push(`  ${identifier(from)} --> ${identifier(to)}: ${label(inputs)}`)
     }
-    if (isFinal(from, table)) lines.push(`  ${identifier(from)} --> [*]`)
+    if (INPUTS.every((input) => table[from][input] === from)) {
+      lines.push(`  ${identifier(from)} --> [*]`)
+    }
   }
   return [...lines, '```'].join('\n')
 }
 
-function label(inputs: readonly Input[]): string {
+function label(inputs: readonly string[]): string {
   const named = inputs.filter((input) => !ENDINGS.includes(input))
   const parts: string[] = inputs.length - named.length > 1 ? [...named, 'an ending'] : [...inputs]
   return parts.join(' / ')
 }
 
-function grid<State extends string>(states: readonly State[], table: Table<State>): string {
+function grid<State extends string, Input extends string>({
+  states,
+  table,
+  INPUTS,
+  FRAME_INPUTS,
+}: Drawing<State, Input>): string {
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   const cell = (state: State, input: Input): string => {
-    const next = table[state][input]
+    const next: string = table[state][input]
     if (next === ILLEGAL) return '–'
     return next === state ? '·' : next
   }
@@ -121,14 +179,10 @@ function grid<State extends string>(states: readonly State[], table: Table<State
     row(['input', ...states]),
     row(['input', ...states].map(() => '---')),
     ...INPUTS.map((input) => {
-      const name = (FRAME_INPUTS as readonly Input[]).includes(input) ? input : `_${input}_`
+      const name = FRAME_INPUTS.includes(input) ? input : `_${input}_`
       return row([name, ...states.map((state) => cell(state, input))])
     }),
   ].join('\n')
-}
-
-function isFinal<State extends string>(state: State, table: Table<State>): boolean {
-  return INPUTS.every((input) => table[state][input] === state)
 }
 
 // A picture's names may not hold a hyphen.

@@ -12,6 +12,8 @@ export const ERROR_TEXT = {
   // shaping
   ERR_SCHEME_SYNTAX: 'padding scheme is not valid',
   ERR_SCHEME_LIMIT: 'padding scheme asks for more than the limits allow',
+  ERR_WORKLOAD_INVALID: 'a workload is not valid',
+  ERR_SIMULATION_INVALID: 'a simulation is not valid',
   // the connection
   ERR_PROTOCOL_VIOLATION: 'the peer broke the protocol',
   ERR_VERSION_UNSUPPORTED: 'no protocol version in common',

@@ -164,7 +164,9 @@ function logInbound(inbound: Inbound, logger: Logger): void {
   inbound.on('association', ({ source, address }: InboundEvents['association'][0]) => {
     logger.debug({ source, address }, 'a program may send datagrams')
   })
-  inbound.on('associationOver', ({ source, counts }: InboundEvents['associationOver'][0]) => {
-    logger.debug({ source, datagrams: counts }, 'done with the datagrams of a program')
+  inbound.on('associationOver', (event: InboundEvents['associationOver'][0]) => {
+    const { source, counts, error } = event
+    if (error !== undefined) logger.warn({ source, err: error }, 'no socket for datagrams')
+    else logger.debug({ source, datagrams: counts }, 'done with the datagrams of a program')
   })
 }

@@ -94,7 +94,7 @@ function putPrivateFile(
 }
 
 /** What went wrong with a file, in a few words and without its path. */
-function fileProblem(error: unknown): string {
+export function fileProblem(error: unknown): string {
   const code = systemCode(error)
   return PROBLEMS[code] ?? (code === '' ? 'unexpected problem' : code)
 }

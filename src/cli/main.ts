@@ -29,9 +29,13 @@ process.on('uncaughtException', end)
 
 try {
   await createProgram({
+    scheme: async () => (await import('./scheme-command.ts')).schemeCommands,
     server: async (options) => (await import('./server-command.ts')).runServer(options, openLog),
     client: async (options) => (await import('./client-command.ts')).runClient(options, openLog),
     link: async (server, options) => (await import('./link-command.ts')).runLink(server, options),
+    capture: async (options) => (await import('./capture-command.ts')).runCapture(options, openLog),
+    report: async (files, options) =>
+      (await import('./report-command.ts')).runReport(files, options),
   }).parseAsync()
   process.exit(0)
 } catch (error) {

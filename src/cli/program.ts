@@ -9,12 +9,19 @@ import { parseHostPort } from '../wire/host-port.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
 import * as options from './options.ts'
 import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'
+import { addCapture, addReport } from './capture-options.ts'
+import type { CaptureCommandOptions, ReportCommandOptions } from './capture-options.ts'
+import { addScheme } from './scheme-options.ts'
+import type { SchemeCommands } from './scheme-options.ts'
 
 /** What runs when a command is called; it resolves when the program is to end. */
 export interface Commands {
+  scheme(): Promise<SchemeCommands>
   server(options: ServerCommandOptions): Promise<void>
   client(options: ClientCommandOptions): Promise<void>
   link(server: string, options: LinkCommandOptions): Promise<void>
+  capture(options: CaptureCommandOptions): Promise<void>
+  report(files: readonly string[], options: ReportCommandOptions): Promise<void>
 }
 
 /** The program for `parseAsync`. It throws CommanderError instead of ending the process. */
@@ -29,6 +36,9 @@ export function createProgram(commands: Commands): Command {
   addServer(program, commands)
   addClient(program, commands)
   addLink(program, commands)
+  addScheme(program, () => commands.scheme())
+  addCapture(program, (flags) => commands.capture(flags))
+  addReport(program, (files, flags) => commands.report(files, flags))
   return program
 }
 

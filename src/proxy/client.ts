@@ -1,10 +1,13 @@
 // The client's side of opening a stream to a target: address out, acceptance in, again on a fresh session.
-// Must never send anything but the address before the stream is accepted: only so is a retry harmless.
+// Must never send anything but the address, and what may leave twice, before the stream is accepted: only
+// so is a retry harmless.
+import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../mux/close-code.ts'
 import { orAborted } from '../session/or-aborted.ts'
 import { encodeAddress } from '../wire/address.ts'
+import { concatBytes } from '../wire/bytes.ts'
 import type { OpenTunnel, StreamSource, TunnelStream } from './tunnel.ts'
 
 const MAX_RETRIES = 2
@@ -28,14 +31,17 @@ const SESSION_LOST: readonly ErrorCode[] = [
  * cannot be encoded; when aborted, the signal's reason
  */
 export function createTunnelOpener(source: StreamSource): OpenTunnel {
-  return async (target, signal) => {
-    const preamble = encodeAddress(target)
+  return async (target, signal, early) => {
+    const address = encodeAddress(target)
+    const preamble = early === undefined ? address : concatBytes([address, early])
     for (let retries = 0; ; retries += 1) {
       try {
         return await open(source, preamble, signal)
       } catch (error) {
         signal.throwIfAborted()
         if (retries === MAX_RETRIES || !isSessionLost(error)) throw error
+        // A server that stops ends all its sessions: what has arrived about the others is heard first.
+        await setImmediate()
       }
     }
   }
@@ -60,5 +66,14 @@ async function open(
 }
 
 function isSessionLost(error: unknown): boolean {
-  return error instanceof AnyTlsError && SESSION_LOST.includes(error.code)
+  if (!(error instanceof AnyTlsError)) return false
+  return SESSION_LOST.includes(error.code) || isBrokenHandshake(error)
+}
+
+/** A server that stops breaks off the handshakes of connections that it will not serve any more. */
+function isBrokenHandshake({ code, cause }: AnyTlsError): boolean {
+  return (
+    code === 'ERR_CONNECT_FAILED' &&
+    (cause as { code?: unknown } | undefined)?.code === 'ECONNRESET'
+  )
 }

@@ -7,18 +7,23 @@ import type { Address } from '../wire/address.ts'
 import { formatHostPort } from '../wire/host-port.ts'
 import type { CheckCredentials } from './credentials.ts'
 import type { OpenTunnel, TunnelStream } from './tunnel.ts'
+import type { UdpCounts } from './udp-socket.ts'
 
 /** How a program asked. */
-export type InboundProtocol = 'socks5' | 'http-connect' | 'http'
+export type InboundProtocol = 'socks5' | 'socks5-udp' | 'http-connect' | 'http'
 
 /** Events of the local port, for a log. `source` is `HOST:PORT` of the program. */
 export interface InboundEvents {
-  /** A tunnel stands. */
+  /** A tunnel stands. With `socks5-udp` it carries datagrams, and `target` is where the first one goes. */
   tunnel: [{ source: string; target: Address; protocol: InboundProtocol }]
   /** No tunnel could be had, and the program was told so. */
   refused: [{ source: string; target: Address; protocol: InboundProtocol; error: unknown }]
   /** The program did not say what is expected of it, or not in time. `reason` is text of ours. */
   invalid: [{ source: string; reason: string }]
+  /** An association for datagrams stands; they are to be sent to `address`, a `HOST:PORT`. */
+  association: [{ source: string; address: string }]
+  /** It is over, with what became of its datagrams; `error` where no socket could be had for it. */
+  associationOver: [{ source: string; counts: Readonly<UdpCounts>; error: Error | undefined }]
 }
 
 /** What the two protocols are given. */
@@ -33,14 +38,15 @@ export interface InboundContext {
  * Opens a tunnel for the program at `source` and tells the observer. A tunnel that comes too late, when
  * `gone` is aborted already, is reset.
  *
- * @throws what `openTunnel` threw; when aborted, the signal's reason
+ * @param opening the tunnel, where it does not simply go to the target
+ * @throws what `opening` rejects with; when aborted, the signal's reason
  */
 export async function openForProgram(
   context: InboundContext,
   request: { source: string; target: Address; protocol: InboundProtocol },
   gone: AbortSignal,
+  opening = context.openTunnel(request.target, gone),
 ): Promise<TunnelStream> {
-  const opening = context.openTunnel(request.target, gone)
   try {
     const stream = await orAborted(opening, gone)
     context.emit('tunnel', request)

@@ -5,10 +5,13 @@ import type { Server, Socket } from 'node:net'
 import type { Credentials } from './credentials.ts'
 import { credentialsCheck } from './credentials.ts'
 import { serveHttp } from './http-inbound.ts'
-import type { InboundContext, InboundEvents } from './inbound-tunnel.ts'
+import type { InboundEvents } from './inbound-tunnel.ts'
 import { sourceOf } from './inbound-tunnel.ts'
 import { serveSocks5 } from './socks5-inbound.ts'
+import type { Socks5Context } from './socks5-inbound.ts'
 import type { OpenTunnel } from './tunnel.ts'
+import { UdpAssociations } from './udp-inbound.ts'
+import type { UdpInboundOptions } from './udp-inbound.ts'
 
 /** Options of {@link createInbound}. */
 export interface InboundOptions {
@@ -18,6 +21,7 @@ export interface InboundOptions {
   readonly auth?: Credentials
   /** How long a program may take until its request stands, in ms. Default 10,000. */
   readonly handshakeTimeout?: number
+  readonly udp?: UdpInboundOptions
 }
 
 /** The local port. */
@@ -54,9 +58,10 @@ export function createInbound(options: InboundOptions): Inbound {
   })
   // Headers are bounded in bytes; those above a count would be dropped silently.
   server.maxHeadersCount = 0
-  const context: InboundContext = {
+  const context: Socks5Context = {
     openTunnel,
     checkCredentials: auth && credentialsCheck(auth),
+    associations: new UdpAssociations(options.udp),
     emit: (event, ...args) => void server.emit(event, ...args),
   }
   serveHttp(server, context)
@@ -80,7 +85,7 @@ export function createInbound(options: InboundOptions): Inbound {
 
 function tellApart(
   socket: Socket,
-  context: InboundContext,
+  context: Socks5Context,
   handshakeTimeout: number,
   parseHttp: (socket: Socket) => void,
 ): void {

@@ -52,8 +52,7 @@ export async function dial(target: Address, options: DialOptions = {}): Promise<
   signal?.addEventListener('abort', onAbort)
   const timer = setTimeout(() => stop.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
   try {
-    const lookup = options.lookup ?? lookupAll
-    const addresses = await orAborted(resolve(target.host, lookup), stop.signal)
+    const addresses = await orAborted(resolve(target.host, options.lookup), stop.signal)
     return await race(addresses, target.port, attemptDelay, stop.signal)
   } catch (cause) {
     stop.signal.throwIfAborted()
@@ -64,7 +63,15 @@ export async function dial(target: Address, options: DialOptions = {}): Promise<
   }
 }
 
-async function resolve(host: string, lookup: Lookup): Promise<readonly string[]> {
+/**
+ * The addresses of `host`, at most 16, the families by turns; an IP literal as it is.
+ *
+ * @throws what `lookup` throws
+ */
+export async function resolve(
+  host: string,
+  lookup: Lookup = lookupAll,
+): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host]
   return alternate(await lookup(host)).slice(0, MAX_ADDRESSES)
 }

@@ -1,4 +1,5 @@
-// The server's side of one proxy stream: read the target, connect to it, accept, carry the data.
+// The server's side of one proxy stream: read the target, connect to it, accept, carry the data. A target
+// that is a name of UDP over TCP is no place to connect to but asks for datagrams.
 // Must never throw or reject: a bad stream ends alone and its session lives on.
 import { AnyTlsError } from '../errors.ts'
 import type { Address } from '../wire/address.ts'
@@ -10,6 +11,8 @@ import { relay } from './relay.ts'
 import type { ReadTargetOptions } from './target-preamble.ts'
 import { readTarget } from './target-preamble.ts'
 import type { TunnelStream } from './tunnel.ts'
+import type { ServeUdpOptions, UdpStreamEvent } from './udp-serve.ts'
+import { isUdpOverTcp, serveUdp } from './udp-serve.ts'
 
 /** What happened on a stream, for a log. Names in targets come from the peer. */
 export type ProxyStreamEvent =
@@ -19,14 +22,19 @@ export type ProxyStreamEvent =
   | { readonly type: 'refused'; readonly target: Address | undefined; readonly error: unknown }
   /** The stream is over. */
   | { readonly type: 'closed'; readonly target: Address }
+  | UdpStreamEvent
 
 /** Options of {@link serveProxyStream}. */
 export interface ServeStreamOptions {
-  /** Whether streams may go to `target`. A name is given as it came, not resolved. Default: all may. */
+  /**
+   * Whether streams and datagrams may go to `target`. A name is given as it came, not resolved. Default:
+   * all may.
+   */
   readonly allowTarget?: (target: Address) => boolean | Promise<boolean>
   readonly preamble?: ReadTargetOptions
   readonly dial?: Omit<DialOptions, 'signal'>
   readonly relay?: RelayOptions
+  readonly udp?: ServeUdpOptions
   /** Told what happens, in order. Must not throw. */
   readonly observe?: (event: ProxyStreamEvent) => void
 }
@@ -43,6 +51,11 @@ export async function serveProxyStream(
   let socket
   try {
     target = await readTarget(stream, options.preamble)
+    if (isUdpOverTcp(target)) {
+      const { allowTarget, dial: { lookup } = {}, udp } = options
+      await serveUdp(stream, target, { ...udp, allowTarget, lookup, observe })
+      return
+    }
     socket = await connectTarget(stream, target, options)
   } catch (error) {
     refuse(stream, error)

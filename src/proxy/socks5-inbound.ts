@@ -1,4 +1,4 @@
-// SOCKS5 on a socket of the local port: drives the handshake machine, then carries the tunnel.
+// SOCKS5 on a socket of the local port: drives the handshake machine, then carries the tunnel or datagrams.
 // Must never wait without a limit for a program that is silent: the caller's timer ends its handshake.
 import type { Socket } from 'node:net'
 import type { Address } from '../wire/address.ts'
@@ -8,11 +8,17 @@ import type { InboundContext } from './inbound-tunnel.ts'
 import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 import { relay } from './relay.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
+import type { UdpAssociations } from './udp-inbound.ts'
+
+/** What SOCKS5 needs beside what HTTP needs too. */
+export interface Socks5Context extends InboundContext {
+  readonly associations: UdpAssociations
+}
 
 /** Serves SOCKS5 on `socket`. `onHandshakeOver` is called once the request stands or was refused. */
 export function serveSocks5(
   socket: Socket,
-  context: InboundContext,
+  context: Socks5Context,
   onHandshakeOver: () => void,
 ): void {
   const handshake = new Socks5Handshake(context.checkCredentials)
@@ -28,6 +34,10 @@ export function serveSocks5(
           release()
           if (event.rest.length > 0) socket.unshift(event.rest)
           void serveTunnel(socket, event.target, context)
+          break
+        case 'associate':
+          release()
+          context.associations.associate(socket, event.source, context)
           break
         case 'refuse':
           release()

@@ -1,7 +1,7 @@
 // The server side of a SOCKS5 handshake (RFC 1928, RFC 1929) as a machine: bytes in, events out.
 // Must never do I/O, hold more than one message of the handshake, or drop a byte that follows it.
 import type { Address } from '../wire/address.ts'
-import { AddressType, decodeAddress } from '../wire/address.ts'
+import { AddressType, decodeAddress, encodeAddress } from '../wire/address.ts'
 import { concatBytes } from '../wire/bytes.ts'
 import type { CheckCredentials } from './credentials.ts'
 
@@ -13,29 +13,39 @@ export const Socks5Reply = {
   AddressTypeNotSupported: 8,
 } as const
 
-/** What the driver of the handshake must do, in order. `connect` and `refuse` are always the last. */
+/** What the driver of the handshake must do, in order. All but `send` are always the last. */
 export type Socks5Event =
   /** Send these bytes to the client. */
   | { readonly type: 'send'; readonly bytes: Uint8Array }
   /** Connect to `target`, then send {@link encodeSocks5Reply}. `rest` followed the request already. */
   | { readonly type: 'connect'; readonly target: Address; readonly rest: Uint8Array }
+  /**
+   * Open an association for datagrams, then send {@link encodeSocks5Reply} with its address. `source` is
+   * where the client says it will send from, port 0 when it does not know (RFC 1928 section 4).
+   */
+  | { readonly type: 'associate'; readonly source: Address }
   /** Close the connection once everything is sent. `reason` is text of ours, for a log. */
   | { readonly type: 'refuse'; readonly reason: string }
 
-/** A reply to a request. The bound address is all zeros: what the server's end is called is its own affair. */
-export function encodeSocks5Reply(reply: number): Uint8Array {
-  return Uint8Array.of(VERSION, reply, 0, AddressType.IPv4, 0, 0, 0, 0, 0, 0)
+/**
+ * A reply to a request. `bound` is where datagrams are to be sent; to CONNECT it is all zeros, as what the
+ * server's end is called is its own affair.
+ */
+export function encodeSocks5Reply(reply: number, bound: Address = NO_ADDRESS): Uint8Array {
+  return concatBytes([Uint8Array.of(VERSION, reply, 0), encodeAddress(bound)])
 }
 
+const NO_ADDRESS: Address = { host: '0.0.0.0', port: 0 }
 const VERSION = 5
 const CREDENTIALS_VERSION = 1
 const METHOD_NONE = 0
 const METHOD_CREDENTIALS = 2
 const METHOD_UNACCEPTABLE = 0xff
 const COMMAND_CONNECT = 1
+const COMMAND_UDP_ASSOCIATE = 3
 const NO_BYTES = new Uint8Array(0)
 
-/** One handshake. Only CONNECT is served; with `check`, only with username and password (RFC 1929). */
+/** One handshake. CONNECT and UDP ASSOCIATE are served; with `check`, only with username and password (RFC 1929). */
 export class Socks5Handshake {
   readonly #check: CheckCredentials | undefined
   #state: 'greeting' | 'credentials' | 'request' | 'over' = 'greeting'
@@ -116,7 +126,7 @@ export class Socks5Handshake {
     if (version !== VERSION)
       return this.#refuse(events, `request of version ${version} instead of 5`)
     if (command === undefined) return 0
-    if (command !== COMMAND_CONNECT) {
+    if (command !== COMMAND_CONNECT && command !== COMMAND_UDP_ASSOCIATE) {
       return this.#reject(
         events,
         Socks5Reply.CommandNotSupported,
@@ -136,8 +146,13 @@ export class Socks5Handshake {
     }
     if (decoded === undefined) return 0
     this.#state = 'over'
+    const { address } = decoded
     const length = 3 + decoded.length
-    events.push({ type: 'connect', target: decoded.address, rest: bytes.subarray(length) })
+    if (command === COMMAND_CONNECT) {
+      events.push({ type: 'connect', target: address, rest: bytes.subarray(length) })
+    } else {
+      events.push({ type: 'associate', source: address })
+    }
     return length
   }
 

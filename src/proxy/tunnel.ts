@@ -22,5 +22,13 @@ export interface StreamSource {
   openStream(signal?: AbortSignal): Promise<TunnelStream>
 }
 
-/** Opens a stream to `target`; resolves once the server has accepted it. Aborted by `signal`. */
-export type OpenTunnel = (target: Address, signal: AbortSignal) => Promise<TunnelStream>
+/**
+ * Opens a stream to `target`; resolves once the server has accepted it. Aborted by `signal`. `early` leaves
+ * right behind the address, before the stream is accepted, and may leave twice: for datagrams, and for
+ * servers of the original wire that read the request for them first and accept then.
+ */
+export type OpenTunnel = (
+  target: Address,
+  signal: AbortSignal,
+  early?: Uint8Array,
+) => Promise<TunnelStream>

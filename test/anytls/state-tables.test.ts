@@ -59,7 +59,7 @@ describe('spec-notes/state-machines.md', () => {
   })
 
   it('has every state and every input of both tables', async () => {
-    const text = await renderStateMachines()
+    const [text = ''] = (await renderStateMachines()).split('## The original wire')
     for (const input of INPUTS) {
       const rows = text
         .split('\n')

@@ -140,9 +140,9 @@ describe('SOCKS5 on the local port', () => {
   it('a command that is not served gets reply 7 and an event', async () => {
     const { port, events } = await startInbound()
     const program = await connectTo(port)
-    program.write(fromHex('0501000503000100000000'))
+    program.write(fromHex('0501000502000100000000'))
     expect(toHex(await readAll(program))).toBe(`0500${toHex(encodeSocks5Reply(7))}`)
-    expect(events.invalid).toMatchObject([{ reason: 'SOCKS5: command 3 is not served' }])
+    expect(events.invalid).toMatchObject([{ reason: 'SOCKS5: command 2 is not served' }])
   })
 
   it('SOCKS4 is closed without a word, and reported', async () => {

@@ -22,6 +22,8 @@ function written(event: Socks5Event): object {
       return { send: toHex(event.bytes) }
     case 'connect':
       return { connect: event.target, rest: toHex(event.rest) }
+    case 'associate':
+      return { associate: event.source }
     case 'refuse':
       return { refuse: event.reason }
   }
@@ -58,6 +60,7 @@ describe('SOCKS5 handshake', () => {
         const events = handshakeFor(vector).receive(fromHex(vector.hex).subarray(0, cut))
         const types = events.map(({ type }) => type)
         expect(types, `${vector.name}, ${cut}`).not.toContain('connect')
+        expect(types, `${vector.name}, ${cut}`).not.toContain('associate')
         expect(types, `${vector.name}, ${cut}`).not.toContain('refuse')
       }
     }
@@ -66,5 +69,19 @@ describe('SOCKS5 handshake', () => {
   it('RFC 1928, section 6: a reply carries its code and an IPv4 address of zeros', () => {
     expect(toHex(encodeSocks5Reply(0))).toBe('05000001000000000000')
     expect(toHex(encodeSocks5Reply(5))).toBe('05050001000000000000')
+  })
+
+  it('RFC 1928, section 6: the reply to UDP ASSOCIATE carries where datagrams are to be sent', () => {
+    const ipv4 = encodeSocks5Reply(0, { host: '127.0.0.1', port: 1080 })
+    expect(toHex(ipv4)).toBe('050000017f0000010438')
+    const ipv6 = encodeSocks5Reply(0, { host: '::1', port: 1080 })
+    expect(toHex(ipv6)).toBe(`05000004${'00'.repeat(15)}010438`)
+  })
+
+  it('RFC 1928, section 4: what follows UDP ASSOCIATE on its connection is not looked at', () => {
+    const handshake = new Socks5Handshake()
+    const events = handshake.receive(fromHex('05010005030001000000000000ffff'))
+    expect(events.at(-1)).toEqual({ type: 'associate', source: { host: '0.0.0.0', port: 0 } })
+    expect(handshake.receive(fromHex('050100'))).toEqual([])
   })
 })

@@ -69,8 +69,10 @@ export class PairedStream extends Duplex implements TunnelStream {
   }
 
   override _read(): void {
-    this.peer.#resume?.()
+    const resume = this.peer.#resume
     this.peer.#resume = undefined
+    // May write again at once, and be held up again.
+    resume?.()
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {

@@ -1,0 +1,44 @@
+// `anytls capture`: relays TCP connections and writes down the TLS records that go by, until it is told to stop.
+// Must never go on relaying when it can no longer write.
+
+import { createCapture } from '../capture/capture.ts'
+import { CAPTURE_FORMAT, CAPTURE_VERSION } from '../capture/capture-event.ts'
+import { createCaptureFile } from '../capture/capture-file.ts'
+import type { CaptureFile } from '../capture/capture-file.ts'
+import { AnyTlsError } from '../errors.ts'
+import { formatHostPort } from '../wire/host-port.ts'
+import type { CaptureCommandOptions } from './capture-options.ts'
+import { fileProblem } from './files.ts'
+import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
+import type { LogOptions, ProgramLog } from './logger.ts'
+
+/**
+ * Runs the capture; resolves when it has been told to stop and the file is whole.
+ *
+ * @throws AnyTlsError `ERR_LISTEN_FAILED`; `ERR_FILE` when the file cannot be written, at first or later
+ */
+export async function runCapture(
+  options: CaptureCommandOptions,
+  openLog: (options: LogOptions) => ProgramLog,
+): Promise<void> {
+  const { to, out, maxRecords } = options
+  const stopped = stopSignal()
+  const log = openLog({ level: options.logLevel, format: options.logFormat })
+  let file: CaptureFile | undefined
+  const capture = createCapture({ to, maxRecords, sink: { write: (event) => file?.write(event) } })
+  const address = await listen(capture.server, options.listen)
+  try {
+    // Only now, so that a port in use costs no older capture; at once, so that no connection comes before.
+    file = createCaptureFile(out, {
+      ...{ format: CAPTURE_FORMAT, version: CAPTURE_VERSION },
+      ...{ to: formatHostPort(to), started: new Date().toISOString() },
+    })
+    log.announce(`listening on ${formatHostPort(address)}`)
+    log.logger.info(`${await Promise.race([stopped, file.failed])}: stopping`)
+    await Promise.race([drained(capture.stop(DRAIN_TIMEOUT)), file.failed])
+    await Promise.race([file.close(), file.failed])
+  } catch (cause) {
+    const message = `cannot write capture '${out}': ${fileProblem(cause)}`
+    throw new AnyTlsError('ERR_FILE', message, { cause })
+  }
+}

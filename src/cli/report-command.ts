@@ -1,0 +1,104 @@
+// `anytls report`: turns captures and simulations into one HTML page.
+// Must never read a file without a bound, or leave out a file that it was given.
+
+import { createReadStream, writeFileSync } from 'node:fs'
+import { AnyTlsError, SchemeError } from '../errors.ts'
+import { CAPTURE_FORMAT } from '../capture/capture-event.ts'
+import { CaptureParser } from '../capture/capture-parser.ts'
+import type { ParsedCapture } from '../capture/capture-parser.ts'
+import { sourceFromCapture } from '../report/from-capture.ts'
+import type { HandshakeRecords } from '../report/handshake-records.ts'
+import { sourceFromSimulation } from '../report/from-simulation.ts'
+import { renderReport } from '../report/page.ts'
+import { MAX_SOURCES } from '../report/series-style.ts'
+import type { ReportSource } from '../report/source.ts'
+import { parseSimulation, SIMULATION_FORMAT } from '../shaping/harness/simulation.ts'
+import { parseScheme } from '../shaping/scheme.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import type { ReportCommandOptions } from './capture-options.ts'
+import { fileProblem, readTextFile } from './files.ts'
+
+/** The most that a file of a simulation may hold, in bytes: twice what one with the most records has. */
+const MAX_SIMULATION_SIZE = 128 * 1024 * 1024
+
+/** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */
+export async function runReport(
+  files: readonly string[],
+  options: ReportCommandOptions,
+): Promise<void> {
+  if (files.length > MAX_SOURCES) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', `a report takes at most ${MAX_SOURCES} files`)
+  }
+  const schemes = {
+    ...(options.scheme !== undefined && { up: readScheme(options.scheme) }),
+    ...(options.downlinkScheme !== undefined && { down: readScheme(options.downlinkScheme) }),
+  }
+  const skip = { up: options.skipUp, down: options.skipDown }
+  const sources: ReportSource[] = []
+  // One at a time: only what the report needs of each is kept.
+  for (const file of files) sources.push(await readSource(file, skip))
+  const page = renderReport(sources, { schemes })
+  try {
+    writeFileSync(options.out, page)
+  } catch (cause) {
+    throw fileError(`cannot write report '${options.out}': ${fileProblem(cause)}`, cause)
+  }
+}
+
+async function readSource(path: string, skip: HandshakeRecords): Promise<ReportSource> {
+  try {
+    const read = await readFile(path)
+    if (typeof read === 'string') return sourceFromSimulation(path, parseSimulation(read))
+    return sourceFromCapture(path, read, skip)
+  } catch (cause) {
+    if (cause instanceof AnyTlsError) throw fileError(`'${path}': ${cause.message}`)
+    throw fileError(`cannot read '${path}': ${fileProblem(cause)}`, cause)
+  }
+}
+
+/** A capture, read as it comes; or the text of what must be a simulation. */
+async function readFile(path: string): Promise<ParsedCapture | string> {
+  let [text, capture]: [string, CaptureParser | undefined] = ['', undefined]
+  for await (const chunk of createReadStream(path, READING) as AsyncIterable<string>) {
+    if (capture !== undefined) {
+      capture.push(chunk)
+      continue
+    }
+    text += chunk
+    if (CAPTURE_START.test(text)) {
+      capture = new CaptureParser()
+      capture.push(text)
+    } else if (text.length > FIRST_LINE && !SIMULATION_START.test(text)) {
+      break
+    } else if (text.length > MAX_SIMULATION_SIZE) {
+      throw fileError(`it is larger than ${MAX_SIMULATION_SIZE} bytes`)
+    }
+  }
+  if (capture !== undefined) return capture.end()
+  if (SIMULATION_START.test(text)) return text
+  throw fileError('line 1: it begins neither as a capture nor as a simulation')
+}
+
+const READING = { encoding: 'utf8', highWaterMark: 256 * 1024 } as const
+
+/** Both begin with their format. */
+const startOf = (format: string) =>
+  new RegExp(`^\\s{0,9}\\{\\s{0,9}"format"\\s{0,9}:\\s{0,9}"${format}"`)
+const CAPTURE_START = startOf(CAPTURE_FORMAT)
+const SIMULATION_START = startOf(SIMULATION_FORMAT)
+/** Characters within which either shows. */
+const FIRST_LINE = 100
+
+function readScheme(path: string): Scheme {
+  const text = readTextFile(path, 'padding scheme')
+  try {
+    return parseScheme(text)
+  } catch (cause) {
+    if (!(cause instanceof SchemeError)) throw cause
+    throw fileError(`padding scheme '${path}': ${cause.message}`)
+  }
+}
+
+function fileError(message: string, cause?: unknown): AnyTlsError {
+  return new AnyTlsError('ERR_FILE', message, { cause })
+}

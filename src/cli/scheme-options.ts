@@ -1,0 +1,138 @@
+// `anytls scheme` on the command line: its commands, their options and their help.
+// Must never do anything itself: what a command does is loaded when it is called for.
+
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import { AnyTlsError } from '../errors.ts'
+import { DEFAULT_FLUSH_TIME, MAX_FLUSH_TIME } from '../shaping/harness/simulate.ts'
+import { MAX_RUNS } from '../shaping/harness/simulation.ts'
+import { WIRE_NAMES } from '../shaping/harness/wire-model.ts'
+import type { WireName } from '../shaping/harness/wire-model.ts'
+import { WORKLOADS } from '../shaping/harness/workloads.ts'
+import { argument } from './options.ts'
+
+export interface SchemeCheckOptions {
+  readonly json?: boolean
+}
+
+export interface SchemeShowOptions {
+  readonly json?: boolean
+}
+
+export interface SchemeSimulateOptions {
+  readonly wire: WireName
+  /** The name of a built-in workload, or a file. */
+  readonly workload: string
+  readonly seed: number
+  readonly runs: number
+  readonly flushMs: number
+  /** `true`: with the same scheme; a text: the file of its own. */
+  readonly shapeDownlink?: true | string
+  readonly padControl?: boolean
+  readonly json?: boolean
+  readonly csv?: boolean
+}
+
+/** What runs when one of the commands is called. A file may be `-`, standard input. */
+export interface SchemeCommands {
+  check(file: string, options: SchemeCheckOptions): Promise<void>
+  show(file: string | undefined, options: SchemeShowOptions): Promise<void>
+  simulate(file: string | undefined, options: SchemeSimulateOptions): Promise<void>
+}
+
+/** @param load brings the commands when one is called for */
+export function addScheme(program: Command, load: () => Promise<SchemeCommands>): void {
+  const scheme = program
+    .command('scheme')
+    .description('Check, show and simulate padding schemes.')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false)
+  scheme
+    .command('check')
+    .description('Tell all that is wrong or odd in a scheme, and what it asks for.')
+    .argument('<file>', 'the scheme, or - for standard input')
+    .option('--json', 'print JSON')
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText(
+      'after',
+      '\nExit code: 0 when there are at most warnings, 2 when there are errors.',
+    )
+    .action(async (file: string, flags: SchemeCheckOptions) => (await load()).check(file, flags))
+  scheme
+    .command('show')
+    .description('Print a scheme in canonical order; its digest goes to standard error.')
+    .argument('[file]', 'the scheme, or - for standard input (default: the built-in one)')
+    .option('--json', 'print JSON, with the digest')
+    .helpOption('-h, --help', 'show this help')
+    .action(async (file: string | undefined, flags: SchemeShowOptions) =>
+      (await load()).show(file, flags),
+    )
+  addSimulate(scheme, load)
+}
+
+function addSimulate(scheme: Command, load: () => Promise<SchemeCommands>): void {
+  scheme
+    .command('simulate')
+    .description('Run a workload through the shaper and tell what would leave.')
+    .argument('[file]', 'the scheme, or - for standard input (default: the built-in one)')
+    .addOption(new Option('--wire <wire>', 'what is spoken').choices(WIRE_NAMES).default('v1'))
+    .option(
+      '--workload <name>',
+      `${Object.keys(WORKLOADS).join(', ')}, or a JSON file`,
+      'handshake',
+    )
+    .option('--seed <number>', 'the same seed gives the same draws', parseSeed, 1)
+    .option('--runs <number>', 'how often, with other draws each time', parseRuns, 20)
+    .option('--flush-ms <ms>', 'how long one flush takes', parseFlush, DEFAULT_FLUSH_TIME)
+    .option(
+      '--shape-downlink [file]',
+      "shape the server's direction too: with the same scheme, or that of the file",
+    )
+    .option('--pad-control', 'pad up control frames that the scheme leaves bare')
+    .addOption(new Option('--json', 'print JSON, for anytls report').conflicts('csv'))
+    .option('--csv', 'print one line for each TLS record')
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('after', SIMULATE_HELP)
+    .action(async (file: string | undefined, flags: SchemeSimulateOptions) =>
+      (await load()).simulate(file, flags),
+    )
+}
+
+const SIMULATE_HELP = `
+A workload of your own:
+  {
+    "name": "one question", "about": "optional: where the numbers come from",
+    "events": [
+      { "time": 0, "direction": "up", "bytes": 13, "open": true },
+      { "time": 2.5, "direction": "up", "bytes": 382 },
+      { "time": 3, "direction": "down", "bytes": 800, "stream": 1, "end": true }
+    ]
+  }
+  time       ms since the beginning, never falling
+  direction  "up" (client to server) or "down"
+  bytes      what an application writes at once
+  stream     by the order of opening, from 1 (default: the one opened last)
+  open       this opens a stream; its first bytes are the address of the target
+  end        that side ends its direction of the stream
+
+Time: while shaping lasts, a Write leaves when the flush of the one before it is over.
+Left out: flow control, keepalive, and the time that a network takes.`
+
+const parseSeed = wholeNumber(0, Number.MAX_SAFE_INTEGER)
+const parseRuns = wholeNumber(1, MAX_RUNS)
+const parseFlush = argument((text) => {
+  const number = /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : Infinity
+  if (number <= MAX_FLUSH_TIME) return number
+  throw new AnyTlsError('ERR_OPTION_INVALID', `It is not a number from 0 to ${MAX_FLUSH_TIME}.`)
+})
+
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return argument((text) => {
+    const number = /^\d{1,16}$/.test(text) ? Number(text) : Infinity
+    if (number >= least && number <= most) return number
+    throw new AnyTlsError(
+      'ERR_OPTION_INVALID',
+      `It is not a whole number from ${least} to ${most}.`,
+    )
+  })
+}

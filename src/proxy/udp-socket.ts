@@ -1,0 +1,60 @@
+// A UDP socket as both ends of the proxy use it, and what is counted of its datagrams.
+// Must never resolve a name: whoever sends has done so.
+import { createSocket } from 'node:dgram'
+import type { Socket } from 'node:dgram'
+
+/** What became of the datagrams of one association. */
+export interface UdpCounts {
+  /** Passed on, away from the program that asked for the association. */
+  sent: number
+  /** Passed on towards it. */
+  received: number
+  /** Not passed on: the target is not allowed, the source is not the right one, or it is no valid datagram. */
+  refused: number
+  /** Dropped at a bound: the stream or the network was slow, or too much waited for a stream or a name. */
+  dropped: number
+  /** The name was not found, or the system could not send it. */
+  failed: number
+}
+
+/**
+ * Bytes that may wait for a slow stream in each direction, and while a stream or names are not there yet.
+ * What comes beyond it is dropped, the newest first: a network does the same.
+ */
+export const UDP_MAX_WAITING_BYTES = 131_072
+
+/** Datagrams that may wait where their bytes are counted, for empty ones wait too. */
+export const UDP_MAX_WAITING = 128
+
+/**
+ * How long an association may be without a datagram in either direction, in ms. RFC 4787 asks for two
+ * minutes at least (REQ-5) and recommends five.
+ */
+export const UDP_IDLE_TIMEOUT = 300_000
+
+/** An address that datagrams can be sent to. */
+export interface UdpEndpoint {
+  /** An IP literal. */
+  readonly address: string
+  readonly port: number
+  readonly family: 4 | 6
+}
+
+export function noCounts(): UdpCounts {
+  return { sent: 0, received: 0, refused: 0, dropped: 0, failed: 0 }
+}
+
+/** Makes a socket of one family, not bound yet. Addresses given to it must be IP literals. */
+export function createUdpSocket(family: 4 | 6): Socket {
+  return createSocket({
+    type: family === 4 ? 'udp4' : 'udp6',
+    ipv6Only: family === 6,
+    // Called at once, so that nothing is queued inside of the socket.
+    lookup: (address, _options, callback) => callback(null, address, family),
+  })
+}
+
+/** The address of a socket as others may see it: the zone of a link-local one means nothing elsewhere. */
+export function withoutZone(address: string): string {
+  return address.split('%', 1)[0] ?? address
+}

@@ -1,0 +1,59 @@
+// A real DNS server on loopback that knows a few names and asks nobody else.
+// Must never outlive the test file that started it, or read the configuration of this machine.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { userInfo } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import { bindUdp } from '../support/socks5-udp.ts'
+import { requireProgram } from '../support/programs.ts'
+import { whenDone } from './support.ts'
+
+export const dnsmasqProgram = requireProgram('dnsmasq')
+
+/** Starts dnsmasq with `names` and their addresses; returns its port on 127.0.0.1. */
+export async function startDnsmasq(
+  names: Readonly<Record<string, readonly string[]>>,
+): Promise<number> {
+  const port = await freeUdpPort()
+  const addresses = Object.entries(names).flatMap(([name, list]) =>
+    list.map((address) => `--address=/${name}/${address}`),
+  )
+  const child = spawn(
+    dnsmasqProgram.path,
+    [
+      '--keep-in-foreground',
+      '--log-facility=-',
+      '--conf-file=/dev/null',
+      '--pid-file',
+      '--no-resolv',
+      '--no-hosts',
+      '--bind-interfaces',
+      '--listen-address=127.0.0.1',
+      `--port=${port}`,
+      `--user=${userInfo().username}`,
+      ...addresses,
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  const ended = once(child, 'close')
+  whenDone(() => {
+    child.kill('SIGKILL')
+    return ended
+  })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  while (!said.includes('started')) {
+    if (child.exitCode !== null) throw new Error(`dnsmasq has ended: ${said}`)
+    await setTimeout(20)
+  }
+  return port
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = await bindUdp()
+  const { port } = socket.address()
+  socket.close()
+  await once(socket, 'close')
+  return port
+}
