@@ -43,7 +43,7 @@ export function request(service: number, bytes: number): Buffer {
 
 export function serveStream(stream: Duplex): void {
   stream.on('error', () => {})
-  let head = Buffer.alloc(0)
+  let head: Buffer = Buffer.alloc(0)
   const onData = (data: Buffer): void => {
     // Shaping may cut even the head.
     head = head.length === 0 ? data : Buffer.concat([head, data])

@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   session: ['wire', 'shaping', 'mux'],
   transport: ['wire', 'shaping', 'mux', ...WIRES, 'session'],
   proxy: ['wire', 'shaping', 'mux', 'session', 'transport'],
-  capture: ['wire'],
+  capture: ['wire', 'shaping'],
   report: ['wire', 'shaping', 'capture'],
   cli: [
     ...['wire', 'shaping', 'mux', ...WIRES, 'session', 'transport', 'proxy'],

@@ -1,13 +1,12 @@
-// The server's side of one proxy stream: read the target, connect to it, accept, carry the data. A target
-// that is a name of UDP over TCP is no place to connect to but asks for datagrams.
+// The server's side of one proxy stream: reads the target and hands the stream to whoever serves such targets.
+// Some names are no place to connect to: those of UDP over TCP ask for datagrams, `mux.pro` for more streams.
 // Must never throw or reject: a bad stream ends alone and its session lives on.
-import { AnyTlsError } from '../errors.ts'
+import type { MuxProServerOptions } from '../transport/muxpro.ts'
 import type { Address } from '../wire/address.ts'
-import { reportFailure } from './failure.ts'
 import type { DialOptions } from './outbound.ts'
-import { dial } from './outbound.ts'
 import type { RelayOptions } from './relay.ts'
-import { relay } from './relay.ts'
+import { isMuxPro, serveMuxPro } from './serve-muxpro.ts'
+import { refuse, serveTarget } from './serve-target.ts'
 import type { ReadTargetOptions } from './target-preamble.ts'
 import { readTarget } from './target-preamble.ts'
 import type { TunnelStream } from './tunnel.ts'
@@ -35,6 +34,8 @@ export interface ServeStreamOptions {
   readonly dial?: Omit<DialOptions, 'signal'>
   readonly relay?: RelayOptions
   readonly udp?: ServeUdpOptions
+  /** Limits of Mux.Pro main connections, and the first priority that a client may have (D41, D44). */
+  readonly muxPro?: Omit<MuxProServerOptions, 'autoAccept' | 'clock'>
   /** Told what happens, in order. Must not throw. */
   readonly observe?: (event: ProxyStreamEvent) => void
 }
@@ -44,47 +45,30 @@ export async function serveProxyStream(
   stream: TunnelStream,
   options: ServeStreamOptions = {},
 ): Promise<void> {
-  const { observe } = options
   // A stream that breaks also closes, and that is what is acted upon.
   stream.on('error', () => {})
-  let target: Address | undefined
-  let socket
+  let target: Address
   try {
     target = await readTarget(stream, options.preamble)
-    if (isUdpOverTcp(target)) {
-      const { allowTarget, dial: { lookup } = {}, udp } = options
-      await serveUdp(stream, target, { ...udp, allowTarget, lookup, observe })
-      return
-    }
-    socket = await connectTarget(stream, target, options)
+  } catch (error) {
+    refuse(stream, error)
+    options.observe?.({ type: 'refused', target: undefined, error })
+    return
+  }
+  if (isUdpOverTcp(target)) await serveUdpStream(stream, target, options)
+  else if (isMuxPro(target)) await serveMuxPro(stream, target, options)
+  else await serveTarget(stream, target, options)
+}
+
+async function serveUdpStream(
+  stream: TunnelStream,
+  target: Address,
+  { allowTarget, dial: { lookup } = {}, udp, observe }: ServeStreamOptions,
+): Promise<void> {
+  try {
+    await serveUdp(stream, target, { ...udp, allowTarget, lookup, observe })
   } catch (error) {
     refuse(stream, error)
     observe?.({ type: 'refused', target, error })
-    return
   }
-  stream.accept()
-  observe?.({ type: 'open', target })
-  await relay(stream, socket, options.relay)
-  observe?.({ type: 'closed', target })
-}
-
-async function connectTarget(stream: TunnelStream, target: Address, options: ServeStreamOptions) {
-  const gone = new AbortController()
-  const onClose = () => gone.abort(new AnyTlsError('ERR_STREAM_RESET'))
-  stream.once('close', onClose)
-  if (stream.destroyed) onClose()
-  try {
-    if ((await options.allowTarget?.(target)) === false) {
-      throw new AnyTlsError('ERR_TARGET_REJECTED')
-    }
-    return await dial(target, { ...options.dial, signal: gone.signal })
-  } finally {
-    stream.off('close', onClose)
-  }
-}
-
-function refuse(stream: TunnelStream, error: unknown): void {
-  if (stream.destroyed) return
-  const { closeCode, reason } = reportFailure(error)
-  stream.reset(closeCode, reason)
 }

@@ -33,6 +33,7 @@ export class Peer {
   readonly port: number
   readonly lines: string[] = []
   readonly #told = new EventEmitter()
+  #over = false
 
   constructor(port: number, output: AsyncIterable<string>) {
     this.port = port
@@ -51,6 +52,7 @@ export class Peer {
     for (;;) {
       const line = this.lines.find((line) => line.startsWith(beginning))
       if (line !== undefined) return line
+      if (this.#over) throw new Error(`netmux-peer ended without saying "${beginning}"`)
       await once(this.#told, 'line')
     }
   }
@@ -60,6 +62,8 @@ export class Peer {
       this.lines.push(line)
       this.#told.emit('line')
     }
+    this.#over = true
+    this.#told.emit('line')
   }
 }
 

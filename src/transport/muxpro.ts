@@ -1,0 +1,172 @@
+// Mux.Pro main connections over any Duplex: a socket, a TLSSocket, a stream of another session; and the pool
+// of them that a client keeps.
+// Must never open or listen on anything: the Duplex is given, and belongs to the session from then on.
+import type { Duplex } from 'node:stream'
+import { DEFAULT_PRIORITY } from '../mux/send-scheduler.ts'
+import type { StreamRequest } from '../mux/machine.ts'
+import { ClientMachine } from '../muxpro/client-machine.ts'
+import { parseClientSettings, parseServerSettings } from '../muxpro/config.ts'
+import type { ClientConfig, ClientSettings, ServerSettings } from '../muxpro/config.ts'
+import { ServerMachine } from '../muxpro/server-machine.ts'
+import { systemClock } from '../session/clock.ts'
+import type { Clock } from '../session/clock.ts'
+import { SessionPool } from '../session/pool.ts'
+import { Session } from '../session/session.ts'
+import type { Stream } from '../session/stream.ts'
+import type { Address } from '../wire/address.ts'
+
+/** Where a stream goes, and how. */
+export interface MuxProTarget {
+  readonly target: Address
+  /** Default `tcp`. With `udp` each write is one datagram, and so is each `data` event. */
+  readonly network?: 'tcp' | 'udp' | undefined
+  /** Whose data goes first, at either end: 0 is first, 255 last. Default 128. */
+  readonly priority?: number | undefined
+  /** Destroys the stream when it is aborted. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface MuxProClientOptions extends ClientSettings {
+  /** Time, for tests. */
+  readonly clock?: Clock | undefined
+}
+
+export interface MuxProServerOptions extends ServerSettings {
+  /**
+   * Whether a stream is accepted when the `stream` listeners have run. Default true; with false
+   * `stream.accept()` does it, or the first write.
+   */
+  readonly autoAccept?: boolean | undefined
+  /** Time, for tests. */
+  readonly clock?: Clock | undefined
+}
+
+export interface MuxProPoolOptions extends MuxProClientOptions {
+  /** Makes the Duplex of a main connection; must give up when the signal is aborted. */
+  readonly connect: (signal: AbortSignal) => Promise<Duplex>
+  /** Streams at once on one main connection. Default 8. */
+  readonly maxConcurrency?: number | undefined
+  /** Streams in all on one main connection, after which it takes no more. Default 16. */
+  readonly maxConnections?: number | undefined
+  /** How long a main connection without streams is kept, in milliseconds. Default 30,000. */
+  readonly idleTimeout?: number | undefined
+}
+
+/** The client's end of one main connection. */
+export class MuxProClient {
+  /** What carries the streams: its events, its `close` among them, tell how the connection is. */
+  readonly session: Session
+
+  /** @internal clients come from {@link muxProClient} */
+  constructor(session: Session) {
+    this.session = session
+  }
+
+  /**
+   * Opens a stream; it may be written at once. There is no half-close on this wire: after `end()` the
+   * stream waits for the rest of the answer, up to `timeouts.linger` of silence.
+   *
+   * @throws AnyTlsError `ERR_SESSION_CLOSED`, `ERR_SESSION_DRAINING` or `ERR_STREAM_LIMIT`;
+   *   `ERR_OPTION_INVALID` or `ERR_ADDRESS_INVALID` for what cannot be asked for
+   */
+  openStream(where: MuxProTarget): Stream {
+    return this.session.openStream({ request: requestOf(where), signal: where.signal })
+  }
+
+  /** Ends gracefully: no new streams, those that stand run to their end. Resolves when it is over. */
+  close(): Promise<void> {
+    return this.session.close()
+  }
+
+  /** Ends at once. */
+  destroy(error?: Error): void {
+    this.session.destroy(error)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** Streams over as many main connections as they need. */
+export class MuxProPool {
+  readonly #pool: SessionPool
+
+  /** @throws AnyTlsError `ERR_OPTION_INVALID` */
+  constructor(options: MuxProPoolOptions) {
+    const { connect, maxConcurrency = 8, maxConnections = 16, idleTimeout, clock } = options
+    const config = parseClientSettings(options)
+    this.#pool = new SessionPool({
+      connect: async (signal) => makeClient(await connect(signal), config, clock),
+      streamsPerSession: maxConcurrency,
+      streamsInAll: maxConnections,
+      idleTimeout,
+      clock,
+    })
+  }
+
+  /** Main connections that stand now. */
+  get size(): number {
+    return this.#pool.size
+  }
+
+  /**
+   * Opens a stream on a main connection that has room, else on a new one.
+   *
+   * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with what `connect` rejects with, with the signal's
+   *   reason, or as {@link MuxProClient.openStream} throws
+   */
+  openStream(where: MuxProTarget): Promise<Stream> {
+    return this.#pool.openStream(where.signal, requestOf(where))
+  }
+
+  /** Closes every main connection gracefully; streams that are open run to their end. */
+  close(): Promise<void> {
+    return this.#pool.close()
+  }
+
+  /** Ends every main connection at once. */
+  destroy(): void {
+    this.#pool.destroy()
+  }
+}
+
+/**
+ * The client's end of a main connection. Negotiation begins at once; streams may be opened and written
+ * without waiting for it. The wire itself has neither encryption nor authentication: give it a Duplex that
+ * has, such as a TLSSocket or a stream of an ANYTLS session.
+ *
+ * @param duplex where the bytes go; the session reads it, writes it and ends it
+ * @throws AnyTlsError `ERR_OPTION_INVALID`
+ * @example
+ * const client = muxProClient(net.connect(9527))
+ * const stream = client.openStream({ target: { host: 'example.com', port: 80 } })
+ */
+export function muxProClient(duplex: Duplex, options: MuxProClientOptions = {}): MuxProClient {
+  return new MuxProClient(makeClient(duplex, parseClientSettings(options), options.clock))
+}
+
+/**
+ * The server's end of a main connection. Each stream tells in `stream.request` what it is for: network,
+ * target, priority. Refuse one with `stream.reset(CloseCode.Rejected)`.
+ *
+ * @param duplex where the bytes go; the session reads it, writes it and ends it
+ * @throws AnyTlsError `ERR_OPTION_INVALID`
+ * @example
+ * net.createServer((socket) => {
+ *   muxProServer(socket).on('stream', (stream) => serve(stream, stream.request))
+ * })
+ */
+export function muxProServer(duplex: Duplex, options: MuxProServerOptions = {}): Session {
+  const { clock = systemClock, autoAccept } = options
+  const machine = new ServerMachine(parseServerSettings(options), clock.now())
+  return new Session({ duplex, machine, clock, autoAccept })
+}
+
+function makeClient(duplex: Duplex, config: ClientConfig, clock: Clock = systemClock): Session {
+  return new Session({ duplex, machine: new ClientMachine(config, clock.now()), clock })
+}
+
+function requestOf({ target, network = 'tcp', priority }: MuxProTarget): StreamRequest {
+  return { network, target, priority: priority ?? DEFAULT_PRIORITY }
+}
