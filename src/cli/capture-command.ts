@@ -5,6 +5,7 @@ import { createCapture } from '../capture/capture.ts'
 import { CAPTURE_FORMAT, CAPTURE_VERSION } from '../capture/capture-event.ts'
 import { createCaptureFile } from '../capture/capture-file.ts'
 import type { CaptureFile } from '../capture/capture-file.ts'
+import type { CaptureSink } from '../capture/recorder.ts'
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../wire/host-port.ts'
 import type { CaptureCommandOptions } from './capture-options.ts'
@@ -25,7 +26,13 @@ export async function runCapture(
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   let file: CaptureFile | undefined
-  const capture = createCapture({ to, maxRecords, sink: { write: (event) => file?.write(event) } })
+  const sink: CaptureSink = {
+    write(event) {
+      if (event.event === 'limit') log.logger.warn(`too many ${event.of}: relaying on unrecorded`)
+      return file?.write(event)
+    },
+  }
+  const capture = createCapture({ to, maxRecords, sink })
   const address = await listen(capture.server, options.listen)
   try {
     // Only now, so that a port in use costs no older capture; at once, so that no connection comes before.

@@ -22,6 +22,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'ERR_ADDRESS_INVALID',
   'ERR_SCHEME_SYNTAX',
   'ERR_SCHEME_LIMIT',
+  'ERR_WORKLOAD_INVALID',
+  'ERR_SIMULATION_INVALID',
 ])
 
 export function endingFor(error: unknown): Ending {
@@ -34,7 +36,7 @@ function commanderEnding({ exitCode, code, message }: CommanderError): Ending {
   if (exitCode === 0) return { exitCode: 0 }
   const problem =
     code === 'commander.help'
-      ? 'a command is needed, server or client; anytls --help tells more'
+      ? 'a command is needed; anytls --help tells more'
       : message.replace(/^error: /, '')
   return { exitCode: 2, line: `anytls: ${problem}` }
 }

@@ -18,7 +18,7 @@ import type { Scheme } from '../shaping/scheme.ts'
 import type { ReportCommandOptions } from './capture-options.ts'
 import { fileProblem, readTextFile } from './files.ts'
 
-/** The most that a file of a simulation may hold, in bytes: twice what one with the most records has. */
+/** The most that a file of a simulation may hold, in bytes: several times what the most records take. */
 const MAX_SIMULATION_SIZE = 128 * 1024 * 1024
 
 /** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */

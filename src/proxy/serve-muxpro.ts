@@ -5,7 +5,6 @@ import { once } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
 import type { Stream } from '../session/stream.ts'
 import { muxProServer } from '../transport/muxpro.ts'
-import type { MuxProServerOptions } from '../transport/muxpro.ts'
 import type { Address } from '../wire/address.ts'
 import { serveMuxProUdp } from './serve-muxpro-udp.ts'
 import type { ServeStreamOptions } from './serve-stream.ts'
@@ -15,27 +14,21 @@ import type { TunnelStream } from './tunnel.ts'
 /** The host that means Mux.Pro. */
 const MUXPRO_HOST = 'mux.pro'
 
-/** Options of {@link serveMuxPro}. `dial`, `relay`, `udp` and `allowTarget` hold for each sub-connection. */
-export interface ServeMuxProOptions extends ServeStreamOptions {
-  /** Limits of a main connection, and the first priority that a client may have. */
-  readonly muxPro?: Omit<MuxProServerOptions, 'autoAccept' | 'clock'>
-}
-
 /** Whether a stream to `target` is a Mux.Pro main connection. The port is of no importance (D44). */
 export function isMuxPro({ host }: Address): boolean {
   return host.toLowerCase() === MUXPRO_HOST
 }
 
 /**
- * Serves a stream whose target is `mux.pro`, and all of its sub-connections, to their end. Never rejects for
- * what a peer does.
+ * Serves a stream whose target is `mux.pro`, and all of its sub-connections, to their end. `allowTarget`,
+ * `dial`, `relay` and `udp` hold for each of them. Never rejects for what a peer does.
  *
  * @throws AnyTlsError rejects with `ERR_OPTION_INVALID` for `options.muxPro`
  */
 export async function serveMuxPro(
   stream: TunnelStream,
   target: Address,
-  options: ServeMuxProOptions = {},
+  options: ServeStreamOptions = {},
 ): Promise<void> {
   const session = muxProServer(stream, { ...options.muxPro, autoAccept: false })
   stream.accept()
@@ -45,7 +38,7 @@ export async function serveMuxPro(
   options.observe?.({ type: 'closed', target })
 }
 
-async function serveSubConnection(stream: Stream, options: ServeMuxProOptions): Promise<void> {
+async function serveSubConnection(stream: Stream, options: ServeStreamOptions): Promise<void> {
   const { request } = stream
   if (request === undefined) return
   const { network, target } = request

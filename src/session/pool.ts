@@ -1,7 +1,9 @@
 // The client's pool of sessions: the newest idle one first, a minimum kept warm, the others closed when
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
+import { setMaxListeners } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
+import type { StreamRequest } from '../mux/machine.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './or-aborted.ts'
@@ -89,6 +91,8 @@ export class SessionPool {
     this.#probeAfter = probeAfter
     this.#probeTimeout = probeTimeout
     this.#clock = options.clock ?? systemClock
+    // Every dial under way listens.
+    setMaxListeners(0, this.#abort.signal)
   }
 
   /** Sessions that stand now. */
@@ -101,23 +105,24 @@ export class SessionPool {
    * been idle for long, or on which a stream was not answered, is asked for a sign of life first; without
    * one an idle session is given up.
    *
+   * @param request what the stream is for, where the wire says so (Mux.Pro)
    * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with `ERR_SESSION_CLOSED` when three new sessions
    *   in a row took no stream, with what `connect` rejects with, or with the signal's reason
    */
-  async openStream(signal?: AbortSignal): Promise<Stream> {
+  async openStream(signal?: AbortSignal, request?: StreamRequest): Promise<Stream> {
     let lost = 0
     for (;;) {
       if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
       signal?.throwIfAborted()
       const pooled = this.#pick()
       if (pooled !== undefined) {
-        if (!this.#isDoubtful(pooled)) return pooled.session.openStream({ signal })
+        if (!this.#isDoubtful(pooled)) return pooled.session.openStream({ signal, request })
         await orAborted((pooled.probe ??= this.#probe(pooled)), signal)
         continue
       }
       // The session may have ended, or filled up, before this caller's turn: then once more.
       const dialled = await orAborted(this.#dial(), signal)
-      if (this.#hasRoom(dialled)) return dialled.openStream({ signal })
+      if (this.#hasRoom(dialled)) return dialled.openStream({ signal, request })
       // With streams on it, it served other callers.
       if (dialled.streamCount === 0) lost += 1
       if (lost === MAX_LOST_DIALS) throw new AnyTlsError('ERR_SESSION_CLOSED')

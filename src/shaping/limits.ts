@@ -2,6 +2,9 @@
 // a scheme that came from a server (D23).
 // Must never hold a number without the reason for it.
 
+/** Most bytes of content in one TLS record (RFC 8446, section 5.1). */
+export const RECORD_SIZE = 16_384
+
 /** Bounds on a padding scheme, all of them inclusive. */
 export interface SchemeLimits {
   /** Bytes of the scheme in KV form. The LF behind the last line counts, even where it is left out. */
@@ -17,6 +20,11 @@ export interface SchemeLimits {
    * size being used: the first range of index 0, and all ranges of the indexes below stop.
    */
   readonly maxTotalBytes: number
+  /**
+   * Bytes that one restart can ask for, counted in the same way over the indexes from `restart` on. The
+   * bound on a connection is then this, once for each stream opened, on top of `maxTotalBytes`.
+   */
+  readonly maxRestartBytes: number
 }
 
 /**
@@ -28,6 +36,7 @@ export interface SchemeLimits {
  *   65,535 bytes with Writes of ordinary size comes near.
  * - `maxSize` 65,535: the cap on AUTH padding (D10), and the most that one waste frame of the original
  *   can hold. A Write above 16,384 bytes is legal but leaves as several TLS records.
+ * - `maxRestartBytes` 16 MiB: `maxTotalBytes` bounds it already.
  */
 export const LANGUAGE_LIMITS: SchemeLimits = Object.freeze({
   maxTextBytes: 65_535,
@@ -35,6 +44,7 @@ export const LANGUAGE_LIMITS: SchemeLimits = Object.freeze({
   maxItems: 1024,
   maxSize: 65_535,
   maxTotalBytes: 16 * 1024 * 1024,
+  maxRestartBytes: 16 * 1024 * 1024,
 })
 
 /**
@@ -47,10 +57,13 @@ export const LANGUAGE_LIMITS: SchemeLimits = Object.freeze({
  * - `maxItems` 128: a single keystroke may then become 128 Writes at most.
  * - `maxTotalBytes` 1 MiB for each connection: a hundred times the built-in scheme, and still
  *   affordable on a metered line.
+ * - `maxRestartBytes` 64 KiB for each stream opened: streams are opened a hundred times as often as
+ *   connections. It is six times what the built-in scheme would ask for with `restart=1`.
  */
 export const DEFAULT_SCHEME_LIMITS: SchemeLimits = Object.freeze({
   ...LANGUAGE_LIMITS,
   maxStop: 4096,
   maxItems: 128,
   maxTotalBytes: 1024 * 1024,
+  maxRestartBytes: 64 * 1024,
 })

@@ -25,16 +25,42 @@ export function largestSize({ min, max }: SizeItem): number {
   return max > min ? max - 1 : min
 }
 
-/** What keeps `text` from being a whole number in decimal, without sign or leading zeros. */
+/** How words are read. */
+export interface Words {
+  /** What keeps `text` from being a whole number. */
+  readonly numberFault: (text: string) => Fault | undefined
+  /** The item that a value stands for, or what keeps it from being one. */
+  readonly readItem: (value: SchemeValue) => SchemeItem | Fault
+}
+
+/** The words of an own scheme: decimal without sign or leading zeros, ranges that run upward. */
+export const STRICT_WORDS: Words = { numberFault, readItem }
+
+/**
+ * The words of a peer's scheme, read as the original reads them (D30): a number may have a plus sign and
+ * leading zeros, and a reversed range means the same as its mirror image.
+ */
+export const LENIENT_WORDS: Words = {
+  numberFault: (text) => (/^\+?[0-9]+$/.test(text) ? undefined : numberFault(text)),
+  readItem(value) {
+    const [, first, second] = /^\+?([0-9]+)-\+?([0-9]+)$/.exec(value.text) ?? []
+    const [min, max] = [Number(first), Number(second)]
+    return min > 0 && max > 0
+      ? { kind: 'size', min: Math.min(min, max), max: Math.max(min, max) }
+      : readItem(value)
+  },
+}
+
+/** What keeps `text` from being the index of an entry: the original looks up plain decimals alone. */
 export function numberFault(text: string): Fault | undefined {
+  if (text === '') return { offset: 0, message: 'a number is missing' }
   const other = text.search(/[^0-9]/)
   if (other >= 0) return { offset: other, message: 'a whole number has digits only' }
   if (text.length > 1 && text.startsWith('0')) return { offset: 0, message: LEADING_ZERO }
   return undefined
 }
 
-/** The item that a value stands for, or what keeps it from being one. */
-export function readItem({ text }: SchemeValue): SchemeItem | Fault {
+function readItem({ text }: SchemeValue): SchemeItem | Fault {
   if (text === 'c') return CHECK
   const [, first, second] = /^([1-9][0-9]*)-([1-9][0-9]*)$/.exec(text) ?? []
   if (first === undefined || second === undefined) return itemFault(text)

@@ -23,6 +23,12 @@ export interface PaddingFormat {
   alone(target: number): Uint8Array | undefined
 }
 
+/** Options of {@link Shaper.deliver}. */
+export interface DeliverOptions {
+  /** The Deliver consists of control frames alone: no Write of it is to be tiny. Default: false. */
+  readonly control?: boolean
+}
+
 /**
  * Shapes one direction of one connection. Which side has one: D34.
  *
@@ -44,11 +50,16 @@ export class Shaper {
   }
 
   /**
-   * Whether the next Deliver is still counted against the scheme's `stop`. Once false it stays false: from
-   * then on data passes as it is and need not come through here any more.
+   * Whether the next Deliver is still counted against the scheme's `stop`. Once false, data passes as it is
+   * and need not come through here, until {@link streamOpened} makes it true again, if ever.
    */
   get active(): boolean {
     return this.#next < this.#scheme.stop
+  }
+
+  /** The index that the next Deliver has in the scheme. */
+  get nextIndex(): number {
+    return this.#next
   }
 
   /**
@@ -61,28 +72,45 @@ export class Shaper {
   }
 
   /**
+   * A stream is about to be opened: to be called before the Deliver with its OPEN. Under a scheme with
+   * `restart=N`, the Delivers are counted from N again if the count was beyond it, so that the entries from
+   * N on apply to that Deliver and to those after it. Under any other nothing happens.
+   */
+  streamOpened(): void {
+    const { restart } = this.#scheme
+    if (restart !== undefined && this.#next > restart) this.#next = restart
+  }
+
+  /**
    * The Writes of the next Deliver, in order. The first call is Deliver 0, AUTH + NEGO + OPEN, and always
    * one Write (D28); each call counts one further (D29).
+   *
+   * With `control`, what the scheme leaves unshaped below `stop` (all of the data where the index has no
+   * entry, or what is left over when the sizes are used up) does not go as it is: it is padded up to a size
+   * drawn from the largest range of the nearest lower index that has ranges, or else of this one or the
+   * nearest higher one. A bare frame of a few bytes would stand out between the shaped Writes. It stays as it is where the
+   * scheme has no ranges, where it is no shorter than that size, and where no padding frame fits (D22).
    *
    * @param data at least one byte. Empty data is no Deliver: it gives no Write and does not count.
    * @returns views of `data` wherever no padding is added to it, so it must stay unchanged until written
    */
-  deliver(data: Uint8Array): Uint8Array[] {
+  deliver(data: Uint8Array, { control = false }: DeliverOptions = NO_OPTIONS): Uint8Array[] {
     if (data.length === 0) return []
     const index = this.#next
     this.#next += 1
-    const shaped = index > 0 && index < this.#scheme.stop
-    const items = shaped ? this.#scheme.entries.get(index) : undefined
-    return items === undefined ? [data] : this.#shape(data, items)
+    if (index === 0 || index >= this.#scheme.stop) return [data]
+    const writes: Uint8Array[] = []
+    const rest = this.#shape(data, this.#scheme.entries.get(index) ?? NO_ITEMS, writes)
+    if (rest.length > 0) writes.push(control ? this.#lift(rest, index) : rest)
+    return writes
   }
 
-  /** D31 and D32, to the letter. */
-  #shape(data: Uint8Array, items: readonly SchemeItem[]): Uint8Array[] {
-    const writes: Uint8Array[] = []
+  /** D31 and D32, to the letter, but for the data that is left over: that is returned. */
+  #shape(data: Uint8Array, items: readonly SchemeItem[], writes: Uint8Array[]): Uint8Array {
     let rest = data
     for (const item of items) {
       if (item.kind === 'check') {
-        if (rest.length === 0) return writes
+        if (rest.length === 0) return rest
         continue
       }
       const target = this.#draw(item)
@@ -94,8 +122,14 @@ export class Shaper {
         rest = rest.subarray(target)
       }
     }
-    if (rest.length > 0) writes.push(rest)
-    return writes
+    return rest
+  }
+
+  /** Pads what control frames leave unshaped. */
+  #lift(data: Uint8Array, index: number): Uint8Array {
+    const range = usualRange(this.#scheme, index)
+    const target = range === undefined ? 0 : this.#draw(range)
+    return data.length < target ? this.#pad(data, target) : data
   }
 
   #pad(data: Uint8Array, target: number): Uint8Array {
@@ -106,4 +140,28 @@ export class Shaper {
   #draw({ min, max }: SizeItem): number {
     return max > min ? this.#randomInt(min, max) : min
   }
+}
+
+const NO_OPTIONS: DeliverOptions = Object.freeze({})
+const NO_ITEMS: readonly SchemeItem[] = Object.freeze([])
+
+/** The largest range of the nearest lower index that has any, or else of this one or a higher one. */
+function usualRange({ stop, entries }: Scheme, index: number): SizeItem | undefined {
+  let [found, nearest]: [SizeItem | undefined, number] = [undefined, Infinity]
+  for (const [at, items] of entries) {
+    if (at === 0 || at >= stop) continue
+    const distance = at < index ? index - at : at
+    if (distance >= nearest) continue
+    const largest = largestRange(items)
+    if (largest !== undefined) [found, nearest] = [largest, distance]
+  }
+  return found
+}
+
+function largestRange(items: readonly SchemeItem[]): SizeItem | undefined {
+  let largest: SizeItem | undefined
+  for (const item of items) {
+    if (item.kind === 'size' && (largest === undefined || item.max > largest.max)) largest = item
+  }
+  return largest
 }

@@ -192,7 +192,14 @@ async function failure(args: readonly string[]): Promise<{ code: number | null; 
 
 async function usageFailure(args: readonly string[]): Promise<Ending> {
   const unexpected = () => Promise.reject(new Error('the command was called'))
-  const program = createProgram({ server: unexpected, client: unexpected })
+  const program = createProgram({
+    server: unexpected,
+    client: unexpected,
+    link: unexpected,
+    scheme: unexpected,
+    capture: unexpected,
+    report: unexpected,
+  })
   return program.parseAsync(args, { from: 'user' }).then(unexpected, endingFor)
 }
 

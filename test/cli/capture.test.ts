@@ -102,13 +102,14 @@ describe('anytls capture', { timeout: 60_000 }, () => {
     expect(parseCapture(readFileSync(out, 'utf8')).connections).toHaveLength(2)
   })
 
-  it('--max-records: the file says where it stopped', async () => {
+  it('--max-records: the file says where it stopped, and so does the log', async () => {
     const out = join(folder, 'limit.jsonl')
     const program = await captureTo(out, 3, '--max-records', '3')
     program.child.kill('SIGTERM')
     expect(await program.ended).toEqual({ code: 0, signal: null })
     const { connections, limit } = parseCapture(readFileSync(out, 'utf8'))
     expect(limit).toBe('records')
+    expect(program.stderr()).toMatch(/too many records: relaying on unrecorded/)
     expect(connections.flatMap(({ records }) => records)).toHaveLength(3)
   })
 

@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parseShareLink } from '../../src/cli/share-link.ts'
 import { parseHostPort } from '../../src/wire/host-port.ts'
+import { readExactly } from '../proxy/support.ts'
 import { runProgram, stop } from './run-program.ts'
 import type { Program } from './run-program.ts'
 
@@ -45,7 +46,7 @@ describe('programs', { timeout: 60_000 }, () => {
     const client = runClient('a', ['-s', link])
     const tunnel = await openTunnel(client)
     tunnel.write('through')
-    expect(String((await once(tunnel, 'data'))[0])).toBe('through')
+    expect(String(await readExactly(tunnel, 7))).toBe('through')
     tunnel.destroy()
 
     for (const program of [client, server]) {
@@ -127,7 +128,7 @@ describe('programs', { timeout: 60_000 }, () => {
     const begin = performance.now()
     await client.said(/SIGTERM: stopping/)
     tunnel.write('still there')
-    expect(String((await once(tunnel, 'data'))[0])).toBe('still there')
+    expect(String(await readExactly(tunnel, 11))).toBe('still there')
     expect(await client.ended).toEqual({ code: 0, signal: null })
     expect(performance.now() - begin).toBeGreaterThan(4_500)
     expect(performance.now() - begin).toBeLessThan(12_000)

@@ -26,8 +26,17 @@ export interface Program {
 }
 
 /** Starts `anytls ...args`, with no variable of ours in its environment but those of `env`. */
-export function runProgram(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+export function runProgram(args: readonly string[], env?: NodeJS.ProcessEnv): Program {
+  return runScript(MAIN, args, env)
+}
+
+/** Starts another program of this repository in the same way. */
+export function runScript(
+  script: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Program {
+  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ANYTLS_PASSWORD: undefined, ANYTLS_PROXY_AUTH: undefined, ...env },
   })

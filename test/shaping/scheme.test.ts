@@ -8,7 +8,9 @@ import {
   DEFAULT_SCHEME,
   DEFAULT_SCHEME_TEXT,
   encodeScheme,
+  formatScheme,
   parsePeerScheme,
+  parseRawScheme,
   parseScheme,
   type Scheme,
 } from '../../src/shaping/scheme.ts'
@@ -18,9 +20,10 @@ const ONE_LINE = /^line \d+, column \d+: [\x20-\x7e]{5,80}$/
 
 describe('parseScheme', () => {
   it('D24, D28-D31: reads stop, entries and digest, and keeps the text', () => {
-    for (const { name, text, stop, entries, digest } of fixtures.valid) {
+    for (const { name, text, stop, restart, entries, digest } of fixtures.valid) {
       expect.soft(contentOf(parseScheme(text)), name).toEqual({
         stop,
+        restart,
         entries,
         text: text.replace(/\n$/, ''),
         digest,
@@ -100,10 +103,11 @@ describe('encodeScheme', () => {
 
 describe('parsePeerScheme', () => {
   it('D24, D30: skips unknown keys and malformed items; the digest is that of the text sent', () => {
-    for (const { name, text, stop, entries, digest } of fixtures.peer) {
+    for (const { name, text, stop, restart, entries, digest } of fixtures.peer) {
       for (const source of [text, new TextEncoder().encode(text)]) {
         expect.soft(contentOf(parsePeerScheme(source)), name).toEqual({
           stop,
+          restart,
           entries,
           text: text.replace(/\n$/, ''),
           digest,
@@ -155,6 +159,46 @@ describe('parsePeerScheme', () => {
   })
 })
 
+describe('parseRawScheme', () => {
+  it('D24, D30: reads what the original reads; the digest is that of the very bytes', () => {
+    for (const { name, text, stop, restart, entries, digest } of fixtures.raw) {
+      for (const source of [text, new TextEncoder().encode(text)]) {
+        const content = { stop, restart, entries, text, digest }
+        expect.soft(contentOf(parseRawScheme(source)), name).toEqual(content)
+      }
+    }
+  })
+
+  it('D23, D30: refuses what the original refuses, and absurd amounts', () => {
+    for (const { name, text, code, line, column } of fixtures.refusedRaw) {
+      const { message, ...refused } = refusal(() => parseRawScheme(text))
+      expect.soft(refused, name).toEqual({ code, line, column })
+      expect.soft(message, name).toMatch(ONE_LINE)
+    }
+    const notText = Uint8Array.of(...new TextEncoder().encode('stop=8\n#'), 0xff)
+    expect(refusal(() => parseRawScheme(notText))).toMatchObject({ code: 'ERR_SCHEME_SYNTAX' })
+    const long = 'stop=8\n#'.padEnd(65_536, 'x')
+    expect(refusal(() => parseRawScheme(long)).code).toBe('ERR_SCHEME_LIMIT')
+    expect(parseRawScheme(long.slice(0, -1)).stop).toBe(8)
+    expect(refusal(() => parseRawScheme(new Uint8Array(2 ** 24))).code).toBe('ERR_SCHEME_LIMIT')
+  })
+
+  it('D24: a byte order mark stays in the digest, and 65,535 bytes are read', () => {
+    const text = '\ufeff\nstop=8\n#'.padEnd(65_533, 'x')
+    const bytes = new TextEncoder().encode(text)
+    expect(bytes).toHaveLength(65_535)
+    expect(parseRawScheme(bytes)).toMatchObject({ stop: 8, text, digest: md5(bytes) })
+  })
+})
+
+describe('formatScheme', () => {
+  it('puts stop first, then restart, then the entries by index', () => {
+    const text = '10=c\n2=6-6,c,7-8\nrestart=2\nstop=11\n0=1-2'
+    expect(formatScheme(parseScheme(text))).toBe('stop=11\nrestart=2\n0=1-2\n2=6-6,c,7-8\n10=c')
+    expect(formatScheme(DEFAULT_SCHEME)).toBe(DEFAULT_SCHEME_TEXT)
+  })
+})
+
 /** A valid scheme that takes `bytes` bytes in KV form, so one less without its last LF. */
 function schemeOfBytes(bytes: number): string {
   let text = 'stop=8'
@@ -165,12 +209,12 @@ function schemeOfBytes(bytes: number): string {
 }
 
 /** A scheme in the form that the vectors have. */
-function contentOf({ stop, entries, text, digest }: Scheme) {
+function contentOf({ stop, restart, entries, text, digest }: Scheme) {
   const plain = [...entries].map(([index, items]) => [
     index,
     items.map((item) => (item.kind === 'check' ? 'c' : `${item.min}-${item.max}`)),
   ])
-  return { stop, entries: plain, text, digest }
+  return { stop, restart, entries: plain, text, digest }
 }
 
 function refusal(parse: () => unknown): {

@@ -85,6 +85,112 @@ describe('Shaper, ANYTLS v1 wire', () => {
   })
 })
 
+describe('Shaper, streams opened later', () => {
+  const scheme = parseScheme('stop=4\nrestart=2\n1=10-10\n2=20-20\n3=30-30')
+  const shaperAt = (delivers: number, text = scheme) => {
+    const shaper = new Shaper(text, seededRandomInt(1), v1Padding)
+    for (let index = 0; index < delivers; index++) shaper.deliver(dataOf(5))
+    return shaper
+  }
+
+  it('restart: a stream opened beyond it has its entries again, from the Deliver with OPEN on', () => {
+    const shaper = shaperAt(6)
+    expect(shaper.active).toBe(false)
+    shaper.streamOpened()
+    expect(shaper.active).toBe(true)
+    expect(shaper.nextIndex).toBe(2)
+    expect([5, 5, 5].map((data) => lengthsOf(shaper.deliver(dataOf(data))))).toEqual([
+      [20],
+      [30],
+      [5],
+    ])
+    expect(shaper.active).toBe(false)
+  })
+
+  it('restart: what is at or before it goes on as it was', () => {
+    for (const delivers of [0, 1, 2]) {
+      const shaper = shaperAt(delivers)
+      shaper.streamOpened()
+      expect(shaper.nextIndex).toBe(delivers)
+    }
+    const next = shaperAt(3)
+    next.streamOpened()
+    expect(next.nextIndex).toBe(2)
+  })
+
+  it('restart: without it, opening a stream changes nothing', () => {
+    const shaper = shaperAt(9, parseScheme('stop=4\n1=10-10\n2=20-20'))
+    shaper.streamOpened()
+    expect(shaper.active).toBe(false)
+    expect(shaper.nextIndex).toBe(9)
+  })
+})
+
+describe('Shaper, control frames', () => {
+  /** The Writes of the Deliver with this index, 2 bytes of control frames. */
+  const controlAt = (text: string, index: number, draw: RandomInt = (min) => min, data = 2) => {
+    const shaper = new Shaper(parseScheme(text), draw, v1Padding)
+    for (let before = 0; before < index; before++) shaper.deliver(dataOf(1))
+    return lengthsOf(shaper.deliver(dataOf(data), { control: true }))
+  }
+
+  it('without an entry they get a size of the nearest lower index that has ranges', () => {
+    const text = 'stop=9\n0=7-7\n1=100-100\n3=40-40,300-301,50-50\n4=c\n7=500-500\n9=900-900'
+    expect([2, 4, 5, 6, 8].map((index) => controlAt(text, index))).toEqual([
+      [100],
+      [300],
+      [300],
+      [300],
+      [500],
+    ])
+  })
+
+  it('without a lower index they get a size of the nearest higher one below stop', () => {
+    expect(controlAt('stop=9\n0=7-7\n4=60-60\n6=80-80', 2)).toEqual([60])
+    expect(controlAt('stop=5\n0=7-7\n6=80-80', 2)).toEqual([2])
+  })
+
+  it('the size is drawn from the range', () => {
+    const asked: number[][] = []
+    const draw: RandomInt = (min, max) => {
+      asked.push([min, max])
+      return max - 1
+    }
+    const shaper = new Shaper(parseScheme('stop=9\n3=100-400'), draw, v1Padding)
+    for (let before = 0; before < 3; before++) shaper.deliver(dataOf(1))
+    shaper.deliver(dataOf(400))
+    asked.length = 0
+    expect(lengthsOf(shaper.deliver(dataOf(2), { control: true }))).toEqual([399])
+    expect(asked).toEqual([[100, 400]])
+  })
+
+  it('what an entry leaves over is padded up, the Writes of the entry stay as they are', () => {
+    expect(controlAt('stop=4\n2=3-3', 2, (min) => min, 5)).toEqual([3, 2])
+    expect(controlAt('stop=4\n1=90-90\n2=3-3', 2, (min) => min, 7)).toEqual([3, 90])
+    expect(controlAt('stop=4\n1=90-90\n2=3-3,8-8', 2, (min) => min, 12)).toEqual([3, 8, 90])
+    expect(controlAt('stop=4\n1=90-90\n2=9-9,c,50-60', 2, (min) => min, 2)).toEqual([9])
+    expect(controlAt('stop=4\n1=90-90\n2=c', 2)).toEqual([90])
+    expect(controlAt('stop=4\n2=20-20\n3=50-50', 2, (min) => min, 25)).toEqual([20, 20])
+  })
+
+  it('they stay as they are where the size is no larger, at Deliver 0 and from stop on', () => {
+    expect(controlAt('stop=4\n1=9-9', 2, (min) => min, 9)).toEqual([9])
+    expect(controlAt('stop=4\n1=9-9', 2, (min) => min, 10)).toEqual([10])
+    expect(controlAt('stop=4\n1=90-90', 0)).toEqual([2])
+    expect(controlAt('stop=4\n1=90-90', 4)).toEqual([2])
+    // D22: a gap of one or two bytes cannot be filled.
+    expect(controlAt('stop=4\n1=4-4', 2)).toEqual([2])
+  })
+
+  it('data without the option is left alone, D29', () => {
+    const shaper = new Shaper(parseScheme('stop=4\n1=90-90'), seededRandomInt(1), v1Padding)
+    shaper.deliver(dataOf(1))
+    shaper.deliver(dataOf(1))
+    expect(lengthsOf(shaper.deliver(dataOf(2), { control: false }))).toEqual([2])
+    expect(lengthsOf(shaper.deliver(dataOf(2)))).toEqual([2])
+  })
+})
+
 describe('Shaper, a wire with heads of 7 bytes', () => {
   // The original's waste frames (D32): a gap of 7 bytes or fewer stays, PADDING alone is 7 bytes over.
   const format: PaddingFormat = {

@@ -1,0 +1,72 @@
+// The public face of `anytls/shaping`: read, check and sum up a padding scheme, shape with it, simulate it;
+// in any JavaScript runtime that has TextEncoder and TextDecoder.
+// Must never import a module of Node, or define anything but the table of the wires.
+import { V1_WIRE } from './anytls/wire-model.ts'
+import { LEGACY_WIRE } from './legacy/wire-model.ts'
+
+export { AnyTlsError, SchemeError } from './errors.ts'
+export type { ErrorCode } from './errors.ts'
+export { DEFAULT_SCHEME_LIMITS, LANGUAGE_LIMITS, type SchemeLimits } from './shaping/limits.ts'
+export {
+  checkScheme,
+  type SchemeCheck,
+  type SchemeProblem,
+  type SchemeRule,
+} from './shaping/scheme-check.ts'
+export { type SchemeItem } from './shaping/scheme-items.ts'
+export {
+  type DeliverSummary,
+  type SchemeSummary,
+  type Spread,
+  summarizeScheme,
+} from './shaping/scheme-summary.ts'
+export {
+  DEFAULT_SCHEME,
+  DEFAULT_SCHEME_TEXT,
+  encodeScheme,
+  formatScheme,
+  parsePeerScheme,
+  parseRawScheme,
+  parseScheme,
+  type Scheme,
+} from './shaping/scheme.ts'
+export { MemorySchemeStore, type SchemeStore } from './shaping/scheme-store.ts'
+export {
+  type DeliverOptions,
+  type PaddingFormat,
+  type RandomInt,
+  Shaper,
+} from './shaping/shaper.ts'
+export { seededRandomInt } from './shaping/harness/seeded-random.ts'
+export {
+  DEFAULT_FLUSH_TIME,
+  simulate,
+  type SimulatedDeliver,
+  type SimulatedWrite,
+  simulateRuns,
+  type SimulationOptions,
+} from './shaping/harness/simulate.ts'
+export {
+  type DirectionSummary,
+  parseSimulation,
+  RECORD_OVERHEAD,
+  type SimulatedRecord,
+  type Simulation,
+} from './shaping/harness/simulation.ts'
+export type {
+  ModelConnection,
+  ModelDeliver,
+  WireModel,
+  WireName,
+} from './shaping/harness/wire-model.ts'
+export {
+  type Direction,
+  parseWorkload,
+  type Workload,
+  WORKLOAD_LIMITS,
+  type WorkloadEvent,
+} from './shaping/harness/workload.ts'
+export { WORKLOADS } from './shaping/harness/workloads.ts'
+
+/** The wires, for {@link simulate}. */
+export const WIRES = Object.freeze({ v1: V1_WIRE, legacy: LEGACY_WIRE })
