@@ -25,6 +25,8 @@ export type SchemeRule =
   | 'idle-restart'
   /** More than a client takes from a server by default. */
   | 'peer-limit'
+  /** More than the Go reference of the original wire manages between its own ends. */
+  | 'reference-limit'
 
 /** One problem of a scheme. */
 export interface SchemeProblem {
@@ -47,6 +49,12 @@ export interface SchemeCheck {
 
 /** Most bytes of AUTH padding that leave room in its record for all else that goes with it. */
 export const MAX_AUTH_PADDING = 16_000
+
+/**
+ * Most bytes of AUTH padding that a client of the Go reference sends in one record: its TLS puts 1,186 bytes
+ * into the first record of a connection, and its servers take AUTH from one.
+ */
+const MAX_GO_AUTH_PADDING = 1_152
 
 /** The shortest padding frame of each wire, in bytes: D22, and a head of 7 bytes with one byte of waste. */
 export const SHORTEST_PADDING = Object.freeze({ v1: 3, legacy: 8 })
@@ -123,6 +131,8 @@ class Suspicions {
       } else if (size !== undefined && largestSize(size) > MAX_AUTH_PADDING) {
         const message = `above ${MAX_AUTH_PADDING} bytes, the first Deliver needs a second TLS record`
         this.#warn('above-record', line, value.column, message)
+      } else if (size !== undefined && ranges === 1 && largestSize(size) > MAX_GO_AUTH_PADDING) {
+        this.#warn('reference-limit', line, value.column, GO_AUTH)
       }
     }
   }
@@ -205,6 +215,7 @@ class Suspicions {
 }
 
 const UNUSED = 'the index is not below stop: the entry never applies'
+const GO_AUTH = `above ${MAX_GO_AUTH_PADDING} bytes, clients of the Go reference send AUTH in two records, which its servers refuse`
 const FIRST_C = '"c" comes first, where there is always data left: it has no effect'
 const DOUBLED_C = '"c" directly behind "c" has no effect'
 

@@ -96,6 +96,13 @@ describe('checkScheme', () => {
     expect(placesOf('stop=1\n0=9-16002', 'above-record')).toEqual(['2:3'])
   })
 
+  it('legacy wire: AUTH padding that the Go reference does not manage in one record is odd', () => {
+    expect(placesOf('stop=1\n0=9-1153', 'reference-limit')).toEqual([])
+    expect(placesOf('stop=1\n0=9-1154', 'reference-limit')).toEqual(['2:3'])
+    expect(placesOf('stop=1\n0=9-9,9-2000', 'reference-limit')).toEqual([])
+    expect(placesOf('stop=2\n1=9-2000', 'reference-limit')).toEqual([])
+  })
+
   it('D22, D32: a size that no padding frame of a wire fits is odd', () => {
     const text = 'stop=2\n0=1-1\n1=2-90,3-90,7-90,8-90'
     expect(placesOf(text, 'below-frame')).toEqual(['3:3', '3:8', '3:13'])
