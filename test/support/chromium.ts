@@ -1,13 +1,14 @@
 // A headless Chromium that a test looks into: what a page logs, loads, computes and looks like.
-// Must never reach a network: pages are files, and every request that is made is told of.
+// Must never leave a browser or its profile behind.
 
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { requireProgram } from './programs.ts'
 
 export const chromiumProgram = requireProgram('chromium', 'chromium-browser', 'google-chrome')
@@ -37,6 +38,18 @@ export interface OpenPage {
   /** A PNG of the page from top to bottom, or of what `selector` finds first. */
   screenshot(selector?: string): Promise<Buffer>
   close(): Promise<void>
+}
+
+/** What the page at `url` is once it has loaded, as HTML, whatever its certificate. */
+export async function dumpPage(url: string): Promise<string> {
+  const profile = mkdtempSync(join(tmpdir(), 'chromium-'))
+  const flags = [`--user-data-dir=${profile}`, '--ignore-certificate-errors', '--dump-dom', url]
+  try {
+    const limits = { timeout: 25_000, killSignal: 'SIGKILL' } as const
+    return (await promisify(execFile)(chromiumProgram.path, [...QUIET, ...flags], limits)).stdout
+  } finally {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+  }
 }
 
 /** What the browser sends: the answer to a command, or an event. */
