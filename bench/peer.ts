@@ -15,6 +15,8 @@ export interface Link {
 
 export interface Peer {
   readonly name: string
+  /** The wire can end one direction of a stream and leave the other open. */
+  readonly halfClose: boolean
   /** Serves each incoming stream with `serve`; resolves with the port. */
   listen(credentials: Credentials, serve: (stream: Duplex) => void): Promise<number>
   connect(port: number): Promise<Link>

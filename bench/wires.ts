@@ -7,7 +7,7 @@ import { peerOf } from './peers/index.ts'
 import type { PeerKey } from './peers/index.ts'
 import { startServer } from './start-server.ts'
 import { median } from './median.ts'
-import { bulk, openEchoDestroy, roundTrips, sevenOfEight } from './workloads.ts'
+import { bulk, openEchoClose, openEchoDestroy, roundTrips, sevenOfEight } from './workloads.ts'
 
 const quick = process.argv.includes('--quick')
 const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice(7)
@@ -29,7 +29,7 @@ interface Workload {
   readonly name: string
   readonly unit: string
   readonly scale: number
-  run(link: Link): Promise<number>
+  run(link: Link, halfClose: boolean): Promise<number>
 }
 
 const WORKLOADS: readonly Workload[] = [
@@ -62,7 +62,8 @@ const WORKLOADS: readonly Workload[] = [
     name: 'open + echo 64 bytes + close',
     unit: '1/s',
     scale: 1,
-    run: (link) => openEchoDestroy(link, COUNT),
+    run: (link, halfClose) =>
+      halfClose ? openEchoClose(link, COUNT) : openEchoDestroy(link, COUNT),
   },
 ]
 
@@ -76,7 +77,7 @@ for (const workload of WORKLOADS) {
     const order = round % 2 === 0 ? WIRES : [...WIRES].reverse()
     for (const key of order) {
       const link = await peerOf(key).connect(ports[key])
-      const rate = await workload.run(link)
+      const rate = await workload.run(link, peerOf(key).halfClose)
       await link.close()
       if (round > 0) rates.get(key)?.push(rate)
     }

@@ -56,7 +56,7 @@ export async function openEchoClose(link: Link, count: number): Promise<number> 
   return count / seconds(start)
 }
 
-/** The same, but the client alone ends the stream, for wires that know no end of one direction. */
+/** The same on wires that know no end of one direction: the client ends the stream once it has the answer. */
 export async function openEchoDestroy(link: Link, count: number): Promise<number> {
   const start = performance.now()
   for (let index = 0; index < count; index += 1) {

@@ -11,6 +11,7 @@ function anytls(name: string, options: Partial<ConnectOptions>, schemeText?: str
   const scheme = schemeText === undefined ? {} : { scheme: parseScheme(schemeText) }
   return {
     name,
+    halfClose: options.mux1 !== false && options.wire !== 'legacy',
     listen: ({ key, cert }, serve) =>
       new Promise((resolve) => {
         const server = createServer({ key, cert, password, maxStreams: 100_000, ...scheme }, serve)

@@ -5,6 +5,7 @@ import type { Peer } from '../peer.ts'
 
 export const bareTls: Peer = {
   name: 'bare TLSSocket',
+  halfClose: true,
   listen: ({ key, cert }, serve) =>
     new Promise((resolve) => {
       const server = createServer(

@@ -8,6 +8,7 @@ const settings = { initialWindowSize: WINDOW, maxConcurrentStreams: 100_000 }
 
 export const http2: Peer = {
   name: 'node:http2',
+  halfClose: true,
   listen: ({ key, cert }, serve) =>
     new Promise((resolve) => {
       const server = createSecureServer({ key, cert, minVersion: 'TLSv1.3', settings })

@@ -12,11 +12,13 @@ const MAX_STREAMS = 100_000
 
 function overTls(
   name: string,
+  halfClose: boolean,
   open: (socket: TLSSocket) => Link,
   accept: (socket: TLSSocket, serve: (stream: Duplex) => void) => void,
 ): Peer {
   return {
     name,
+    halfClose,
     listen: ({ key, cert }, serve) =>
       new Promise((resolve) => {
         const options = { key, cert, minVersion: 'TLSv1.3', noDelay: true } as const
@@ -38,6 +40,7 @@ function overTls(
 
 export const netMux = overTls(
   'net-mux',
+  true,
   (socket) => {
     const session = netMuxClient(socket, { maxStreams: MAX_STREAMS })
     return {
@@ -57,6 +60,7 @@ const TARGET = { host: 'bench.invalid', port: 1 }
 
 export const muxPro = overTls(
   'Mux.Pro',
+  false,
   (socket) => {
     const client = muxProClient(socket, { maxStreams: 65_000 })
     return {
@@ -69,6 +73,8 @@ export const muxPro = overTls(
 
 export const yamux = overTls(
   '@libp2p/yamux',
+  // Its close() gives up what has not been read yet.
+  false,
   (socket) => makeYamux(socket, 'outbound', MAX_STREAMS, () => {}),
   (socket, serve) => void makeYamux(socket, 'inbound', MAX_STREAMS, serve),
 )

@@ -25,8 +25,8 @@ export interface SessionPoolOptions {
   /** Streams in all on one session, after which it takes no more. Default: no limit. */
   readonly streamsInAll?: number | undefined
   /**
-   * How long a session may have been idle, without a sign of life, to be used again without being asked
-   * for one first, in milliseconds. Default 10,000.
+   * How long a session may have been idle, or in use without a stream being accepted, to be used again
+   * without being asked for a sign of life first, in milliseconds. Default 10,000.
    */
   readonly probeAfter?: number | undefined
   /** How long that sign of life may take, in milliseconds. Default 3,000. */
@@ -102,8 +102,8 @@ export class SessionPool {
 
   /**
    * Opens a stream on the newest idle session, else on one with room, else on a new one. A session that has
-   * been idle for long, or on which a stream was not answered, is asked for a sign of life first; without
-   * one an idle session is given up.
+   * proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
+   * without one an idle session is given up, and one in use gets no new streams.
    *
    * @param request what the stream is for, where the wire says so (Mux.Pro)
    * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with `ERR_SESSION_CLOSED` when three new sessions
@@ -116,13 +116,13 @@ export class SessionPool {
       signal?.throwIfAborted()
       const pooled = this.#pick()
       if (pooled !== undefined) {
-        if (!this.#isDoubtful(pooled)) return pooled.session.openStream({ signal, request })
+        if (!this.#isDoubtful(pooled)) return this.#open(pooled.session, signal, request)
         await orAborted((pooled.probe ??= this.#probe(pooled)), signal)
         continue
       }
       // The session may have ended, or filled up, before this caller's turn: then once more.
       const dialled = await orAborted(this.#dial(), signal)
-      if (this.#hasRoom(dialled)) return dialled.openStream({ signal, request })
+      if (this.#hasRoom(dialled)) return this.#open(dialled, signal, request)
       // With streams on it, it served other callers.
       if (dialled.streamCount === 0) lost += 1
       if (lost === MAX_LOST_DIALS) throw new AnyTlsError('ERR_SESSION_CLOSED')
@@ -141,6 +141,15 @@ export class SessionPool {
     this.#abort.abort(new AnyTlsError('ERR_POOL_CLOSED'))
     this.#sweep?.cancel()
     for (const session of this.#pooled.keys()) session.destroy()
+  }
+
+  #open(session: Session, signal?: AbortSignal, request?: StreamRequest): Stream {
+    const stream = session.openStream({ signal, request })
+    stream.once('accept', () => {
+      const pooled = this.#pooled.get(session)
+      if (pooled !== undefined) pooled.provenAt = this.#clock.now()
+    })
+    return stream
   }
 
   #pick(): Pooled | undefined {
@@ -167,20 +176,26 @@ export class SessionPool {
   }
 
   /** Whether the peer may have gone without a word, as a middlebox makes it. */
-  #isDoubtful({ session, idleSince, provenAt }: Pooled): boolean {
-    if (idleSince === undefined || !session.pingable) return false
+  #isDoubtful({ session, idleSince = -Infinity, provenAt }: Pooled): boolean {
+    if (!session.pingable) return false
     if (provenAt === -Infinity) return true
     return this.#clock.now() - Math.max(idleSince, provenAt) > this.#probeAfter
   }
 
-  /** Asks an idle session for a sign of life; one that gives none is ended. */
+  /** Asks a session for a sign of life. One that gives none is ended if it is idle, else left alone. */
   async #probe(pooled: Pooled): Promise<void> {
     const { session } = pooled
-    const timer = this.#clock.schedule(this.#probeTimeout, () => {
-      if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.schedule(this.#probeTimeout, () => {
+        if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
+        pooled.provenAt = -Infinity
+        resolve()
+      })
+      void this.#ping(pooled).then(() => {
+        timer.cancel()
+        resolve()
+      })
     })
-    await this.#ping(pooled)
-    timer.cancel()
     pooled.probe = undefined
   }
 

@@ -1,0 +1,54 @@
+// Runs the examples as their README says, on free ports, on every wire.
+// Must never leave one running: all end with the test that started them.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { runScript, stop } from '../cli/run-program.ts'
+import type { Program } from '../cli/run-program.ts'
+import { makeTestCertificate } from '../support/certificate.ts'
+
+export const WIRES = ['netmux', 'muxpro', 'v1', 'legacy'] as const
+export type Wire = (typeof WIRES)[number]
+
+export const EXAMPLES = join(import.meta.dirname, '../../examples')
+
+export const PASSWORD = { ANYTLS_PASSWORD: 'correct horse' }
+
+const folder = mkdtempSync(join(tmpdir(), 'examples-'))
+const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+
+beforeAll(async () => {
+  const certificate = await makeTestCertificate()
+  writeFileSync(key, certificate.key)
+  writeFileSync(cert, certificate.cert)
+})
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** The options that a server wants on `wire`. */
+export function serverFlags(wire: Wire): string[] {
+  return ['--wire', wire, ...(isSecure(wire) ? ['--key', key, '--cert', cert] : [])]
+}
+
+/** The options that its client wants. */
+export function clientFlags(wire: Wire): string[] {
+  return ['--wire', wire, ...(isSecure(wire) ? ['--ca', cert] : [])]
+}
+
+function isSecure(wire: Wire): boolean {
+  return wire === 'v1' || wire === 'legacy'
+}
+
+export function runExample(name: string, args: readonly string[]): Program {
+  const program = runScript(join(EXAMPLES, name), args, PASSWORD)
+  onTestFinished(() => stop(program))
+  return program
+}
+
+/** Where a program listens: the port that it names after `what`. */
+export async function portOf(program: Program, what: string): Promise<number> {
+  const [, port] = await program.said(new RegExp(`${what}: listening on 127\\.0\\.0\\.1:(\\d+)`))
+  return Number(port)
+}
