@@ -72,6 +72,28 @@ describe('opening a tunnel', () => {
     expect(calls).toBe(2)
   })
 
+  it('a handshake that a stopping server breaks off is tried again, a refused connection is not', async () => {
+    const failing = (code: string) => {
+      const cause = Object.assign(new Error(code), { code })
+      let calls = 0
+      const openTunnel = createTunnelOpener({
+        openStream: () => {
+          calls += 1
+          return Promise.reject(new AnyTlsError('ERR_CONNECT_FAILED', code, { cause }))
+        },
+      })
+      return { openTunnel, calls: () => calls }
+    }
+    for (const [code, expected] of [
+      ['ECONNRESET', 3],
+      ['ECONNREFUSED', 1],
+    ] as const) {
+      const { openTunnel, calls } = failing(code)
+      await expect(openTunnel(TARGET, never)).rejects.toMatchObject({ code: 'ERR_CONNECT_FAILED' })
+      expect(calls(), code).toBe(expected)
+    }
+  })
+
   it('a refusal is final', async () => {
     const { opened, openTunnel } = source((server) =>
       server.reset(CloseCode.DestinationUnreachable, 'connection refused'),

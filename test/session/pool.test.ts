@@ -459,6 +459,40 @@ describe('SessionPool: is the peer still there?', () => {
     expect(sibling.destroyed).toBe(false)
   })
 
+  it('a session in use is probed as well once no stream was accepted on it for that long', async () => {
+    const { pool, clock, pairs } = makePool()
+    await pool.openStream()
+    await clock.advance(10_001)
+    const before = pairs[0]!.serverEnd.bytesSent
+    const second = await pool.openStream()
+    expect(second.session).toBe(pairs[0]?.client)
+    expect(pairs[0]!.serverEnd.bytesSent).toBeGreaterThan(before)
+  })
+
+  it('a session in use that does not answer the probe gets no new streams, and keeps those it has', async () => {
+    const { pool, clock, pairs } = makePool({ probeTimeout: 2_000 })
+    const first = await pool.openStream()
+    await settle()
+    cutOff(pairs[0]!)
+    await clock.advance(10_001)
+    const second = pool.openStream()
+    await clock.advance(2_000)
+    expect((await second).session).toBe(pairs[1]?.client)
+    expect(first.destroyed).toBe(false)
+    expect((await pool.openStream()).session).toBe(pairs[1]?.client)
+  })
+
+  it('an accepted stream is as good as an answer', async () => {
+    const { pool, clock, pairs } = makePool()
+    const first = await pool.openStream()
+    await clock.advance(9_000)
+    await (await pool.openStream()).accepted()
+    await clock.advance(9_000)
+    const before = pairs[0]!.serverEnd.bytesSent
+    expect((await pool.openStream()).session).toBe(first.session)
+    expect(pairs[0]!.serverEnd.bytesSent).toBe(before)
+  })
+
   it('refuses times for the probe that are none', () => {
     expect(() => makePool({ probeAfter: -1 })).toThrow(AnyTlsError)
     expect(() => makePool({ probeTimeout: 0 })).toThrow(AnyTlsError)
