@@ -1,5 +1,6 @@
 // What both connection machines are told when they are made, and the defaults.
 // Must never read the environment: everything comes in as an argument.
+import { DEFAULT_COMMON_TIMEOUTS } from '../mux/default-timeouts.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { RandomInt } from '../shaping/shaper.ts'
 
@@ -26,15 +27,10 @@ export interface Timeouts {
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = Object.freeze({
+  ...DEFAULT_COMMON_TIMEOUTS,
   auth: 10_000,
   hold: 20,
   nego: 10_000,
-  connection: 60_000,
-  keepalive: 15_000,
-  ping: 30_000,
-  stream: 3_600_000,
-  streamOpen: 10_000,
-  linger: 30_000,
 })
 
 /** Window of a stream under mux1 unless told otherwise, in bytes. */

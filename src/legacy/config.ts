@@ -1,5 +1,6 @@
 // What both connection machines of the original wire are told when they are made, and the defaults.
 // Must never read the environment: everything comes in as an argument.
+import { DEFAULT_COMMON_TIMEOUTS } from '../mux/default-timeouts.ts'
 import type { LivenessTimeouts } from '../mux/liveness.ts'
 import type { StreamTimeouts } from '../mux/streams.ts'
 import type { Scheme } from '../shaping/scheme.ts'
@@ -21,16 +22,11 @@ export interface LegacyTimeouts extends LivenessTimeouts, StreamTimeouts {
 }
 
 export const DEFAULT_LEGACY_TIMEOUTS: LegacyTimeouts = Object.freeze({
+  ...DEFAULT_COMMON_TIMEOUTS,
   auth: 10_000,
   hold: 20,
   answer: 1_000,
   synack: 2_000,
-  connection: 60_000,
-  keepalive: 15_000,
-  ping: 30_000,
-  stream: 3_600_000,
-  streamOpen: 10_000,
-  linger: 30_000,
 })
 
 /** What a connection machine of either role needs. */
