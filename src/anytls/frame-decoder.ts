@@ -3,14 +3,13 @@
 // chunk than the head or the body that is still incomplete.
 import { AnyTlsError } from '../errors.ts'
 import { concatBytes } from '../wire/bytes.ts'
+import { ChunkDecoder, NO_BYTES } from '../wire/chunk-decoder.ts'
 import { readVarint, varintLengthFrom } from '../wire/varint.ts'
 import { FrameType, MAX_BODY, MAX_RESET_REASON, PASSWORD_HASH_LENGTH, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 
 // The longest head: type, stream id, hash, padding length of AUTH with every varint at its longest.
 const MAX_HEAD = 1 + 8 + PASSWORD_HASH_LENGTH + 8
-
-const EMPTY = new Uint8Array(0)
 
 /** What the decoder is in the middle of. */
 const Phase = { Head: 0, Body: 1, Padding: 2, Data: 3 } as const
@@ -21,28 +20,18 @@ type Phase = (typeof Phase)[keyof typeof Phase]
  * `undefined`; views in frames point into the chunk. After a violation the decoder is not to be used
  * but for {@link unread}.
  */
-export class FrameDecoder {
-  #chunk: Uint8Array = EMPTY
-  #position = 0
+export class FrameDecoder extends ChunkDecoder {
   #phase: Phase = Phase.Head
 
   // The head of the current frame: kept while it is incomplete, and until the frame is done so that
   // `unread` can give it back.
-  #head: Uint8Array = EMPTY
+  #head: Uint8Array = NO_BYTES
   #type = 0
   #stream = 0
   #first = 0
   #second = 0
 
   #headIsPartial = false
-  #body: Uint8Array = EMPTY
-  #remaining = 0
-
-  /** Takes the next chunk. The one before must have been used up, or be the rest of a head or body. */
-  push(chunk: Uint8Array): void {
-    this.#chunk = chunk
-    this.#position = 0
-  }
 
   /**
    * The next frame or piece of a frame; `undefined` when more bytes are needed.
@@ -65,24 +54,22 @@ export class FrameDecoder {
           break
         }
         case Phase.Data: {
-          if (this.#remaining === 0) {
+          if (this.remaining === 0) {
             this.#phase = Phase.Head
             if ((this.#type & StreamFlag.Rst) === 0) break
             return { type: 'stream-rst', stream: this.#stream }
           }
-          const data = this.#takePiece()
+          const data = this.takePiece()
           if (data.length === 0) return undefined
           return { type: 'stream-data', stream: this.#stream, data }
         }
         case Phase.Padding:
-          this.#takePiece()
-          if (this.#remaining > 0) return undefined
+          this.takePiece()
+          if (this.remaining > 0) return undefined
           this.#phase = Phase.Head
           break
         case Phase.Body: {
-          const filled = this.#body.length - this.#remaining
-          this.#body.set(this.#takePiece(), filled)
-          if (this.#remaining > 0) return undefined
+          if (!this.fillBody()) return undefined
           this.#phase = Phase.Head
           return this.#withBody()
         }
@@ -95,41 +82,37 @@ export class FrameDecoder {
    * owner of the connection must see after a violation (D17).
    */
   unread(): Uint8Array[] {
-    const missing = this.#phase === Phase.Body ? this.#remaining : 0
-    const body = this.#body.subarray(0, this.#body.length - missing)
-    return [this.#head, body, this.#chunk.subarray(this.#position)].filter(
-      (part) => part.length > 0,
-    )
+    const parts = [this.#head, ...this.unreadBytes(this.#phase === Phase.Body)]
+    return parts.filter((part) => part.length > 0)
   }
 
   /** The chunk is used up: keeps nothing of it but what belongs to a frame not yet handed out. */
   #letGo(): void {
-    this.#chunk = EMPTY
-    this.#position = 0
+    this.dropChunk()
     if (this.#phase === Phase.Body) this.#head = this.#head.slice()
-    else if (!this.#headIsPartial) this.#head = EMPTY
+    else if (!this.#headIsPartial) this.#head = NO_BYTES
   }
 
   /** Reads type and fields of a frame; false when bytes are missing, which are then kept. */
   #readHead(): boolean {
-    this.#body = EMPTY
+    this.body = NO_BYTES
     if (this.#headIsPartial) {
       const kept = this.#head.length
-      const joined = concatBytes([this.#head, this.#chunk.subarray(0, MAX_HEAD - kept)])
+      const joined = concatBytes([this.#head, this.chunk.subarray(0, MAX_HEAD - kept)])
       const length = this.#parseHead(joined, 0)
       this.#headIsPartial = length === 0
       this.#head = length === 0 ? joined : joined.subarray(0, length)
-      this.#position = this.#head.length - kept
+      this.position = this.#head.length - kept
       return length > 0
     }
-    this.#head = EMPTY
-    if (this.#position >= this.#chunk.length) return false
-    const length = this.#parseHead(this.#chunk, this.#position)
-    const end = length === 0 ? this.#chunk.length : this.#position + length
+    this.#head = NO_BYTES
+    if (this.position >= this.chunk.length) return false
+    const length = this.#parseHead(this.chunk, this.position)
+    const end = length === 0 ? this.chunk.length : this.position + length
     this.#headIsPartial = length === 0
-    this.#head = this.#chunk.subarray(this.#position, end)
+    this.#head = this.chunk.subarray(this.position, end)
     if (length === 0) this.#head = this.#head.slice()
-    this.#position = end
+    this.position = end
     return length > 0
   }
 
@@ -200,10 +183,10 @@ export class FrameDecoder {
       case FrameType.ClientNego:
       case FrameType.ServerNego:
       case FrameType.SchemeUpdate:
-        this.#expectBody(this.#first)
+        this.#gather(this.#first)
         return undefined
       case FrameType.StreamReset:
-        this.#expectBody(this.#second)
+        this.#gather(this.#second)
         return undefined
       default:
         // The STREAM class: without DATA a remainder of zero leads straight on to RST.
@@ -213,7 +196,7 @@ export class FrameDecoder {
   }
 
   #withBody(): Frame {
-    const body = this.#body
+    const body = this.body
     switch (this.#type) {
       case FrameType.Alert:
         return { type: 'alert', body }
@@ -228,27 +211,14 @@ export class FrameDecoder {
     }
   }
 
+  #gather(bytes: number): void {
+    this.#phase = Phase.Body
+    this.expectBody(bytes)
+  }
+
   #expect(phase: Phase, bytes: number): void {
     this.#phase = phase
-    this.#remaining = bytes
-  }
-
-  // Allocated whole: its length has been held against the cap, and a body that drips in byte by byte
-  // must not be copied again for each of them.
-  #expectBody(bytes: number): void {
-    this.#expect(Phase.Body, bytes)
-    this.#body = new Uint8Array(bytes)
-  }
-
-  #takePiece(): Uint8Array {
-    const start = this.#position
-    if (start === this.#chunk.length) return EMPTY
-    const end = Math.min(start + this.#remaining, this.#chunk.length)
-    this.#position = end
-    this.#remaining -= end - start
-    return start === 0 && end === this.#chunk.length
-      ? this.#chunk
-      : this.#chunk.subarray(start, end)
+    this.remaining = bytes
   }
 }
 

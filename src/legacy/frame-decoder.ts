@@ -1,10 +1,9 @@
 // Bytes to frames of the original AnyTLS wire, incrementally.
 // Must never gather stream data, lose its place on a frame that has data where it should have none, or
 // keep more of a chunk than the head or the body that is still incomplete.
+import { ChunkDecoder, NO_BYTES } from '../wire/chunk-decoder.ts'
 import { AUTH_HEAD_LENGTH, Command, HEAD_LENGTH, PASSWORD_HASH_LENGTH } from './frame.ts'
 import type { Frame } from './frame.ts'
-
-const EMPTY = new Uint8Array(0)
 
 /** What the decoder is in the middle of. */
 const Phase = { Head: 0, Body: 1, Data: 2, Skipped: 3 } as const
@@ -14,9 +13,7 @@ type Phase = (typeof Phase)[keyof typeof Phase]
  * Decodes one direction of a connection. Push a chunk, then call {@link next} until it returns
  * `undefined`; data in frames are views of the chunk. Every sequence of bytes is one of frames.
  */
-export class FrameDecoder {
-  #chunk: Uint8Array = EMPTY
-  #position = 0
+export class FrameDecoder extends ChunkDecoder {
   #phase: Phase = Phase.Head
 
   // The head of the current frame: kept until the frame is done so that `unread` can give it back.
@@ -27,19 +24,12 @@ export class FrameDecoder {
 
   #command = 0
   #stream = 0
-  #body: Uint8Array = EMPTY
-  #remaining = 0
 
   /** @param opensWithAuth whether an authentication block stands in front of the frames, as for a server */
   constructor(opensWithAuth: boolean) {
+    super()
     this.#isAuth = opensWithAuth
     this.#headLength = opensWithAuth ? AUTH_HEAD_LENGTH : HEAD_LENGTH
-  }
-
-  /** Takes the next chunk. The one before must have been used up. */
-  push(chunk: Uint8Array): void {
-    this.#chunk = chunk
-    this.#position = 0
   }
 
   /** The next frame or piece of a frame; `undefined` when more bytes are needed. */
@@ -54,12 +44,9 @@ export class FrameDecoder {
    * owner of the connection must see after a violation (D17).
    */
   unread(): Uint8Array[] {
-    const missing = this.#phase === Phase.Body ? this.#remaining : 0
-    return [
-      this.#head.slice(0, this.#headFilled),
-      this.#body.subarray(0, this.#body.length - missing),
-      this.#chunk.subarray(this.#position),
-    ].filter((part) => part.length > 0)
+    const head = this.#head.slice(0, this.#headFilled)
+    const parts = [head, ...this.unreadBytes(this.#phase === Phase.Body)]
+    return parts.filter((part) => part.length > 0)
   }
 
   #decode(): Frame | undefined {
@@ -72,24 +59,22 @@ export class FrameDecoder {
           break
         }
         case Phase.Body: {
-          const filled = this.#body.length - this.#remaining
-          this.#body.set(this.#takePiece(), filled)
-          if (this.#remaining > 0) return undefined
+          if (!this.fillBody()) return undefined
           this.#phase = Phase.Head
           return this.#withBody()
         }
         case Phase.Data: {
-          if (this.#remaining === 0) {
+          if (this.remaining === 0) {
             this.#phase = Phase.Head
             break
           }
-          const data = this.#takePiece()
+          const data = this.takePiece()
           if (data.length === 0) return undefined
           return { type: 'push-data', stream: this.#stream, data }
         }
         case Phase.Skipped:
-          this.#takePiece()
-          if (this.#remaining > 0) return undefined
+          this.takePiece()
+          if (this.remaining > 0) return undefined
           this.#phase = Phase.Head
           break
       }
@@ -99,11 +84,11 @@ export class FrameDecoder {
   /** Reads a head; false when bytes are missing. */
   #readHead(): boolean {
     if (this.#headFilled === this.#headLength) this.#dropFrame()
-    const start = this.#position
-    const end = Math.min(start + this.#headLength - this.#headFilled, this.#chunk.length)
-    this.#head.set(this.#chunk.subarray(start, end), this.#headFilled)
+    const start = this.position
+    const end = Math.min(start + this.#headLength - this.#headFilled, this.chunk.length)
+    this.#head.set(this.chunk.subarray(start, end), this.#headFilled)
     this.#headFilled += end - start
-    this.#position = end
+    this.position = end
     return this.#headFilled === this.#headLength
   }
 
@@ -112,7 +97,7 @@ export class FrameDecoder {
     const view = new DataView(this.#head.buffer)
     if (this.#isAuth) {
       // Gathered, not counted: should the rest never come, the next owner must see all of it.
-      this.#expectBody(view.getUint16(PASSWORD_HASH_LENGTH))
+      this.#gather(view.getUint16(PASSWORD_HASH_LENGTH))
       return undefined
     }
     const command = view.getUint8(0)
@@ -126,7 +111,7 @@ export class FrameDecoder {
       case Command.UpdateScheme:
       case Command.SynAck:
       case Command.ServerSettings:
-        this.#expectBody(length)
+        this.#gather(length)
         return undefined
       case Command.Push:
         this.#expect(Phase.Data, length)
@@ -150,7 +135,7 @@ export class FrameDecoder {
   }
 
   #withBody(): Frame {
-    const body = this.#body
+    const body = this.body
     if (this.#isAuth) {
       this.#isAuth = false
       const passwordHash = this.#head.slice(0, PASSWORD_HASH_LENGTH)
@@ -172,8 +157,7 @@ export class FrameDecoder {
 
   /** The chunk is used up: keeps nothing of it but what belongs to a frame not yet handed out. */
   #letGo(): void {
-    this.#chunk = EMPTY
-    this.#position = 0
+    this.dropChunk()
     if (this.#phase !== Phase.Body && this.#headFilled === this.#headLength) this.#dropFrame()
   }
 
@@ -181,28 +165,16 @@ export class FrameDecoder {
   #dropFrame(): void {
     this.#headLength = HEAD_LENGTH
     this.#headFilled = 0
-    this.#body = EMPTY
+    this.body = NO_BYTES
+  }
+
+  #gather(bytes: number): void {
+    this.#phase = Phase.Body
+    this.expectBody(bytes)
   }
 
   #expect(phase: Phase, bytes: number): void {
     this.#phase = phase
-    this.#remaining = bytes
-  }
-
-  // Allocated whole, a u16 being its length: a body that drips in byte by byte must not be copied again
-  // for each of them.
-  #expectBody(bytes: number): void {
-    this.#expect(Phase.Body, bytes)
-    this.#body = new Uint8Array(bytes)
-  }
-
-  #takePiece(): Uint8Array {
-    const start = this.#position
-    const end = Math.min(start + this.#remaining, this.#chunk.length)
-    this.#position = end
-    this.#remaining -= end - start
-    return start === 0 && end === this.#chunk.length
-      ? this.#chunk
-      : this.#chunk.subarray(start, end)
+    this.remaining = bytes
   }
 }

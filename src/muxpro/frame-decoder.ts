@@ -2,11 +2,10 @@
 // Must never gather the data of a TCP sub-connection, wait for metadata above its cap, or keep more of a
 // chunk than the block that is still incomplete.
 import { AnyTlsError } from '../errors.ts'
+import { ChunkDecoder, NO_BYTES } from '../wire/chunk-decoder.ts'
 import { FrameState, MAX_METADATA, METADATA_HEAD, OPT_DATA } from './frame.ts'
 import type { CountPlace, Frame } from './frame.ts'
 import { decodeTarget } from './target.ts'
-
-const EMPTY = new Uint8Array(0)
 
 /** A length, of metadata or of Extra Data, in bytes. */
 const LENGTH_FIELD = 2
@@ -19,15 +18,12 @@ type Phase = (typeof Phase)[keyof typeof Phase]
  * Decodes one direction of a main connection. Push a chunk, then call {@link next} until it returns
  * `undefined`; views in frames point into the chunk. After a violation the decoder is not to be used.
  */
-export class FrameDecoder {
+export class FrameDecoder extends ChunkDecoder {
   readonly #carriesDatagrams: (stream: number) => boolean
-  #chunk: Uint8Array = EMPTY
-  #position = 0
   #phase: Phase = Phase.Length
 
-  /** Length of the block that is awaited, or bytes of data that are still to come in pieces. */
-  #expected = LENGTH_FIELD
-  #gathered: Uint8Array = EMPTY
+  /** What is there of the block that is awaited; its length is `remaining`. */
+  #gathered: Uint8Array = NO_BYTES
   #filled = 0
 
   #stream = 0
@@ -37,13 +33,9 @@ export class FrameDecoder {
 
   /** @param carriesDatagrams whether data of a sub-connection must be handed out block by block (D42) */
   constructor(carriesDatagrams: (stream: number) => boolean) {
+    super()
+    this.remaining = LENGTH_FIELD
     this.#carriesDatagrams = carriesDatagrams
-  }
-
-  /** Takes the next chunk. The one before must have been used up. */
-  push(chunk: Uint8Array): void {
-    this.#chunk = chunk
-    this.#position = 0
   }
 
   /**
@@ -53,16 +45,16 @@ export class FrameDecoder {
    */
   next(): Frame | undefined {
     const frame = this.#decode()
-    if (frame === undefined) this.push(EMPTY)
+    if (frame === undefined) this.dropChunk()
     return frame
   }
 
   #decode(): Frame | undefined {
     for (;;) {
       if (this.#phase === Phase.ExtraPieces) {
-        const data = this.#takePiece()
+        const data = this.takePiece()
         if (data.length > 0) return { type: 'data', stream: this.#stream, data }
-        if (this.#expected > 0) return undefined
+        if (this.remaining > 0) return undefined
         this.#expect(Phase.Length, LENGTH_FIELD)
       } else {
         const block = this.#takeBlock()
@@ -170,7 +162,7 @@ export class FrameDecoder {
 
   #expect(phase: Phase, bytes: number): void {
     this.#phase = phase
-    this.#expected = bytes
+    this.remaining = bytes
   }
 
   /**
@@ -178,8 +170,8 @@ export class FrameDecoder {
    * A block that is there in one piece is handed out as a view.
    */
   #takeBlock(): Uint8Array | undefined {
-    const length = this.#expected
-    const available = this.#chunk.length - this.#position
+    const length = this.remaining
+    const available = this.chunk.length - this.position
     if (this.#filled === 0 && available >= length) return this.#view(length)
     if (available === 0) return undefined
     if (this.#filled === 0) this.#gathered = new Uint8Array(length)
@@ -188,21 +180,15 @@ export class FrameDecoder {
     this.#filled += piece.length
     if (this.#filled < length) return undefined
     const block = this.#gathered
-    this.#gathered = EMPTY
+    this.#gathered = NO_BYTES
     this.#filled = 0
     return block
   }
 
-  #takePiece(): Uint8Array {
-    const piece = this.#view(Math.min(this.#expected, this.#chunk.length - this.#position))
-    this.#expected -= piece.length
-    return piece
-  }
-
   #view(length: number): Uint8Array {
-    const start = this.#position
-    this.#position += length
-    return this.#chunk.subarray(start, this.#position)
+    const start = this.position
+    this.position += length
+    return this.chunk.subarray(start, this.position)
   }
 }
 

@@ -1,21 +1,19 @@
 // Bytes to frames of net-mux version 1, incrementally.
 // Must never gather stream data, or keep more of a chunk than a head that is still incomplete.
 import { AnyTlsError } from '../errors.ts'
+import { ChunkDecoder, NO_BYTES } from '../wire/chunk-decoder.ts'
 import { ALL_FLAGS, Flag, FrameType, HEAD_LENGTH, NETMUX_VERSION } from './frame.ts'
 import type { Frame } from './frame.ts'
 
-const EMPTY = new Uint8Array(0)
-const NO_BYTES = viewOf(EMPTY)
+const NO_VIEW = viewOf(NO_BYTES)
 
 /**
  * Decodes one direction of a connection. Push a chunk, then call {@link next} until it returns
  * `undefined`; payloads are views of the chunk. After a violation the decoder is not to be used.
  */
-export class FrameDecoder {
+export class FrameDecoder extends ChunkDecoder {
   readonly #maxPayload: number
-  #chunk: Uint8Array = EMPTY
-  #view = NO_BYTES
-  #position = 0
+  #view = NO_VIEW
 
   // A head that came in pieces, and how many bytes of it there are.
   readonly #partial = new Uint8Array(HEAD_LENGTH)
@@ -24,21 +22,18 @@ export class FrameDecoder {
 
   #stream = 0
   #flags = 0
-  /** Bytes of payload that are still to come. */
-  #remaining = 0
   /** A Data frame's head has been handed out, and not yet all that follows it. */
   #inData = false
 
   /** @param maxPayload most bytes of payload that a Data frame may have */
   constructor(maxPayload: number) {
+    super()
     this.#maxPayload = maxPayload
   }
 
-  /** Takes the next chunk; the one before must have been used up. */
-  push(chunk: Uint8Array): void {
-    this.#chunk = chunk
+  override push(chunk: Uint8Array): void {
+    super.push(chunk)
     this.#view = viewOf(chunk)
-    this.#position = 0
   }
 
   /**
@@ -55,19 +50,14 @@ export class FrameDecoder {
 
   /** The chunk is used up: what else is kept of it is no view. */
   #letGo(): void {
-    this.#chunk = EMPTY
-    this.#view = NO_BYTES
-    this.#position = 0
+    this.dropChunk()
+    this.#view = NO_VIEW
   }
 
   #nextOfData(): Frame | undefined {
-    if (this.#remaining > 0) {
-      const start = this.#position
-      const end = Math.min(start + this.#remaining, this.#chunk.length)
-      if (end <= start) return undefined
-      this.#position = end
-      this.#remaining -= end - start
-      return { type: 'payload', stream: this.#stream, data: this.#chunk.subarray(start, end) }
+    if (this.remaining > 0) {
+      const data = this.takePiece()
+      return data.length === 0 ? undefined : { type: 'payload', stream: this.#stream, data }
     }
     this.#inData = false
     if ((this.#flags & (Flag.Fin | Flag.Rst)) === 0) return this.#nextFrame()
@@ -75,17 +65,17 @@ export class FrameDecoder {
   }
 
   #nextFrame(): Frame | undefined {
-    const start = this.#position
-    if (this.#kept === 0 && this.#chunk.length - start >= HEAD_LENGTH) {
-      this.#position = start + HEAD_LENGTH
+    const start = this.position
+    if (this.#kept === 0 && this.chunk.length - start >= HEAD_LENGTH) {
+      this.position = start + HEAD_LENGTH
       this.#check(this.#view, start, HEAD_LENGTH)
       return this.#begin(this.#view, start)
     }
-    if (start >= this.#chunk.length) return undefined
-    const end = Math.min(start + HEAD_LENGTH - this.#kept, this.#chunk.length)
-    this.#partial.set(this.#chunk.subarray(start, end), this.#kept)
+    if (start >= this.chunk.length) return undefined
+    const end = Math.min(start + HEAD_LENGTH - this.#kept, this.chunk.length)
+    this.#partial.set(this.chunk.subarray(start, end), this.#kept)
     this.#kept += end - start
-    this.#position = end
+    this.position = end
     this.#check(this.#partialView, 0, this.#kept)
     if (this.#kept < HEAD_LENGTH) return undefined
     this.#kept = 0
@@ -131,7 +121,7 @@ export class FrameDecoder {
         this.#inData = true
         this.#stream = stream
         this.#flags = flags
-        this.#remaining = length
+        this.remaining = length
         return { type: 'data', stream, flags }
     }
   }
