@@ -10,9 +10,11 @@ export {
   type ServerEvents,
   type ServerOptions,
 } from './transport/listen.ts'
+export { MemoryWireStore, type ServerWire, type WireStore } from './transport/wire-store.ts'
 export { createFallback, type Fallback, type FallbackOptions } from './transport/fallback.ts'
 export { parseFallbackEndpoint, type FallbackEndpoint } from './transport/fallback-endpoint.ts'
-export type { Session, SessionEvents } from './session/session.ts'
+export type { OpenStreamOptions, Session, SessionEvents } from './session/session.ts'
 export { SessionPool, type SessionPoolOptions } from './session/pool.ts'
 export type { Stream } from './session/stream.ts'
+export type { SessionTimeouts } from './transport/session-options.ts'
 export type { Timeouts } from './anytls/config.ts'

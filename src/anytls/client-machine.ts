@@ -43,7 +43,7 @@ export class ClientMachine extends AnyTlsConnection<ClientState> {
 
   openStream(now: number): number {
     this.now = now
-    if (!this.mayOpen) throw this.#openError()
+    if (!this.mayOpen) throw this.openError()
     this.highest += 1
     const id = this.highest
     this.streams.add(id, true, now)
@@ -182,12 +182,6 @@ export class ClientMachine extends AnyTlsConnection<ClientState> {
 
   protected override get isDraining(): boolean {
     return this.state === 'draining' || this.state === 'draining-early'
-  }
-
-  #openError(): AnyTlsError {
-    if (this.over) return new AnyTlsError('ERR_SESSION_CLOSED')
-    if (this.isDraining) return new AnyTlsError('ERR_SESSION_DRAINING')
-    return new AnyTlsError('ERR_STREAM_LIMIT')
   }
 }
 

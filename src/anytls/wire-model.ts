@@ -21,6 +21,7 @@ import { PADDING_FORMAT } from './padding-format.ts'
 export const V1_WIRE = Object.freeze<WireModel>({
   name: 'v1',
   padding: PADDING_FORMAT,
+  padControl: true,
   connect(schemeDigest, authPadding) {
     let begun = false
     return (event) => {

@@ -43,7 +43,7 @@ export function addCapture(
       argument(parseHostPort),
     )
     .requiredOption('--to <host:port>', 'where the connections go', argument(parseTarget))
-    .requiredOption('--out <file>', 'the capture; what is there now is lost')
+    .requiredOption('--out <file>', 'the capture; what is there now is lost', argument(parseOut))
     .option(
       '--max-records <number>',
       'how many records to write down; then it relays on without',
@@ -67,7 +67,7 @@ export function addReport(
     .command('report')
     .description('Show captures and simulations side by side, in one HTML page.')
     .argument('<files...>', 'from anytls capture and anytls scheme simulate --json')
-    .requiredOption('--out <file>', 'the page; what is there now is lost')
+    .requiredOption('--out <file>', 'the page; what is there now is lost', argument(parseOut))
     .option('--scheme <file>', 'the target: the scheme of the captures, client to server')
     .option('--downlink-scheme <file>', 'the same, server to client')
     .option(
@@ -92,6 +92,12 @@ The capture is text, a JSON object a line, and can be read even if the program w
 
 /** More than any handshake has. */
 const MAX_SKIP = 1_000
+
+/** Elsewhere `-` is a standard stream; nobody wants a file of that name. */
+function parseOut(path: string): string {
+  if (path !== '-') return path
+  throw new AnyTlsError('ERR_OPTION_INVALID', 'It must be a file, not standard output.')
+}
 
 function parseTarget(text: string): Address {
   const address = parseHostPort(text)

@@ -30,6 +30,8 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly paddingScheme?: string
   /** `true` without a file. */
   readonly shapeDownlink?: boolean | string
+  /** `--no-legacy` makes it false. */
+  readonly legacy: boolean
   /** `--no-link` makes it false. */
   readonly link: boolean
 }
@@ -70,12 +72,17 @@ export function argument<T>(parse: (text: string) => T): (text: string) => T {
   }
 }
 
-/** `-s`: a share link, or an address that becomes one which says no more. */
+/** `-s`. */
 export function parseServer(text: string): ShareLink {
+  return parseServerAt('-s', text)
+}
+
+/** A share link, or an address that becomes one which says no more. `place` is what the user calls it. */
+export function parseServerAt(place: string, text: string): ShareLink {
   if (isShareLink(text)) return parseShareLink(text)
-  if (text.includes('@')) throw invalid('-s: a share link begins with anytls://')
+  if (text.includes('@')) throw invalid(`${place}: a share link begins with anytls://`)
   const { host, port } = argument(parseHostPort)(text)
-  if (port === 0) throw invalid('-s: a server cannot have port 0')
+  if (port === 0) throw invalid(`${place}: a server cannot have port 0`)
   return { host, port, insecure: false }
 }
 

@@ -76,6 +76,7 @@ function addServer(program: Command, commands: Commands): void {
       '--shape-downlink [file]',
       'shape what the server sends, too: with the scheme of the clients, or that of the file',
     )
+    .option('--no-legacy', 'serve ANYTLS v1 alone, and no clients of the original wire')
     .option('--no-link', 'do not print the share link, which holds the password')
   addCommonOptions(command).action((flags: ServerCommandOptions) => commands.server(flags))
 }

@@ -1,7 +1,9 @@
 // `anytls report`: turns captures and simulations into one HTML page.
 // Must never read a file without a bound, or leave out a file that it was given.
 
-import { createReadStream, writeFileSync } from 'node:fs'
+import { createReadStream, statSync, writeFileSync } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
+import { resolve } from 'node:path'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { CAPTURE_FORMAT } from '../capture/capture-event.ts'
 import { CaptureParser } from '../capture/capture-parser.ts'
@@ -18,8 +20,8 @@ import type { Scheme } from '../shaping/scheme.ts'
 import type { ReportCommandOptions } from './capture-options.ts'
 import { fileProblem, readTextFile } from './files.ts'
 
-/** The most that a file of a simulation may hold, in bytes: several times what the most records take. */
-const MAX_SIMULATION_SIZE = 128 * 1024 * 1024
+/** The most that a file of a simulation may hold, in bytes: about twice what the most records take. */
+const MAX_SIMULATION_SIZE = 64 * 1024 * 1024
 
 /** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */
 export async function runReport(
@@ -29,9 +31,11 @@ export async function runReport(
   if (files.length > MAX_SOURCES) {
     throw new AnyTlsError('ERR_OPTION_INVALID', `a report takes at most ${MAX_SOURCES} files`)
   }
+  const { out, scheme, downlinkScheme } = options
+  refuseInput(out, [...files, scheme, downlinkScheme])
   const schemes = {
-    ...(options.scheme !== undefined && { up: readScheme(options.scheme) }),
-    ...(options.downlinkScheme !== undefined && { down: readScheme(options.downlinkScheme) }),
+    ...(scheme !== undefined && { up: readScheme(scheme) }),
+    ...(downlinkScheme !== undefined && { down: readScheme(downlinkScheme) }),
   }
   const skip = { up: options.skipUp, down: options.skipDown }
   const sources: ReportSource[] = []
@@ -39,10 +43,38 @@ export async function runReport(
   for (const file of files) sources.push(await readSource(file, skip))
   const page = renderReport(sources, { schemes })
   try {
-    writeFileSync(options.out, page)
+    writeFileSync(out, page)
   } catch (cause) {
-    throw fileError(`cannot write report '${options.out}': ${fileProblem(cause)}`, cause)
+    throw fileError(`cannot write report '${out}': ${fileProblem(cause)}`, cause)
   }
+  if (sources.every(isEmpty))
+    process.stderr.write('anytls: none of the files has records to show\n')
+}
+
+/** The page would take the place of what it is made of. */
+function refuseInput(out: string, inputs: readonly (string | undefined)[]): void {
+  const own = fileAt(out)
+  for (const input of inputs) {
+    if (input === undefined) continue
+    const file = fileAt(input)
+    const isSame = file !== undefined && file.dev === own?.dev && file.ino === own.ino
+    if (isSame || resolve(input) === resolve(out)) {
+      throw fileError(`cannot write report '${out}': it is read here, too`)
+    }
+  }
+}
+
+/** Which file it is, whatever its name; undefined where none can be seen, which is told when it is read. */
+function fileAt(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return undefined
+  }
+}
+
+function isEmpty({ runs }: ReportSource): boolean {
+  return runs.every(({ up, down }) => up.sizes.length + down.sizes.length === 0)
 }
 
 async function readSource(path: string, skip: HandshakeRecords): Promise<ReportSource> {
@@ -58,24 +90,31 @@ async function readSource(path: string, skip: HandshakeRecords): Promise<ReportS
 
 /** A capture, read as it comes; or the text of what must be a simulation. */
 async function readFile(path: string): Promise<ParsedCapture | string> {
-  let [text, capture]: [string, CaptureParser | undefined] = ['', undefined]
+  const chunks: string[] = []
+  let [head, length] = ['', 0]
+  let capture: CaptureParser | undefined
   for await (const chunk of createReadStream(path, READING) as AsyncIterable<string>) {
     if (capture !== undefined) {
       capture.push(chunk)
       continue
     }
-    text += chunk
-    if (CAPTURE_START.test(text)) {
-      capture = new CaptureParser()
-      capture.push(text)
-    } else if (text.length > FIRST_LINE && !SIMULATION_START.test(text)) {
-      break
-    } else if (text.length > MAX_SIMULATION_SIZE) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > MAX_SIMULATION_SIZE) {
       throw fileError(`it is larger than ${MAX_SIMULATION_SIZE} bytes`)
+    }
+    // Decided by now: a simulation.
+    if (head.length > FIRST_LINE) continue
+    head += chunk
+    if (CAPTURE_START.test(head)) {
+      capture = new CaptureParser()
+      capture.push(head)
+    } else if (head.length > FIRST_LINE && !SIMULATION_START.test(head)) {
+      break
     }
   }
   if (capture !== undefined) return capture.end()
-  if (SIMULATION_START.test(text)) return text
+  if (SIMULATION_START.test(head)) return chunks.join('')
   throw fileError('line 1: it begins neither as a capture nor as a simulation')
 }
 

@@ -61,7 +61,7 @@ export const schemeCommands: SchemeCommands = {
   },
 
   async simulate(file, options) {
-    const { wire, seed, runs, flushMs, shapeDownlink, padControl = false } = options
+    const { wire, seed, runs, flushMs, shapeDownlink, padControl } = options
     const scheme = await readScheme(file)
     const downlinkScheme =
       typeof shapeDownlink === 'string' ? await readScheme(shapeDownlink) : shapeDownlink && scheme
@@ -73,7 +73,7 @@ export const schemeCommands: SchemeCommands = {
       seed,
       runs,
       flushTime: flushMs,
-      padControl,
+      ...(padControl !== undefined && { padControl }),
     }
     const simulation = simulate(simulated)
     if (options.json === true) {

@@ -28,6 +28,7 @@ export interface SchemeSimulateOptions {
   readonly flushMs: number
   /** `true`: with the same scheme; a text: the file of its own. */
   readonly shapeDownlink?: true | string
+  /** Default: as the wire does. */
   readonly padControl?: boolean
   readonly json?: boolean
   readonly csv?: boolean
@@ -88,7 +89,11 @@ function addSimulate(scheme: Command, load: () => Promise<SchemeCommands>): void
       '--shape-downlink [file]',
       "shape the server's direction too: with the same scheme, or that of the file",
     )
-    .option('--pad-control', 'pad up control frames that the scheme leaves bare')
+    .option(
+      '--pad-control',
+      'pad up control frames that the scheme leaves bare (default: on v1, as it does)',
+    )
+    .option('--no-pad-control', 'leave them bare (default: on legacy)')
     .addOption(new Option('--json', 'print JSON, for anytls report').conflicts('csv'))
     .option('--csv', 'print one line for each TLS record')
     .helpOption('-h, --help', 'show this help')

@@ -47,13 +47,23 @@ export async function runServer(
   })
   const certificate = await chooseCertificate(options)
   const { key, cert } = certificate
-  const { onViolation } = options
+  const { onViolation, legacy } = options
   const shapeDownlink =
     typeof options.shapeDownlink === 'string'
       ? readScheme(options.shapeDownlink)
       : options.shapeDownlink
   const server = createServer(
-    { key, cert, password, scheme, fallback, onViolation, shapeDownlink, autoAccept: false },
+    {
+      key,
+      cert,
+      password,
+      scheme,
+      fallback,
+      onViolation,
+      shapeDownlink,
+      legacy,
+      autoAccept: false,
+    },
     (stream) => {
       void serveProxyStream(stream, { observe: (event) => logStream(logger, event) })
     },

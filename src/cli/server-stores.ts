@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { parseRawScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { SchemeStore } from '../shaping/scheme-store.ts'
-import type { ServerWire, WireStore } from '../transport/wire-store.ts'
+import { learnWire } from '../transport/wire-store.ts'
+import type { LearntWire, WireStore } from '../transport/wire-store.ts'
 import { ServerFile } from './server-file.ts'
 
 /** The padding schemes that servers sent, in `schemes.json` of `folder`. */
@@ -16,8 +17,16 @@ export function openSchemeStore(folder: string, warn: (problem: string) => void)
 
 /** The wires that servers speak, in `wires.json` of `folder`. */
 export function openWireStore(folder: string, warn: (problem: string) => void): WireStore {
-  const format = { what: 'wires', encode: String, decode: parseWire }
-  return new ServerFile<ServerWire>(join(folder, 'wires.json'), format, warn)
+  const format = { what: 'wires', encode: wireText, decode: parseWire }
+  const file = new ServerFile<LearntWire>(join(folder, 'wires.json'), format, warn)
+  return {
+    get(server) {
+      const learnt = file.get(server)
+      return learnt !== undefined && learnt.until > Date.now() ? learnt.wire : undefined
+    },
+    set: (server, wire) => file.set(server, learnWire(wire, Date.now())),
+    delete: (server) => file.delete(server),
+  }
 }
 
 function schemeText({ text }: Scheme): string {
@@ -32,6 +41,12 @@ function parseKept(text: string): Scheme | undefined {
   }
 }
 
-function parseWire(text: string): ServerWire | undefined {
-  return text === 'v1' || text === 'legacy' ? text : undefined
+function wireText({ wire, until }: LearntWire): string {
+  return until === Infinity ? wire : `${wire} until ${until}`
+}
+
+function parseWire(text: string): LearntWire | undefined {
+  if (text === 'v1') return { wire: 'v1', until: Infinity }
+  const [, until] = /^legacy until (\d{1,15})$/.exec(text) ?? []
+  return until === undefined ? undefined : { wire: 'legacy', until: Number(until) }
 }

@@ -63,7 +63,7 @@ export class LegacyClientMachine extends LegacyConnection<ClientState> {
 
   openStream(now: number): number {
     this.now = now
-    if (!this.mayOpen) throw this.#openError()
+    if (!this.mayOpen) throw this.openError()
     if (this.state === 'initializing') this.#flush()
     this.highest += 1
     const id = this.highest
@@ -220,12 +220,6 @@ export class LegacyClientMachine extends LegacyConnection<ClientState> {
       if (!(error instanceof AnyTlsError)) throw error
       this.emit({ type: 'scheme-refused', error })
     }
-  }
-
-  #openError(): AnyTlsError {
-    if (this.over) return new AnyTlsError('ERR_SESSION_CLOSED')
-    if (this.isDraining) return new AnyTlsError('ERR_SESSION_DRAINING')
-    return new AnyTlsError('ERR_STREAM_LIMIT')
   }
 }
 

@@ -16,6 +16,7 @@ import { encodeClientSettingsText, encodeServerSettingsText } from './settings.t
 export const LEGACY_WIRE = Object.freeze<WireModel>({
   name: 'legacy',
   padding: PADDING_FORMAT,
+  padControl: false,
   connect(schemeDigest, authPadding) {
     let begun = false
     return (event) => {

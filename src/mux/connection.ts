@@ -99,6 +99,10 @@ export abstract class Connection<State extends string, Input extends string> imp
     return this.negotiated
   }
 
+  get lastAlive(): number {
+    return this.liveness.lastAlive
+  }
+
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[] {
     this.now = now
     this.push(chunk)
@@ -261,6 +265,13 @@ export abstract class Connection<State extends string, Input extends string> imp
 
   /** Tells the peer that no new streams are taken, on a wire that has a frame for it. */
   protected sendGoAway(): void {}
+
+  /** Why no stream can be opened now. */
+  protected openError(): AnyTlsError {
+    if (this.over) return new AnyTlsError('ERR_SESSION_CLOSED')
+    if (this.isDraining) return new AnyTlsError('ERR_SESSION_DRAINING')
+    return new AnyTlsError('ERR_STREAM_LIMIT')
+  }
 
   /** What the end of the input means while more was expected. */
   protected lostError(): AnyTlsError {

@@ -37,6 +37,11 @@ export class Liveness {
     this.#lastAlive = now
   }
 
+  /** When the peer was last known to be there. */
+  get lastAlive(): number {
+    return this.#lastAlive
+  }
+
   /** While reading is stopped, silence means nothing. */
   setReading(reading: boolean, now: number): void {
     this.#reading = reading

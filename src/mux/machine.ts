@@ -91,6 +91,8 @@ export interface Machine {
   readonly shaping: boolean
   /** Most bytes of payload that one data frame carries. */
   readonly maxPayload: number
+  /** When the peer was last known to be there. */
+  readonly lastAlive: number
   /** Whether the peer would answer a ping now, so that {@link ping} is of use. */
   readonly pingable: boolean
 

@@ -33,7 +33,7 @@ export interface Sender {
  */
 export class SendScheduler<S extends Sender> {
   /** Levels that have streams waiting, the first to go in front; in each, streams in the order of their turns. */
-  readonly #levels: { readonly priority: number; readonly waiting: Set<S> }[] = []
+  readonly #levels: Level<S>[] = []
   #size = 0
   /** Frames that have left since one of those who wait behind had a turn. */
   #passedOver = 0
@@ -82,16 +82,17 @@ export class SendScheduler<S extends Sender> {
    */
   pump(machine: Machine, room: number, now: number): number {
     let left = room
-    const [first] = this.#levels
-    if (this.#passedOver >= STARVATION_GUARD && first !== undefined) {
-      this.#passedOver = 0
-      left = this.#serveStarving(machine, left, now)
-    }
-    for (const { waiting } of [...this.#levels]) {
+    for (const level of [...this.#levels]) {
       // Who comes back, or in, during this round waits for the next: what an application writes then may
       // still join what is left.
-      left = this.#serve(waiting, waiting.size, machine, left, now)
-      if (left <= 0 || waiting.size > 0) break
+      let turns = level.waiting.size
+      for (const sender of level.waiting) {
+        if (left <= 0 || turns === 0) break
+        turns -= 1
+        if (this.#passedOver >= STARVATION_GUARD) left -= this.#serveStarving(level, machine, now)
+        left -= this.#serve(sender, machine, now)
+      }
+      if (left <= 0 || level.waiting.size > 0) break
     }
     this.#forgetEmptyLevels()
     return left
@@ -106,42 +107,46 @@ export class SendScheduler<S extends Sender> {
     if (this.#levels.length < 2) this.#passedOver = 0
   }
 
-  /** One turn for a level behind the first, each of them in rotation. */
-  #serveStarving(machine: Machine, room: number, now: number): number {
-    const behind = this.#levels.slice(1)
-    const next = behind.find(({ priority }) => priority > this.#guarded) ?? behind[0]
-    if (next === undefined) return room
-    this.#guarded = next.priority
-    return this.#serve(next.waiting, 1, machine, room, now)
+  /** One Frame for a level behind `first`, each of them in rotation; returns its bytes. */
+  #serveStarving(first: Level<S>, machine: Machine, now: number): number {
+    const behind = this.#levels.filter(({ priority }) => priority > first.priority)
+    const next = Math.max(
+      behind.findIndex(({ priority }) => priority > this.#guarded),
+      0,
+    )
+    for (const level of [...behind.slice(next), ...behind.slice(0, next)]) {
+      for (const sender of level.waiting) {
+        const bytes = this.#serve(sender, machine, now)
+        if (bytes === 0) continue
+        this.#passedOver = 0
+        this.#guarded = level.priority
+        return bytes
+      }
+    }
+    return 0
   }
 
-  #serve(
-    waiting: ReadonlySet<S>,
-    turns: number,
-    machine: Machine,
-    room: number,
-    now: number,
-  ): number {
-    let left = room
-    let turnsLeft = turns
-    for (const sender of waiting) {
-      if (left <= 0 || turnsLeft === 0) break
-      turnsLeft -= 1
-      this.delete(sender)
-      const credit = machine.credit(sender.id)
-      // While shaping is on, one application write is one Frame and so one Deliver (D29).
-      const whole = sender.messages || machine.shaping
-      const wanted = whole ? sender.firstPendingBytes : sender.pendingBytes
-      const bytes = Math.min(credit, machine.maxPayload, wanted)
-      // Without credit, or with too little for a datagram, the stream comes back with a `credit` event.
-      if (bytes === 0 || (sender.messages && bytes < wanted)) continue
-      machine.sendData(sender.id, sender.takePending(bytes), bytes, now)
-      left -= bytes
-      this.#passedOver += 1
-      // Only now: completing the write may bring the stream's end, which must come behind its data.
-      sender.sent()
-      if (sender.pendingBytes > 0) this.add(sender)
-    }
-    return left
+  /** One Frame of a stream that has had its turn; returns its bytes, 0 when it may send nothing. */
+  #serve(sender: S, machine: Machine, now: number): number {
+    this.delete(sender)
+    const credit = machine.credit(sender.id)
+    // While shaping is on, one application write is one Frame and so one Deliver (D29).
+    const whole = sender.messages || machine.shaping
+    const wanted = whole ? sender.firstPendingBytes : sender.pendingBytes
+    const bytes = Math.min(credit, machine.maxPayload, wanted)
+    // Without credit, or with too little for a datagram, the stream comes back with a `credit` event.
+    if (bytes === 0 || (sender.messages && bytes < wanted)) return 0
+    machine.sendData(sender.id, sender.takePending(bytes), bytes, now)
+    this.#passedOver += 1
+    // Only now: completing the write may bring the stream's end, which must come behind its data.
+    sender.sent()
+    if (sender.pendingBytes > 0) this.add(sender)
+    return bytes
   }
+}
+
+/** Streams of one priority, in the order of their turns. */
+interface Level<S> {
+  readonly priority: number
+  readonly waiting: Set<S>
 }

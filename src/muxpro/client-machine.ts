@@ -51,7 +51,7 @@ export class ClientMachine extends MuxProConnection<ClientState> {
 
   openStream(now: number, request?: StreamRequest): number {
     this.now = now
-    if (!this.mayOpen) throw this.#openError()
+    if (!this.mayOpen) throw this.openError()
     if (request === undefined) {
       throw new AnyTlsError('ERR_OPTION_INVALID', 'a Mux.Pro stream needs a target')
     }
@@ -121,11 +121,5 @@ export class ClientMachine extends MuxProConnection<ClientState> {
       id = id === MAX_STREAM_ID ? 1 : id + 1
     } while (this.streams.has(id))
     return id
-  }
-
-  #openError(): AnyTlsError {
-    if (this.over) return new AnyTlsError('ERR_SESSION_CLOSED')
-    if (this.isDraining) return new AnyTlsError('ERR_SESSION_DRAINING')
-    return new AnyTlsError('ERR_STREAM_LIMIT')
   }
 }

@@ -2,10 +2,16 @@
 // Must never: resolve a name, or take a name that the address codec would not.
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../mux/machine.ts'
+import type { Address } from '../wire/address.ts'
 import { AddressType, decodeAddress, encodeAddress } from '../wire/address.ts'
 import { concatBytes } from '../wire/bytes.ts'
 
 const NetworkType = { Tcp: 0x01, Udp: 0x02 } as const
+
+const NETWORK_TYPES: ReadonlyMap<string, number> = new Map([
+  ['tcp', NetworkType.Tcp],
+  ['udp', NetworkType.Udp],
+])
 
 /** Address types of Mux.Pro, by those of SOCKS, whose codec does the rest. */
 const TYPE_OF_SOCKS: Readonly<Record<number, number>> = {
@@ -29,16 +35,24 @@ export interface UnusableTarget {
   readonly problem: string
 }
 
-/** @throws AnyTlsError `ERR_OPTION_INVALID` for the priority, `ERR_ADDRESS_INVALID` for the target */
+/**
+ * @throws AnyTlsError `ERR_OPTION_INVALID` for the network, the priority or what is no target at all,
+ *   `ERR_ADDRESS_INVALID` for the target
+ */
 export function encodeTarget({ network, target, priority }: StreamRequest): Uint8Array {
+  const networkType = NETWORK_TYPES.get(network)
+  if (networkType === undefined) throw invalid('network must be tcp or udp')
   if (!Number.isInteger(priority) || priority < 0 || priority > 0xff) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'priority must be a whole number from 0 to 255')
+    throw invalid('priority must be a whole number from 0 to 255')
+  }
+  if (typeof (target as Partial<Address> | null)?.host !== 'string') {
+    throw invalid('target must have a host and a port')
   }
   // Type, host, port; there the port comes last.
   const socks = encodeAddress(target)
   const end = socks.length - 2
   return concatBytes([
-    Uint8Array.of(network === 'udp' ? NetworkType.Udp : NetworkType.Tcp, priority),
+    Uint8Array.of(networkType, priority),
     socks.subarray(end),
     Uint8Array.of(TYPE_OF_SOCKS[socks[0] ?? 0] ?? 0),
     socks.subarray(1, end),
@@ -84,4 +98,8 @@ function expectedLength([type, length = 0]: Uint8Array): number {
     default:
       return 2 + length + 2
   }
+}
+
+function invalid(message: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

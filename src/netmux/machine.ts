@@ -84,7 +84,7 @@ export class NetMuxMachine extends Connection<NetMuxState, NetMuxInput> {
 
   openStream(now: number): number {
     this.now = now
-    if (!this.mayOpen) throw this.#openError()
+    if (!this.mayOpen) throw this.openError()
     const id = this.nextId
     this.nextId += 2
     this.streams.add(id, true, now)
@@ -279,12 +279,6 @@ export class NetMuxMachine extends Connection<NetMuxState, NetMuxInput> {
 
   #isOurs(stream: number): boolean {
     return (stream - this.nextId) % 2 === 0
-  }
-
-  #openError(): AnyTlsError {
-    if (this.over) return new AnyTlsError('ERR_SESSION_CLOSED')
-    if (this.isDraining) return new AnyTlsError('ERR_SESSION_DRAINING')
-    return new AnyTlsError('ERR_STREAM_LIMIT')
   }
 }
 

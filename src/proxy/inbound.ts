@@ -78,7 +78,8 @@ export function createInbound(options: InboundOptions): Inbound {
     tellApart(socket, context, handshakeTimeout, (httpSocket) => parseHttp.call(server, httpSocket))
   })
   const closeAllConnections = () => {
-    for (const socket of sockets) socket.destroy()
+    // What is cut off must not look complete to the program.
+    for (const socket of sockets) socket.resetAndDestroy()
   }
   return Object.assign(server, { closeAllConnections })
 }

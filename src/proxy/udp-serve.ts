@@ -143,6 +143,10 @@ class UdpAssociation {
       if (event.request.isConnect) this.#target = event.request.target
       return
     }
+    if (event.type === 'misnamed') {
+      this.#counts.refused += 1
+      return
+    }
     const target = event.address ?? this.#target
     if (target === undefined || this.#over) return
     this.#idle.refresh()

@@ -104,7 +104,8 @@ export class UdpTunnel {
     stream.on('data', (chunk: Uint8Array) => {
       try {
         decoder.receive(chunk, (event) => {
-          if (event.type === 'request' || event.address === undefined) return
+          if (event.type === 'misnamed') this.#options.counts.refused += 1
+          if (event.type !== 'packet' || event.address === undefined) return
           this.#options.deliver(event.address, event.data)
         })
       } catch (error) {

@@ -54,7 +54,7 @@ function factsOn({ wire, workload, seed, padControl, summary }: Simulation): Fac
     { name: 'Wire', value: wire },
     { name: 'Workload', value: workload },
     { name: 'Seed', value: `${seed}` },
-    ...(padControl ? [{ name: 'Control frames', value: 'padded up' }] : []),
+    { name: 'Control frames', value: padControl ? 'padded up' : 'as the scheme leaves them' },
     {
       name: 'Writes added to a connection',
       value: both(({ writesAdded }) => formatMeasure(writesAdded.mean)),

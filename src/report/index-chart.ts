@@ -27,7 +27,7 @@ export const SHOWN_RECORDS = 60
 /** Points of one source that a chart shows at most. */
 export const SHOWN_POINTS = 1_000
 
-/** Sizes by record index, one row a source, its band behind the points. */
+/** Sizes by record index, one row a source, its band behind the points and the outline of it before them. */
 export function sizeByIndexChart(all: readonly Series[], direction: Direction): Chart {
   const shown = all.map((series) => ({
     ...series,
@@ -41,14 +41,19 @@ export function sizeByIndexChart(all: readonly Series[], direction: Direction): 
   const marks = shown.flatMap(({ style: { letter, color, symbol }, points, band }): Markish[] => [
     ...[false, true].map((isOpen) =>
       rect(bandRects(band[direction], letter, isOpen), {
-        ...{ x1: 'x1', x2: 'x2', y1: 'y1', y2: 'y2', fy: 'letter' },
+        ...BAND_RECT,
         ...{ fill: 'currentColor', fillOpacity: isOpen ? 0.05 : 0.2 },
-        ...{ stroke: 'currentColor', strokeOpacity: 0.5, strokeDasharray: isOpen ? '2 3' : 'none' },
       }),
     ),
     dot(
       points.map((point) => ({ ...point, letter })),
-      { x: 'x', y: 'size', fy: 'letter', stroke: color, symbol, r: 3 },
+      { x: 'x', y: 'size', fy: 'letter', stroke: color, strokeOpacity: 0.45, symbol, r: 3 },
+    ),
+    ...[false, true].map((isOpen) =>
+      rect(bandRects(band[direction], letter, isOpen), {
+        ...{ ...BAND_RECT, fill: 'none', stroke: 'currentColor', strokeOpacity: 0.9 },
+        strokeDasharray: isOpen ? '2 3' : 'none',
+      }),
     ),
   ])
   const label = `${DIRECTION_NAMES[direction]}: size of each record by its index, one row a source.`
@@ -69,6 +74,7 @@ export function sizeByIndexChart(all: readonly Series[], direction: Direction): 
   }
 }
 
+const BAND_RECT = { x1: 'x1', x2: 'x2', y1: 'y1', y2: 'y2', fy: 'letter' } as const
 const SIZE_AXIS = { label: '↑ bytes', tickFormat: formatCount }
 const INDEX_AXIS = { label: 'index of the record →', tickFormat: formatCount }
 

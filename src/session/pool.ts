@@ -44,10 +44,10 @@ interface Pooled {
   readonly session: Session
   /** When the last stream ended; `undefined` while there are streams. */
   idleSince: number | undefined
-  /** When the peer showed last that it is there, as far as the pool knows; -Infinity when there is doubt. */
-  provenAt: number
-  /** The probe under way. */
-  probe: Promise<void> | undefined
+  /** Since when there is doubt whether the peer is there, as it did not answer. */
+  doubtedSince: number
+  /** The probe under way: whether the peer has shown itself. */
+  probe: Promise<boolean> | undefined
 }
 
 /** Streams over as many sessions as they need. */
@@ -114,15 +114,16 @@ export class SessionPool {
     for (;;) {
       if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
       signal?.throwIfAborted()
-      const pooled = this.#pick()
-      if (pooled !== undefined) {
-        if (!this.#isDoubtful(pooled)) return this.#open(pooled.session, signal, request)
-        await orAborted((pooled.probe ??= this.#probe(pooled)), signal)
-        continue
+      const session = this.#pick(this.#isProven)
+      if (session !== undefined) return session.openStream({ signal, request })
+      const proven = await orAborted(this.#probeDoubtful(), signal)
+      if (proven !== undefined && this.#hasRoom(proven)) {
+        return proven.openStream({ signal, request })
       }
+      if (proven !== undefined) continue
       // The session may have ended, or filled up, before this caller's turn: then once more.
       const dialled = await orAborted(this.#dial(), signal)
-      if (this.#hasRoom(dialled)) return this.#open(dialled, signal, request)
+      if (this.#hasRoom(dialled)) return dialled.openStream({ signal, request })
       // With streams on it, it served other callers.
       if (dialled.streamCount === 0) lost += 1
       if (lost === MAX_LOST_DIALS) throw new AnyTlsError('ERR_SESSION_CLOSED')
@@ -143,26 +144,15 @@ export class SessionPool {
     for (const session of this.#pooled.keys()) session.destroy()
   }
 
-  #open(session: Session, signal?: AbortSignal, request?: StreamRequest): Stream {
-    const stream = session.openStream({ signal, request })
-    stream.once('accept', () => {
-      const pooled = this.#pooled.get(session)
-      if (pooled !== undefined) pooled.provenAt = this.#clock.now()
-    })
-    return stream
-  }
-
-  #pick(): Pooled | undefined {
-    let idle: Pooled | undefined
-    let shared: Pooled | undefined
+  /** The newest idle session, else the one with the fewest streams, of those that are wanted. */
+  #pick(wanted: (pooled: Pooled) => boolean): Session | undefined {
+    let idle: Session | undefined
+    let shared: Session | undefined
     for (const pooled of this.#pooled.values()) {
       const { session, idleSince } = pooled
-      if (!this.#hasRoom(session)) continue
-      if (idleSince !== undefined) idle = pooled
-      // Others may wait for what is there; new streams do not join them.
-      else if (pooled.provenAt === -Infinity) continue
-      else if (shared === undefined || session.streamCount < shared.session.streamCount)
-        shared = pooled
+      if (!this.#hasRoom(session) || !wanted(pooled)) continue
+      if (idleSince !== undefined) idle = session
+      else if (shared === undefined || session.streamCount < shared.streamCount) shared = session
     }
     return idle ?? shared
   }
@@ -175,44 +165,54 @@ export class SessionPool {
     )
   }
 
-  /** Whether the peer may have gone without a word, as a middlebox makes it. */
-  #isDoubtful({ session, idleSince = -Infinity, provenAt }: Pooled): boolean {
-    if (!session.pingable) return false
-    if (provenAt === -Infinity) return true
-    return this.#clock.now() - Math.max(idleSince, provenAt) > this.#probeAfter
+  /** Whether the peer has shown itself lately; where it cannot be asked, that has to be believed. */
+  readonly #isProven = ({ session, doubtedSince }: Pooled): boolean => {
+    if (!session.pingable) return true
+    const { lastAlive } = session
+    return lastAlive > doubtedSince && this.#clock.now() - lastAlive <= this.#probeAfter
+  }
+
+  /** Asks all sessions that have room at once: the first one that shows itself. */
+  async #probeDoubtful(): Promise<Session | undefined> {
+    const probes: Promise<Session>[] = []
+    for (const pooled of this.#pooled.values()) {
+      const { session, idleSince, doubtedSince } = pooled
+      if (!this.#hasRoom(session)) continue
+      // It has been asked already, and has streams that may wait for the answer; new ones do not.
+      if (idleSince === undefined && session.lastAlive <= doubtedSince) continue
+      pooled.probe ??= this.#probe(pooled)
+      probes.push(pooled.probe.then((alive) => (alive ? session : Promise.reject(new Error()))))
+    }
+    return Promise.any(probes).catch(() => undefined)
   }
 
   /** Asks a session for a sign of life. One that gives none is ended if it is idle, else left alone. */
-  async #probe(pooled: Pooled): Promise<void> {
+  async #probe(pooled: Pooled): Promise<boolean> {
     const { session } = pooled
-    await new Promise<void>((resolve) => {
+    const alive = await new Promise<boolean>((resolve) => {
       const timer = this.#clock.schedule(this.#probeTimeout, () => {
         if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
-        pooled.provenAt = -Infinity
-        resolve()
+        pooled.doubtedSince = this.#clock.now()
+        resolve(false)
       })
-      void this.#ping(pooled).then(() => {
+      const settle = (answered: boolean): void => {
         timer.cancel()
-        resolve()
-      })
+        resolve(answered)
+      }
+      // A ping that fails does so because the session has ended.
+      session.ping().then(
+        () => settle(true),
+        () => settle(false),
+      )
     })
     pooled.probe = undefined
-  }
-
-  /** Resolves with the answer, or with the end of the session. */
-  async #ping(pooled: Pooled): Promise<void> {
-    try {
-      await pooled.session.ping()
-      pooled.provenAt = this.#clock.now()
-    } catch {
-      // The session has ended, which `close` tells.
-    }
+    return alive
   }
 
   /** Joins a dial that has a stream to spare, or starts one. */
   #dial(): Promise<Session> {
     for (const dial of this.#dials) {
-      if (dial.promised < this.#streamsPerSession()) {
+      if (dial.promised < Math.min(this.#streamsPerSession(), this.#streamsInAll)) {
         dial.promised += 1
         return dial.session
       }
@@ -231,8 +231,12 @@ export class SessionPool {
     if (this.#abort.signal.aborted) session.destroy()
     // It may have ended before anybody could listen.
     if (session.closed) return
-    const now = this.#clock.now()
-    const pooled: Pooled = { session, idleSince: undefined, provenAt: now, probe: undefined }
+    const pooled: Pooled = {
+      session,
+      idleSince: undefined,
+      doubtedSince: -Infinity,
+      probe: undefined,
+    }
     const setIdle = (): void => {
       pooled.idleSince = this.#clock.now()
       this.#pooled.delete(session)
@@ -250,8 +254,8 @@ export class SessionPool {
       }
     })
     session.on('streamUnanswered', () => {
-      pooled.provenAt = -Infinity
-      void this.#ping(pooled)
+      pooled.doubtedSince = this.#clock.now()
+      session.ping().catch(() => {})
     })
     session.once('close', () => this.#pooled.delete(session))
     setIdle()
@@ -282,7 +286,7 @@ export class SessionPool {
         void session.close()
         continue
       }
-      if (session.pingable) void this.#ping(pooled)
+      if (session.pingable) session.ping().catch(() => {})
       next = Math.min(next, overdue ? this.#idleTimeout : idleSince - limit)
     }
     if (next < Infinity) this.#scheduleSweep(next)

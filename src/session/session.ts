@@ -86,6 +86,8 @@ export interface SessionEvents {
   streamEnded: []
   /** The peer did not answer the opening of a stream in time: it may have gone. */
   streamUnanswered: []
+  /** The session takes and gives nothing any more; `close` follows when its last bytes have left. */
+  ending: [error: Error | undefined]
   /** The session is over; always the last event. There is no `error` event. */
   close: [error: Error | undefined]
 }
@@ -172,6 +174,11 @@ export class Session extends EventEmitter<SessionEvents> {
   /** Whether {@link ping} would be answered by a peer that is there. */
   get pingable(): boolean {
     return this.#state === 'open' && this.#machine.pingable
+  }
+
+  /** When the peer was last known to be there, on the session's clock. */
+  get lastAlive(): number {
+    return this.#machine.lastAlive
   }
 
   /** Streams that were ever opened here. */
@@ -538,6 +545,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#duplex.resume()
     this.#closingError = error
     this.#armFlushTimer()
+    this.emit('ending', error)
   }
 
   #armFlushTimer(): void {

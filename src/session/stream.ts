@@ -246,12 +246,8 @@ export class Stream extends Duplex implements Sender {
     if (this.destroyed) return
     this.#timer?.refresh()
     this.#unread += data.length
-    const before = this.readableLength
-    if (this.#mayEmit()) this.emit('data', data)
-    else this.push(data)
-    if (!this.messages) this.#reportConsumed()
-    // A datagram that did not stay has been taken.
-    else if (this.readableLength === before) this.#reportTaken(data.length)
+    if (this.messages) this.#receiveMessage(data)
+    else this.#receiveBytes(data)
   }
 
   /** @internal the peer has accepted the stream */
@@ -265,7 +261,13 @@ export class Stream extends Duplex implements Sender {
 
   /** @internal the peer sends no more data */
   receiveEnd(): void {
-    if (!this.destroyed) this.push(null)
+    if (this.destroyed) return
+    this.push(null)
+  }
+
+  /** @internal bytes that the peer has sent and the application has not taken */
+  get unreadBytes(): number {
+    return this.#unread
   }
 
   /**
@@ -289,6 +291,20 @@ export class Stream extends Duplex implements Sender {
     // Ends the writable side by itself once the readable side has been read.
     this.allowHalfOpen = false
     this.push(null)
+  }
+
+  #receiveBytes(data: Uint8Array): void {
+    if (this.#mayEmit()) this.emit('data', data)
+    else this.push(detached(data))
+    this.#reportConsumed()
+  }
+
+  #receiveMessage(data: Uint8Array): void {
+    const before = this.readableLength
+    if (this.#mayEmit()) this.emit('data', data)
+    else this.push(detached(data))
+    // A datagram that did not stay has been taken.
+    if (this.readableLength === before) this.#reportTaken(data.length)
   }
 
   /**
@@ -376,6 +392,11 @@ export class Stream extends Duplex implements Sender {
     this.#driver.consumed(this, bytes)
     this.#endIfRead()
   }
+}
+
+/** Data that is read later must not keep the whole record in memory that it is a small piece of. */
+function detached(data: Uint8Array): Uint8Array {
+  return 2 * data.length >= data.buffer.byteLength ? data : Buffer.from(data)
 }
 
 function makeWaiter(): AcceptWaiter {

@@ -41,13 +41,13 @@ export class UnreadGuard {
 
   /** A stream that no credit bounds has received data. */
   received(stream: Stream, now: number): void {
-    const full = stream.readableLength >= UNREAD_HIGH_WATER
+    const full = stream.unreadBytes >= UNREAD_HIGH_WATER
     if (full && !this.#stalled.has(stream)) this.#stalled.set(stream, now)
   }
 
   /** A stream has been read from, or destroyed. */
   released(stream: Stream, now: number): void {
-    const read = stream.destroyed || stream.readableLength < UNREAD_HIGH_WATER / 2
+    const read = stream.destroyed || stream.unreadBytes < UNREAD_HIGH_WATER / 2
     if (read) this.#stalled.delete(stream)
     if (this.#ended.has(stream)) this.ended(stream, now)
   }
@@ -55,7 +55,7 @@ export class UnreadGuard {
   /** A stream is over: what it still holds is counted, so that a peer cannot pile such streams up. */
   ended(stream: Stream, now: number): void {
     this.#stalled.delete(stream)
-    const unread = stream.destroyed ? 0 : stream.readableLength
+    const unread = stream.destroyed ? 0 : stream.unreadBytes
     const cost = unread === 0 ? 0 : unread + ENDED_STREAM_COST
     this.#endedCost += cost - (this.#ended.get(stream) ?? 0)
     if (cost === 0) this.#ended.delete(stream)

@@ -138,13 +138,12 @@ class Suspicions {
   }
 
   #checkEntry({ line, values }: SchemeLine): void {
+    const lastOther = values.findLastIndex(({ text }) => text !== 'c')
     for (const [position, value] of values.entries()) {
       const size = sizeOf(value)
       if (value.text === 'c') {
-        const first = position === 0
-        if (first || values[position - 1]?.text === 'c') {
-          this.#warn('idle-c', line, value.column, first ? FIRST_C : DOUBLED_C)
-        }
+        const message = idleCheck(values, position, lastOther)
+        if (message !== undefined) this.#warn('idle-c', line, value.column, message)
       }
       if (size === undefined) continue
       if (largestSize(size) > RECORD_SIZE) {
@@ -218,6 +217,7 @@ const UNUSED = 'the index is not below stop: the entry never applies'
 const GO_AUTH = `above ${MAX_GO_AUTH_PADDING} bytes, clients of the Go reference send AUTH in two records, which its servers refuse`
 const FIRST_C = '"c" comes first, where there is always data left: it has no effect'
 const DOUBLED_C = '"c" directly behind "c" has no effect'
+const LAST_C = 'nothing comes behind "c": it has no effect'
 
 /** Most gaps that one message names. */
 const MOST_NAMED = 8
@@ -225,6 +225,21 @@ const MOST_NAMED = 8
 function sizeOf(value: SchemeValue): SizeItem | undefined {
   const item = STRICT_WORDS.readItem(value)
   return 'kind' in item && item.kind === 'size' ? item : undefined
+}
+
+/**
+ * D31: why the `c` at a position has no effect; undefined when it has one.
+ *
+ * @param lastOther the last position that is no `c`
+ */
+function idleCheck(
+  values: readonly SchemeValue[],
+  position: number,
+  lastOther: number,
+): string | undefined {
+  if (position === 0) return FIRST_C
+  if (values[position - 1]?.text === 'c') return DOUBLED_C
+  return position > lastOther ? LAST_C : undefined
 }
 
 function span(first: number, last: number): string {

@@ -24,7 +24,7 @@ export interface SchemeSummary {
   readonly authPadding: Spread
   /** The indexes from 1 to below `stop` that have an entry, in order. */
   readonly delivers: readonly DeliverSummary[]
-  /** All of them together; `bytes` with the padding of AUTH. */
+  /** All of them together, Deliver 0 included: the padding of AUTH, and its one Write (D28). */
   readonly total: { readonly bytes: Spread; readonly writes: Spread }
   /** The bytes of the indexes from `restart` on: once more for each stream opened. */
   readonly restart: Spread | undefined
@@ -49,13 +49,14 @@ export function summarizeScheme({ stop, restart, entries }: Scheme): SchemeSumma
     delivers,
     total: {
       bytes: sum([authPadding, ...delivers.map(({ bytes }) => bytes)]),
-      writes: sum(delivers.map(({ writes }) => writes)),
+      writes: sum([ONE, ...delivers.map(({ writes }) => writes)]),
     },
     restart: restart === undefined ? undefined : sum(restarted.map(({ bytes }) => bytes)),
   }
 }
 
 const NOTHING: Spread = Object.freeze({ least: 0, mean: 0, most: 0 })
+const ONE: Spread = Object.freeze({ least: 1, mean: 1, most: 1 })
 
 function summarizeEntry(index: number, items: readonly SchemeItem[]): DeliverSummary {
   const sizes: SizeItem[] = []
@@ -66,7 +67,7 @@ function summarizeEntry(index: number, items: readonly SchemeItem[]): DeliverSum
     else if (sizes.length > 0) ends.add(sizes.length)
   }
   // Without a size the data goes as it is, in one Write.
-  if (sizes.length === 0) return { index, bytes: NOTHING, writes: { least: 1, mean: 1, most: 1 } }
+  if (sizes.length === 0) return { index, bytes: NOTHING, writes: ONE }
   ends.add(sizes.length)
   const sums = [...ends].map((count) => sum(sizes.slice(0, count).map(spreadOf)))
   const counts = [...ends]

@@ -36,7 +36,7 @@ export interface ConnectOptions extends SessionSettings, ServerIdentity {
 
 const WIRES: ReadonlySet<string> = new Set(['auto', 'v1', 'legacy'])
 
-/** How long `auto` waits for the NEGO of a server that it does not know, in milliseconds. */
+/** How long `auto` waits for the NEGO of a server that it does not know, unless told otherwise, in milliseconds. */
 const FIRST_NEGO_TIMEOUT = 4_000
 
 const processWideSchemes = new MemorySchemeStore()
@@ -47,7 +47,8 @@ const processWideWires = new MemoryWireStore()
  * its `established` or `close` event, as the wire has no earlier answer.
  *
  * With `wire: 'auto'` a server that nothing is known of is asked on ANYTLS v1 first, and the call resolves
- * when it has answered; one that does not answer with a NEGO is asked once more, on the original wire.
+ * when it has answered: look at `session.established` before waiting for the event. One that does not answer
+ * with a NEGO is asked once more, on the original wire.
  *
  * @throws AnyTlsError rejects with `ERR_OPTION_INVALID`, `ERR_CONNECT_FAILED`, `ERR_CONNECT_TIMEOUT` or
  *   `ERR_CERTIFICATE_PIN`, or with the signal's reason
@@ -67,37 +68,57 @@ async function connectOnAnyWire(options: ConnectOptions): Promise<Session> {
   const { wireStore = processWideWires } = options
   const server = formatHostPort(options)
   const known = wireStore.get(server)
+  let sure = true
   if (known === undefined) {
-    const timeouts = { ...options.timeouts, hold: 1, nego: FIRST_NEGO_TIMEOUT }
+    const timeouts = { hold: 1, nego: FIRST_NEGO_TIMEOUT, ...options.timeouts }
     const first = await connectOn('v1', { ...options, timeouts })
-    if (await negotiated(first, options.signal)) {
+    const answer = await answerOf(first, options.signal)
+    if (answer === 'nego') {
       wireStore.set(server, 'v1')
       return first
     }
+    sure = answer === 'no'
   }
   const session = await connectOn(known ?? 'legacy', options)
   session.once('established', () => {
-    if (wireStore.get(server) !== session.wire) wireStore.set(server, known ?? 'legacy')
+    // A connection that was lost says nothing: the next one asks again.
+    if (known === undefined && sure) wireStore.set(server, 'legacy')
   })
   // A server that has become another one, or never was one, is asked anew.
-  session.once('close', () => {
-    if (!session.established) wireStore.delete(server)
+  session.once('close', (error) => {
+    if (!session.established && error !== undefined) wireStore.delete(server)
   })
   return session
 }
 
-/** Whether the server answers; a session that it does not answer on has ended then. */
-async function negotiated(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+/** `lost`: the connection broke, or nothing came in time. A session without an answer has ended then. */
+async function answerOf(
+  session: Session,
+  signal: AbortSignal | undefined,
+): Promise<'nego' | 'no' | 'lost'> {
   const onAbort = (): void => session.destroy()
   signal?.addEventListener('abort', onAbort)
+  let error: Error | undefined
   await new Promise<void>((resolve) => {
     session.once('established', () => resolve())
-    session.once('close', () => resolve())
+    // What it says after that is of no interest, and may take its time.
+    session.once('ending', (cause) => {
+      error = cause
+      resolve()
+    })
+    session.once('close', (cause) => {
+      error ??= cause
+      resolve()
+    })
     if (signal?.aborted === true) onAbort()
   })
   signal?.removeEventListener('abort', onAbort)
   signal?.throwIfAborted()
-  return session.established
+  if (session.established) return 'nego'
+  session.destroy()
+  const broken = error?.cause !== undefined
+  const late = error instanceof AnyTlsError && error.code === 'ERR_CONNECTION_TIMEOUT'
+  return broken || late ? 'lost' : 'no'
 }
 
 async function connectOn(wire: ServerWire, options: ConnectOptions): Promise<Session> {

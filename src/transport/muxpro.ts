@@ -2,6 +2,7 @@
 // of them that a client keeps.
 // Must never open or listen on anything: the Duplex is given, and belongs to the session from then on.
 import type { Duplex } from 'node:stream'
+import { AnyTlsError } from '../errors.ts'
 import { DEFAULT_PRIORITY } from '../mux/send-scheduler.ts'
 import type { StreamRequest } from '../mux/machine.ts'
 import { ClientMachine } from '../muxpro/client-machine.ts'
@@ -14,6 +15,7 @@ import { SessionPool } from '../session/pool.ts'
 import { Session } from '../session/session.ts'
 import type { Stream } from '../session/stream.ts'
 import type { Address } from '../wire/address.ts'
+import { prepareCarrier } from './carrier.ts'
 
 /** Where a stream goes, and how. */
 export interface MuxProTarget {
@@ -44,7 +46,7 @@ export interface MuxProServerOptions extends ServerSettings {
 export interface MuxProPoolOptions extends MuxProClientOptions {
   /** Makes the Duplex of a main connection; must give up when the signal is aborted. */
   readonly connect: (signal: AbortSignal) => Promise<Duplex>
-  /** Streams at once on one main connection. Default 8. */
+  /** Streams at once on one main connection, never more than `maxConnections`. Default 8. */
   readonly maxConcurrency?: number | undefined
   /** Streams in all on one main connection, after which it takes no more. Default 16. */
   readonly maxConnections?: number | undefined
@@ -95,6 +97,11 @@ export class MuxProPool {
   /** @throws AnyTlsError `ERR_OPTION_INVALID` */
   constructor(options: MuxProPoolOptions) {
     const { connect, maxConcurrency = 8, maxConnections = 16, idleTimeout, clock } = options
+    if (typeof connect !== 'function') {
+      throw invalid('connect must be a function that makes the Duplex of a main connection')
+    }
+    requireCount('maxConcurrency', maxConcurrency)
+    requireCount('maxConnections', maxConnections)
     const config = parseClientSettings(options)
     this.#pool = new SessionPool({
       connect: async (signal) => makeClient(await connect(signal), config, clock),
@@ -116,8 +123,9 @@ export class MuxProPool {
    * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with what `connect` rejects with, with the signal's
    *   reason, or as {@link MuxProClient.openStream} throws
    */
-  openStream(where: MuxProTarget): Promise<Stream> {
-    return this.#pool.openStream(where.signal, requestOf(where))
+  async openStream(where: MuxProTarget): Promise<Stream> {
+    const request = requestOf(where)
+    return this.#pool.openStream(where.signal, request)
   }
 
   /** Closes every main connection gracefully; streams that are open run to their end. */
@@ -136,7 +144,8 @@ export class MuxProPool {
  * without waiting for it. The wire itself has neither encryption nor authentication: give it a Duplex that
  * has, such as a TLSSocket or a stream of an ANYTLS session.
  *
- * @param duplex where the bytes go; the session reads it, writes it and ends it
+ * @param duplex where the bytes go; the session reads it, writes it and ends it, and turns TCP_NODELAY on
+ *   where it is a socket
  * @throws AnyTlsError `ERR_OPTION_INVALID`
  * @example
  * const client = muxProClient(net.connect(9527))
@@ -150,7 +159,8 @@ export function muxProClient(duplex: Duplex, options: MuxProClientOptions = {}):
  * The server's end of a main connection. Each stream tells in `stream.request` what it is for: network,
  * target, priority. Refuse one with `stream.reset(CloseCode.Rejected)`.
  *
- * @param duplex where the bytes go; the session reads it, writes it and ends it
+ * @param duplex where the bytes go; the session reads it, writes it and ends it, and turns TCP_NODELAY on
+ *   where it is a socket
  * @throws AnyTlsError `ERR_OPTION_INVALID`
  * @example
  * net.createServer((socket) => {
@@ -160,13 +170,28 @@ export function muxProClient(duplex: Duplex, options: MuxProClientOptions = {}):
 export function muxProServer(duplex: Duplex, options: MuxProServerOptions = {}): Session {
   const { clock = systemClock, autoAccept } = options
   const machine = new ServerMachine(parseServerSettings(options), clock.now())
-  return new Session({ duplex, machine, clock, autoAccept })
+  return new Session({ duplex: prepareCarrier(duplex), machine, clock, autoAccept })
 }
 
 function makeClient(duplex: Duplex, config: ClientConfig, clock: Clock = systemClock): Session {
-  return new Session({ duplex, machine: new ClientMachine(config, clock.now()), clock })
+  const machine = new ClientMachine(config, clock.now())
+  return new Session({ duplex: prepareCarrier(duplex), machine, clock })
 }
 
-function requestOf({ target, network = 'tcp', priority }: MuxProTarget): StreamRequest {
-  return { network, target, priority: priority ?? DEFAULT_PRIORITY }
+/** @throws AnyTlsError `ERR_OPTION_INVALID` without a target; what stands in it the machine looks at */
+function requestOf(where: MuxProTarget | undefined): StreamRequest {
+  if (where?.target === undefined) {
+    throw invalid('a Mux.Pro stream needs a target: { target: { host, port } }')
+  }
+  const { target, network = 'tcp', priority = DEFAULT_PRIORITY } = where
+  return { network, target, priority }
+}
+
+function requireCount(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return
+  throw invalid(`${name} must be a whole number of at least 1`)
+}
+
+function invalid(message: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

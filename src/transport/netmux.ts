@@ -8,6 +8,7 @@ import type { NetMuxRole } from '../netmux/machine.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
+import { prepareCarrier } from './carrier.ts'
 
 export interface NetMuxOptions extends NetMuxSettings {
   /**
@@ -26,7 +27,8 @@ export interface NetMuxOptions extends NetMuxSettings {
  * `session.close()` takes no new streams, lets those that stand run to their end, says GoAway and resolves
  * when all of it has been written and the Duplex is closed.
  *
- * @param duplex where the bytes go; the session reads it, writes it and ends it
+ * @param duplex where the bytes go; the session reads it, writes it and ends it, and turns TCP_NODELAY on
+ *   where it is a socket
  * @throws AnyTlsError `ERR_OPTION_INVALID`
  * @example
  * const session = netMuxClient(net.connect(7777))
@@ -56,5 +58,5 @@ export function netMuxServer(duplex: Duplex, options: NetMuxOptions = {}): Sessi
 function makeSession(role: NetMuxRole, duplex: Duplex, options: NetMuxOptions): Session {
   const { clock = systemClock, autoAccept } = options
   const machine = new NetMuxMachine(role, parseNetMuxConfig(options), clock.now())
-  return new Session({ duplex, machine, clock, autoAccept })
+  return new Session({ duplex: prepareCarrier(duplex), machine, clock, autoAccept })
 }

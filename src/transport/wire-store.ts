@@ -12,29 +12,51 @@ export interface WireStore {
   delete(server: string): void
 }
 
+/**
+ * How long it is believed that a server speaks the original wire alone, in milliseconds: it may have learnt more,
+ * and one that was asked at a bad moment is not to be stuck with the answer.
+ */
+export const LEGACY_HOLDS = 3_600_000
+
+/** What was learnt of a server. */
+export interface LearntWire {
+  readonly wire: ServerWire
+  /** Until when it is believed, in milliseconds of the epoch. */
+  readonly until: number
+}
+
+/** @param now in milliseconds of the epoch */
+export function learnWire(wire: ServerWire, now: number): LearntWire {
+  return { wire, until: wire === 'legacy' ? now + LEGACY_HOLDS : Infinity }
+}
+
 /** Keeps them in memory; when it is full, what was learnt first goes first. */
 export class MemoryWireStore implements WireStore {
   readonly #capacity: number
-  readonly #wires = new Map<string, ServerWire>()
+  readonly #now: () => number
+  readonly #wires = new Map<string, LearntWire>()
 
   /**
    * @param capacity most servers that are remembered
+   * @param now milliseconds of the epoch, for tests
    * @throws AnyTlsError `ERR_OPTION_INVALID` unless it is a whole number of at least 1
    */
-  constructor(capacity = 1024) {
+  constructor(capacity = 1024, now = Date.now) {
     if (!Number.isSafeInteger(capacity) || capacity < 1) {
       throw new AnyTlsError('ERR_OPTION_INVALID', 'the capacity of a wire store is at least 1')
     }
     this.#capacity = capacity
+    this.#now = now
   }
 
   get(server: string): ServerWire | undefined {
-    return this.#wires.get(server)
+    const learnt = this.#wires.get(server)
+    return learnt !== undefined && learnt.until > this.#now() ? learnt.wire : undefined
   }
 
   set(server: string, wire: ServerWire): void {
     this.#wires.delete(server)
-    this.#wires.set(server, wire)
+    this.#wires.set(server, learnWire(wire, this.#now()))
     const oldest = this.#wires.keys().next().value
     if (this.#wires.size > this.#capacity && oldest !== undefined) this.#wires.delete(oldest)
   }

@@ -33,6 +33,8 @@ export type UdpOverTcpEvent =
    * the chunk it came in where it came in one.
    */
   | { readonly type: 'packet'; readonly address: Address | undefined; readonly data: Uint8Array }
+  /** One datagram whose name is empty or has a byte outside 0x21-0x7E; it is passed over (N62). */
+  | { readonly type: 'misnamed' }
 
 /**
  * Encodes a request: isConnect, SOCKS address.
@@ -72,7 +74,7 @@ export class UdpOverTcpDecoder {
   /** The front of a head that is not complete. */
   #head: Uint8Array = NO_BYTES
   /** The datagram that is not complete. */
-  #packet: { readonly address: Address | undefined; readonly data: Uint8Array } | undefined
+  #packet: { readonly address: PacketAddress; readonly data: Uint8Array } | undefined
   #filled = 0
 
   /**
@@ -123,7 +125,7 @@ export class UdpOverTcpDecoder {
     const { address, size } = head
     const end = start + size
     if (end <= chunk.length) {
-      deliver({ type: 'packet', address, data: chunk.subarray(start, end) })
+      deliver(packetEvent(address, chunk.subarray(start, end)))
       return end
     }
     this.#packet = { address, data: new Uint8Array(size) }
@@ -132,7 +134,7 @@ export class UdpOverTcpDecoder {
 
   #packetHead(bytes: Uint8Array, offset: number): PacketHead | undefined {
     if (this.#form === 'bare') return decodeSize(bytes, offset, 0, undefined)
-    const decoded = checked(() => decodeAddress(bytes, offset, PACKET_ADDRESS_TYPES))
+    const decoded = decodePacketAddress(bytes, offset)
     return decoded && decodeSize(bytes, offset, decoded.length, decoded.address)
   }
 
@@ -146,15 +148,18 @@ export class UdpOverTcpDecoder {
     if (this.#filled === packet.data.length) {
       this.#packet = undefined
       this.#filled = 0
-      deliver({ type: 'packet', ...packet })
+      deliver(packetEvent(packet.address, packet.data))
     }
     return at + part.length
   }
 }
 
+/** The address of a datagram: none with isConnect = 1, or with a name that is not valid. */
+type PacketAddress = Address | 'misnamed' | undefined
+
 interface PacketHead {
   readonly length: number
-  readonly address: Address | undefined
+  readonly address: PacketAddress
   readonly size: number
 }
 
@@ -167,20 +172,42 @@ function decodeRequest(bytes: Uint8Array, offset: number): RequestHead | undefin
   const isConnect = bytes[offset]
   if (isConnect === undefined) return undefined
   if (isConnect > 1) throw invalid(`isConnect is ${isConnect}, neither 0 nor 1`)
-  const decoded = checked(() => decodeAddress(bytes, offset + 1))
-  return (
-    decoded && {
-      length: 1 + decoded.length,
-      request: { isConnect: isConnect === 1, target: decoded.address },
-    }
-  )
+  try {
+    const decoded = decodeAddress(bytes, offset + 1)
+    return (
+      decoded && {
+        length: 1 + decoded.length,
+        request: { isConnect: isConnect === 1, target: decoded.address },
+      }
+    )
+  } catch (cause) {
+    throw badAddress(cause)
+  }
+}
+
+/** A name that is not valid is as long as it says: the datagram behind it can be passed over. */
+function decodePacketAddress(
+  bytes: Uint8Array,
+  offset: number,
+): { readonly address: PacketAddress; readonly length: number } | undefined {
+  try {
+    return decodeAddress(bytes, offset, PACKET_ADDRESS_TYPES)
+  } catch (cause) {
+    const [type, nameLength = 0] = bytes.subarray(offset, offset + 2)
+    if (type !== PACKET_ADDRESS_TYPES.Name) throw badAddress(cause)
+    return { address: 'misnamed', length: 2 + nameLength + 2 }
+  }
+}
+
+function packetEvent(address: PacketAddress, data: Uint8Array): UdpOverTcpEvent {
+  return address === 'misnamed' ? { type: 'misnamed' } : { type: 'packet', address, data }
 }
 
 function decodeSize(
   bytes: Uint8Array,
   offset: number,
   before: number,
-  address: Address | undefined,
+  address: PacketAddress,
 ): PacketHead | undefined {
   const [high, low] = [bytes[offset + before], bytes[offset + before + 1]]
   if (high === undefined || low === undefined) return undefined
@@ -189,12 +216,8 @@ function decodeSize(
   return { length: before + 2, address, size }
 }
 
-function checked<T>(decode: () => T): T {
-  try {
-    return decode()
-  } catch (cause) {
-    throw new AnyTlsError('ERR_DATAGRAM_INVALID', 'a datagram has no valid address', { cause })
-  }
+function badAddress(cause: unknown): AnyTlsError {
+  return new AnyTlsError('ERR_DATAGRAM_INVALID', 'a datagram has no valid address', { cause })
 }
 
 function tooLong(length: number): AnyTlsError {

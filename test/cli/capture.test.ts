@@ -41,6 +41,16 @@ function run(...args: string[]): Program {
   return program
 }
 
+/** One that nobody listens on just now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
 /** A capture of `count` connections, each with a record each way. */
 async function captureTo(out: string, count: number, ...flags: string[]): Promise<Program> {
   const program = run('--listen', '127.0.0.1:0', '--to', to, '--out', out, ...flags)
@@ -143,10 +153,40 @@ describe('anytls capture', { timeout: 60_000 }, () => {
     expect(program.stderr()).toMatch(says)
   })
 
+  it('Bad input: itself as the target: one line, exit code 2, and an older capture stays', async () => {
+    const out = join(folder, 'itself.jsonl')
+    writeFileSync(out, 'precious')
+    for (const [address, target] of [
+      ['127.0.0.1', '127.0.0.1'],
+      ['127.0.0.1', 'localhost'],
+      ['0.0.0.0', '127.0.0.1'],
+    ]) {
+      const port = await freePort()
+      const program = run(
+        '--listen',
+        `${address}:${port}`,
+        '--to',
+        `${target}:${port}`,
+        '--out',
+        out,
+      )
+      expect(await program.ended).toEqual({ code: 2, signal: null })
+      expect(program.stderr()).toBe(
+        `anytls: --to ${target}:${port} is where it listens itself: it would relay to itself\n`,
+      )
+    }
+    expect(readFileSync(out, 'utf8')).toBe('precious')
+  })
+
   it.for([
     ['no file', [...listen, '--to', 'a:1'], /'--out <file>' not specified/],
     ['no target', [...listen, '--out', 'x'], /'--to <host:port>' not specified/],
     ['nowhere to listen', ['--to', 'a:1', '--out', 'x'], /--listen <host:port>' not specified/],
+    [
+      'a capture on standard output',
+      [...listen, '--to', 'a:1', '--out', '-'],
+      /--out.*standard output/,
+    ],
     ['port 0 as a target', [...listen, '--to', 'a:0', '--out', 'x'], /--to.*port 0/],
     [
       'no records at all',

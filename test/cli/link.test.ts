@@ -56,6 +56,25 @@ describe('anytls link', () => {
   })
 
   it.each([
+    ['vless://x@h:1', '', /<server>: a share link begins with anytls:/],
+    ['h:0', '', /<server>: a server cannot have port 0/],
+    ['-', 'vless://x@h:1\n', /standard input: a share link begins with anytls:/],
+    ['-', 'anytls://x@h:1\nanytls://x@i:1\n', /standard input: there is more than one line/],
+    ['-', 'anytls://x@h:1\r\n\r\nh:1\r\n', /standard input: there is more than one line/],
+    [
+      `anytls://h/?#${'x'.repeat(4_000)}`,
+      '',
+      /--qr: a link of \d+ characters is too long for a QR/,
+    ],
+  ])('what is wrong is said of the right argument, in one line (%#)', (server, input, pattern) => {
+    const { stdout, stderr, status } = link([server, '--qr', '-p', 'secret'], input)
+    expect([stdout, status]).toEqual(['', 2])
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+    expect(stderr).toMatch(pattern)
+    expect(stderr).not.toContain('-s:')
+  })
+
+  it.each([
     [['nonsense'], /the port is missing/],
     [['anytls://pw@'], /the host is missing/],
     [['anytls://h:99999/', '-p', 'x'], /the host or the port is not valid/],

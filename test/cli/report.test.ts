@@ -1,8 +1,16 @@
 // `anytls report` as a user has it: files in, one page out; what bad ones get.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { encodeCaptureLine, MAX_CAPTURE_RECORDS } from '../../src/capture/capture-event.ts'
 import type { CaptureEvent } from '../../src/capture/capture-event.ts'
@@ -43,6 +51,12 @@ function fileWith(name: string, text: string): string {
   writeFileSync(path, text)
   return path
 }
+
+const SIMULATION_HEAD = '{"format":"anytls-simulation",'
+/** A scheme with two names. */
+const LINKED = fileWith('linked', 'stop=2\n1=300-400\n')
+const LINK = join(folder, 'link')
+linkSync(LINKED, LINK)
 
 /** The program. */
 async function report(...args: string[]) {
@@ -137,6 +151,17 @@ describe('anytls report', { timeout: 60_000 }, () => {
       [fileWith('c', CAPTURE), '--scheme', fileWith('bad', 'stop=2\n1=9-x\n'), ...out],
       /padding scheme '.*bad': line 2, column 5: [^(]*$/,
     ],
+    [
+      'a page in the place of a capture',
+      [fileWith('own', CAPTURE), '--out', `${folder}/../${basename(folder)}/own`],
+      /cannot write report '.*own': it is read here, too$/,
+    ],
+    [
+      'a page in the place of a scheme, by another name',
+      [fileWith('f', CAPTURE), '--scheme', LINKED, '--out', LINK],
+      /cannot write report '.*link': it is read here, too$/,
+    ],
+    ['a page on standard output', [fileWith('g', CAPTURE), '--out', '-'], /--out.*standard output/],
     ['a negative number', [fileWith('d', CAPTURE), '--skip-up', '-1', ...out], /--skip-up/],
     [
       'a page that cannot be written',
@@ -148,6 +173,48 @@ describe('anytls report', { timeout: 60_000 }, () => {
     expect(line).toMatch(/^anytls: \P{Cc}*$/u)
     expect(line).toMatch(says)
     expect(exitCode).toBe(2)
+  })
+
+  it('Bad input: what is read stays as it is when it is named as the page, too', async () => {
+    const file = fileWith('kept', CAPTURE)
+    await failure([file, '--out', file])
+    expect(readFileSync(file, 'utf8')).toBe(CAPTURE)
+    expect(readFileSync(LINKED, 'utf8')).toBe('stop=2\n1=300-400\n')
+  })
+
+  it(
+    'Bad input: a large damaged simulation is refused without delay',
+    { timeout: 10_000 },
+    async () => {
+      const large = fileWith('large.json', SIMULATION_HEAD + ' '.repeat(60 * 1024 * 1024))
+      expect((await failure([large, ...out])).line).toMatch(
+        /large\.json': the simulation is not valid/,
+      )
+      rmSync(large)
+    },
+  )
+
+  it('Bad input: a simulation above 64 MiB is refused before it is all read', async () => {
+    const large = fileWith('endless.json', SIMULATION_HEAD)
+    truncateSync(large, 2 ** 36)
+    const { exitCode, line } = await failure([large, ...out])
+    expect(line).toMatch(/endless\.json': it is larger than 67108864 bytes$/)
+    expect(exitCode).toBe(2)
+    rmSync(large)
+  })
+
+  it.for([
+    ['no capture has any', [''], 'none of the files has records to show'],
+    ['one has', ['', CAPTURE.slice(HEADER.length)], undefined],
+  ] as const)('files without records: one line says so when %s', async ([, bodies, says]) => {
+    const files = bodies.map((body, index) => fileWith(`few${index}`, HEADER + body))
+    const page = join(folder, 'few.html')
+    const { code, stderr } = await report(...files, '--skip-up', '0', '--out', page)
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: says === undefined ? '' : `anytls: ${says}\n`,
+    })
+    expect(existsSync(page)).toBe(true)
   })
 
   it('Bad input: it is one line of the program, and no page', async () => {

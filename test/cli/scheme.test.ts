@@ -65,7 +65,7 @@ Deliver           bytes: least  mean  most  Writes: least  mean  most
 0 (AUTH padding)             5     5     5              1     1     1
 1                            2  10.5    19              1     1     1
 2                           10  31.8    58              1   1.5     2
-in all                      17  47.3    82              2   2.5     3
+in all                      17  47.3    82              3   3.5     4
 each stream                 10  31.8    58
 `)
     expect([code, stderr]).toEqual([0, ''])
@@ -194,6 +194,19 @@ describe('anytls scheme simulate', () => {
     const base = { scheme, downlinkScheme: scheme, wire: WIRES.legacy, workload: page }
     const options = { seed: 4, runs: 2, flushTime: 0.5, padControl: true }
     expect(parseSimulation(stdout)).toEqual(simulate({ ...base, ...options }))
+  })
+
+  it('N46: --pad-control and --no-pad-control override what the wire does', async () => {
+    const padControl = async (...args: string[]) =>
+      parseSimulation((await run('simulate', '--json', '--runs', '1', ...args)).stdout).padControl
+    expect(
+      await Promise.all([
+        padControl(),
+        padControl('--no-pad-control'),
+        padControl('--wire', 'legacy'),
+        padControl('--wire', 'legacy', '--pad-control'),
+      ]),
+    ).toEqual([true, false, false, true])
   })
 
   it('--csv is a line for each record', async () => {

@@ -122,6 +122,26 @@ describe('SendScheduler', () => {
     expect(sizes).toEqual([7, 9])
   })
 
+  it('D41: the guard counts Frames, also where a single pump has room for many', () => {
+    const first = Array.from({ length: 200 }, (_, id) => new Source(id, 0, [1_000]))
+    const last = new Source(200, 255, [10_000])
+    const { turns, pump } = makeTurns([...first, last])
+    for (let count = 0; count < 10; count += 1) pump(1_000_000)
+    const gaps = turns.flatMap((id, turn) => (id === 200 ? [turn] : []))
+    expect(gaps[0]).toBe(STARVATION_GUARD)
+    const share = gaps.length / turns.length
+    expect(share).toBeGreaterThan(1 / 19)
+    expect(share).toBeLessThan(1 / 16)
+  })
+
+  it('D41: a turn by the guard is not lost on a stream that has no credit', () => {
+    const poor = new Source(1, 200, [1_000])
+    poor.credit = 0
+    const { turns, pump } = makeTurns([new Source(0, 0, [10_000]), poor, new Source(2, 255, [100])])
+    for (let count = 0; count < 3 * (STARVATION_GUARD + 1); count += 1) pump(1)
+    expect(turns.filter((id) => id === 2).length).toBeGreaterThanOrEqual(2)
+  })
+
   it('forgets a stream that is gone, whatever its level', () => {
     const gone = new Source(1, 3, [10])
     const { turns, scheduler, pump } = makeTurns([gone, new Source(2, 4, [10])])

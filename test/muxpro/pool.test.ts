@@ -123,11 +123,40 @@ describe('the pool of main connections', () => {
     expect(pool.size).toBe(0)
   })
 
-  it('says which options cannot be', () => {
-    for (const options of [{ maxConcurrency: 0 }, { maxConnections: 0.5 }, { maxStreams: -1 }]) {
-      expect(() => makePool(options), JSON.stringify(options)).toThrow(
-        expect.objectContaining({ code: 'ERR_OPTION_INVALID' }),
+  it('says which options cannot be, each in its own name', () => {
+    const wrong: readonly Partial<MuxProPoolOptions>[] = [
+      { maxConcurrency: 0 },
+      { maxConcurrency: -1 },
+      { maxConnections: 0.5 },
+      { maxStreams: -1 },
+      { idleTimeout: 0 },
+      { connect: undefined as never },
+    ]
+    for (const options of wrong) {
+      const [name] = Object.keys(options)
+      expect(() => makePool(options), name).toThrow(
+        expect.objectContaining({
+          code: 'ERR_OPTION_INVALID',
+          message: expect.stringMatching(`^${name} must be `) as string,
+        }),
       )
+    }
+  })
+
+  it('no more streams at once than there may be in all', async () => {
+    const { pool } = makePool({ maxConcurrency: 8, maxConnections: 2 })
+    const streams = await open(pool, 5)
+    expect(pool.size).toBe(3)
+    expect(streams.map(({ id }) => id)).toEqual([1, 2, 1, 2, 1])
+  })
+
+  it('a stream that cannot be asked for is refused by a promise', async () => {
+    const { pool } = makePool()
+    for (const where of [undefined, null, {}, { ...WHERE, network: 'icmp' }]) {
+      const opening = pool.openStream(where as typeof WHERE)
+      await expect(opening, JSON.stringify(where)).rejects.toMatchObject({
+        code: 'ERR_OPTION_INVALID',
+      })
     }
   })
 })

@@ -264,4 +264,27 @@ describe('a main connection', () => {
       expect(thrownBy(make, String(make))).toMatchObject({ code: 'ERR_OPTION_INVALID' })
     }
   })
+
+  it('says what is wrong with a stream that cannot be asked for, and opens none', () => {
+    const { client } = makePair()
+    const where = { target: TARGET }
+    const wrong: readonly (readonly [unknown, RegExp])[] = [
+      [undefined, /^a Mux\.Pro stream needs a target/],
+      [null, /^a Mux\.Pro stream needs a target/],
+      [{}, /^a Mux\.Pro stream needs a target/],
+      [{ target: {} }, /^target must have a host and a port$/],
+      [{ target: 'example.com:80' }, /^target must have a host and a port$/],
+      [{ target: null }, /^target must have a host and a port$/],
+      [{ ...where, network: 'icmp' }, /^network must be tcp or udp$/],
+      [{ ...where, network: 1 }, /^network must be tcp or udp$/],
+      [{ ...where, priority: 256 }, /priority/],
+    ]
+    for (const [request, message] of wrong) {
+      const open = () => client.openStream(request as typeof where)
+      const error = thrownBy(open, JSON.stringify(request)) as Error
+      expect(error).toMatchObject({ code: 'ERR_OPTION_INVALID' })
+      expect(error.message).toMatch(message)
+    }
+    expect(client.session.streamCount).toBe(0)
+  })
 })

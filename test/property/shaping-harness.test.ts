@@ -255,9 +255,10 @@ describe('simulate', () => {
         const expected = work.events
           .flatMap((event) => connection(event))
           .filter(({ direction }) => direction === 'up')
-          .map(({ bytes, opens }) => {
+          .map(({ bytes, opens, control }) => {
             if (opens) shaper.streamOpened()
-            return shaper.deliver(new Uint8Array(bytes)).map((write) => write.length)
+            const options = { control: control && model.padControl }
+            return shaper.deliver(new Uint8Array(bytes), options).map((write) => write.length)
           })
         const made = run.filter(({ direction }) => direction === 'up')
         expect(made.map(({ writes }) => writes.map(({ bytes }) => bytes))).toEqual(expected)

@@ -31,7 +31,7 @@ function split(bytes: Uint8Array, where: readonly number[]): Uint8Array[] {
 
 /** An event with its data as text, for arrays of 64 KiB are compared slowly. */
 function written(event: UdpOverTcpEvent): object {
-  if (event.type === 'request') return event
+  if (event.type !== 'packet') return event
   return { address: event.address, data: Buffer.from(event.data).toString('latin1') }
 }
 
@@ -58,7 +58,7 @@ describe('UDP over TCP, properties', () => {
         anyPackets,
         cuts,
         (isConnect, target, packets, where) => {
-          const expected: UdpOverTcpEvent[] = [
+          const expected: Exclude<UdpOverTcpEvent, { type: 'misnamed' }>[] = [
             { type: 'request', request: { isConnect, target } },
             ...packets.map(([address, data]) => ({
               type: 'packet' as const,
@@ -78,6 +78,38 @@ describe('UDP over TCP, properties', () => {
           expect(events).toEqual(expected.map(written))
         },
       ),
+      RUNS,
+    )
+  })
+
+  it('N62: datagrams whose names are not valid are passed over, and no other is lost', () => {
+    const anyBadName = fc.oneof(
+      fc.constant(new Uint8Array(0)),
+      fc
+        .tuple(
+          fc.uint8Array({ maxLength: 254 }),
+          fc.nat(),
+          fc.oneof(fc.nat(0x20), fc.integer({ min: 0x7f, max: 0xff })),
+        )
+        .map(([name, place, code]) => {
+          const at = place % (name.length + 1)
+          return Uint8Array.of(...name.subarray(0, at), code, ...name.subarray(at))
+        }),
+    )
+    const anyItem = fc.tuple(fc.option(anyBadName), anyAddress, anyData)
+    fc.assert(
+      fc.property(fc.array(anyItem, { maxLength: 6 }), cuts, (items, where) => {
+        const bytes = items.map(([badName, address, data]) => {
+          if (badName === null) return encodeUdpPacket(address, data)
+          const head = Uint8Array.of(2, badName.length, ...badName, 0, 53)
+          return concatBytes([head, encodeUdpPacket(undefined, data)])
+        })
+        const expected = items.map(([badName, address, data]) =>
+          written(badName === null ? { type: 'packet', address, data } : { type: 'misnamed' }),
+        )
+        const result = decode('addressed', split(concatBytes(bytes), where))
+        expect(result).toEqual({ events: expected, code: undefined })
+      }),
       RUNS,
     )
   })

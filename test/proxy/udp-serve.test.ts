@@ -274,6 +274,17 @@ describe('UDP over TCP on the server', () => {
     }
   })
 
+  it('N62: a datagram whose name is not valid is dropped alone and counted', async () => {
+    const target = use(await bindUdp())
+    const { client, server, counts } = served()
+    const nameless = Buffer.from('02000035000161', 'hex')
+    client.write(concatBytes([TO_ANY, nameless, encodeUdpPacket(target.address, bytes('good'))]))
+    const [data] = (await once(target.socket, 'message')) as [Buffer]
+    expect(data.toString()).toBe('good')
+    expect(server.resets).toEqual([])
+    expect(await counts()).toMatchObject({ sent: 1, refused: 1 })
+  })
+
   it('an association without datagrams is closed with code 2', async () => {
     for (const sent of [V2, TO_ANY, V1]) {
       const { client, server, events, over } = served({ udp: { idleTimeout: 30 } })

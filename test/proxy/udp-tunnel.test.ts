@@ -20,7 +20,9 @@ function decode(form: 'request' | 'addressed', chunks: readonly Uint8Array[]) {
   const decoder = new UdpOverTcpDecoder(form)
   for (const chunk of chunks) decoder.receive(chunk, (event) => events.push(event))
   return events.map((event) =>
-    event.type === 'request' ? event.request : [event.address, Buffer.from(event.data).toString()],
+    event.type === 'packet'
+      ? [event.address, Buffer.from(event.data).toString()]
+      : event.type === 'request' && event.request,
   )
 }
 
@@ -194,6 +196,22 @@ describe('datagrams over a stream, on the client', () => {
     await closing(server.peer)
     expect(server.peer.resets).toMatchObject([{ code: CloseCode.ProtocolError }])
     expect(delivered).toEqual([[TWO, 'good']])
+  })
+
+  it('N62: a datagram from the server whose name is not valid is dropped alone and counted', async () => {
+    const { send, counts, openings, delivered } = tunnelTo()
+    send(ONE, 'first')
+    const server = openings[0]!.open()
+    await settle()
+    const good = encodeUdpPacket(TWO, Buffer.from('good'))
+    server.write(Buffer.concat([good, Buffer.from('0201200035000161', 'hex'), good]))
+    await settle()
+    expect(server.peer.resets).toEqual([])
+    expect(delivered).toEqual([
+      [TWO, 'good'],
+      [TWO, 'good'],
+    ])
+    expect(counts).toMatchObject({ refused: 1, dropped: 0 })
   })
 
   it('closing ends the stream, also one that is still to come', async () => {

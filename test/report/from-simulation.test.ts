@@ -49,6 +49,7 @@ describe('a simulation', () => {
       'Wire: v1',
       'Workload: page',
       'Seed: 7',
+      'Control frames: as the scheme leaves them',
       'Writes added to a connection: 1.5 up, 1.5 down',
       'Latency added to a Deliver, mean: 250 µs up, 0 ms down',
     ])

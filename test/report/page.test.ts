@@ -123,7 +123,7 @@ describe('a report', () => {
   it('draws the band of the scheme behind the points: that of the file before the given one', () => {
     const bands = (page: string) =>
       [...parse(page).querySelectorAll('section')].map(
-        (section) => [...section.querySelectorAll('[aria-label="rect"] rect')].length,
+        (section) => [...section.querySelectorAll('[aria-label="rect"] [fill="none"] rect')].length,
       )[2]
     expect(bands(renderReport([one]))).toBe(0)
     const given = parseScheme('stop=3\n1=100-200\n2=300-400')
@@ -131,6 +131,20 @@ describe('a report', () => {
     expect(bands(renderReport([one], { schemes: { up: given, down: given } }))).toBe(4)
     const own = makeSource({ schemes: { up: parseScheme('stop=2\n1=9-9') } })
     expect(bands(renderReport([own], { schemes: { up: given } }))).toBe(1)
+  })
+
+  it('keeps the band in sight however many points there are: points let it through, its outline is on top', () => {
+    const scheme = parseScheme('stop=3\n1=100-200\n2=300-400')
+    const page = renderReport([makeSource({ runs: makeRuns(3, 50, 60) })], {
+      schemes: { up: scheme },
+    })
+    const chart = [...parse(page).querySelectorAll('section')][2]?.querySelector('svg')
+    const marks = [...(chart?.querySelectorAll('[aria-label="rect"], [aria-label="dot"]') ?? [])]
+    const look = (mark: number, name: string) => marks[mark]?.querySelector('g')?.getAttribute(name)
+    expect(marks.map((mark) => mark.getAttribute('aria-label'))).toEqual(['rect', 'dot', 'rect'])
+    expect(Number(look(1, 'stroke-opacity'))).toBeLessThan(0.6)
+    expect(look(2, 'fill')).toBe('none')
+    expect(Number(look(2, 'stroke-opacity'))).toBeGreaterThan(0.8)
   })
 
   it('counts what is in the band, what padding adds and what TLS adds', () => {

@@ -493,6 +493,48 @@ describe('SessionPool: is the peer still there?', () => {
     expect(pairs[0]!.serverEnd.bytesSent).toBe(before)
   })
 
+  it('dead idle sessions are asked all at once, not one after the other', async () => {
+    const { pool, clock, pairs } = makePool({ streamsPerSession: 1, probeTimeout: 2_000 })
+    const streams = [await pool.openStream(), await pool.openStream(), await pool.openStream()]
+    await finish(...streams)
+    for (const pair of pairs) cutOff(pair)
+    await clock.advance(10_001)
+    const opened = pool.openStream()
+    await clock.advance(2_000)
+    expect((await opened).session).toBe(pairs[3]?.client)
+    expect(pool.size).toBe(1)
+  })
+
+  it('of several sessions the one that answers is used, whichever was idle last', async () => {
+    const { pool, clock, pairs } = makePool({ streamsPerSession: 1 })
+    const streams = [await pool.openStream(), await pool.openStream()]
+    await finish(...streams)
+    cutOff(pairs[1]!)
+    await clock.advance(10_001)
+    expect((await pool.openStream()).session).toBe(pairs[0]?.client)
+    expect(pairs).toHaveLength(2)
+  })
+
+  it('a probe that was answered is enough, even where every session is asked', async () => {
+    const { pool, clock, pairs } = makePool({ probeAfter: 0 })
+    await finish(await pool.openStream())
+    await clock.advance(1)
+    expect((await pool.openStream()).session).toBe(pairs[0]?.client)
+  })
+
+  it('any frame of the peer is a sign of life: a session that receives is not asked', async () => {
+    const { pool, clock, pairs } = makePool()
+    const stream = await pool.openStream()
+    const pair = pairs[0]!
+    stream.resume()
+    await clock.advance(9_000)
+    void pair.server.ping()
+    await clock.advance(9_000)
+    const before = pair.serverEnd.bytesSent
+    expect((await pool.openStream()).session).toBe(pair.client)
+    expect(pair.serverEnd.bytesSent).toBe(before)
+  })
+
   it('refuses times for the probe that are none', () => {
     expect(() => makePool({ probeAfter: -1 })).toThrow(AnyTlsError)
     expect(() => makePool({ probeTimeout: 0 })).toThrow(AnyTlsError)

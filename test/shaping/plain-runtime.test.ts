@@ -33,7 +33,7 @@ describe('a plain JavaScript runtime', () => {
     expect(bundle).not.toMatch(/\brequire\(|from ?["']node:/)
     expect(inputs.some((path) => path.includes('src/shaping/shaper.ts'))).toBe(true)
     const folders = inputs.map((path) => /src\/(\w+)(?=\/)/.exec(path)?.[1]).filter(Boolean)
-    expect(new Set(folders)).toEqual(new Set(['shaping', 'wire', 'anytls', 'legacy']))
+    expect(new Set(folders)).toEqual(new Set(['shaping', 'wire', 'mux', 'anytls', 'legacy']))
   })
 
   it('anytls/shaping parses, checks, shapes and simulates without a global of Node', () => {

@@ -123,13 +123,19 @@ describe('checkScheme', () => {
     }
   })
 
-  it('D31: c first or doubled is odd', () => {
+  it('D31: c first, doubled or last is odd', () => {
     expect(placesOf('stop=2\n0=9-9\n1=c,c,9-9,c,c,c,9-9,c', 'idle-c')).toEqual([
       '3:3',
       '3:5',
       '3:13',
       '3:15',
+      '3:21',
     ])
+    expect(messagesOf('stop=2\n0=9-9\n1=9-9,c,c', 'idle-c')).toEqual([
+      'nothing comes behind "c": it has no effect',
+      '"c" directly behind "c" has no effect',
+    ])
+    expect(placesOf('stop=2\n0=9-9\n1=9-9,c,9-9', 'idle-c')).toEqual([])
   })
 
   it('a restart without an entry from there on is odd', () => {

@@ -1,6 +1,7 @@
 // Both wires on one port, and the client that finds out which one a server speaks (D18).
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { createConnection } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Session } from '../../src/session/session.ts'
@@ -12,7 +13,7 @@ import { MemorySchemeStore } from '../../src/shaping/scheme-store.ts'
 import { connect } from '../../src/transport/dial.ts'
 import { parseSessionSettings } from '../../src/transport/session-options.ts'
 import { MemoryWireStore } from '../../src/transport/wire-store.ts'
-import { PASSWORD, startEchoServer, startTlsServer } from '../support/server.ts'
+import { PASSWORD, startEchoServer, startTcpServer, startTlsServer } from '../support/server.ts'
 
 async function echo(session: Session, message: string): Promise<string> {
   const stream = session.openStream()
@@ -175,6 +176,49 @@ describe('wire: auto', () => {
     expect(fallbacks).toEqual(['auth-failed', 'auth-failed'])
   })
 
+  it('a connection that was lost says nothing of the wire: the next one asks again', async () => {
+    const { port, certificate } = await startEchoServer()
+    let connections = 0
+    const relay = await startTcpServer((socket) => {
+      connections += 1
+      const upstream = createConnection(port, '127.0.0.1')
+      upstream.on('error', () => {})
+      socket.pipe(upstream).pipe(socket)
+      // The first is reset once its TLS stands.
+      if (connections === 1) setTimeout(() => socket.resetAndDestroy(), 150)
+      if (connections === 1) upstream.pause()
+    })
+    const wireStore = new MemoryWireStore()
+    const options = { host: '127.0.0.1', port: relay, password: PASSWORD, wireStore } as const
+    const timeouts = { hold: 400 }
+    await connect({ ...options, ca: certificate.cert, wire: 'auto', timeouts }).then(
+      (session) => session.destroy(),
+      () => {},
+    )
+    expect(wireStore.get(`127.0.0.1:${relay}`)).not.toBe('legacy')
+    const session = await connect({ ...options, ca: certificate.cert, wire: 'auto' })
+    onTestFinished(() => session.destroy())
+    expect(session.wire).toBe('v1')
+  })
+
+  it('a server that answers nonsense and stays is not waited for', async () => {
+    const { port, certificate } = await startTlsServer({}, (socket) => {
+      socket.on('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    })
+    const before = performance.now()
+    const session = await connect({
+      host: '127.0.0.1',
+      port,
+      password: PASSWORD,
+      ca: certificate.cert,
+      wire: 'auto',
+      wireStore: new MemoryWireStore(),
+    })
+    onTestFinished(() => session.destroy())
+    expect(performance.now() - before).toBeLessThan(2_000)
+    expect(session.wire).toBe('legacy')
+  })
+
   it('an abort while the first answer is awaited ends the attempt', async () => {
     const { port, certificate } = await startTlsServer({}, (socket) => socket.resume())
     const stop = new AbortController()
@@ -200,6 +244,18 @@ describe('wire: auto', () => {
 })
 
 describe('MemoryWireStore', () => {
+  it('that a server speaks the original wire alone is believed for an hour', () => {
+    let now = 0
+    const store = new MemoryWireStore(10, () => now)
+    store.set('a:1', 'legacy')
+    store.set('b:1', 'v1')
+    now = 3_600_000 - 1
+    expect(store.get('a:1')).toBe('legacy')
+    now += 1
+    expect(store.get('a:1')).toBeUndefined()
+    expect(store.get('b:1')).toBe('v1')
+  })
+
   it('keeps as many servers as it may, those learnt last', () => {
     const store = new MemoryWireStore(2)
     store.set('a:1', 'v1')

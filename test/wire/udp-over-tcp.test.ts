@@ -16,19 +16,21 @@ interface WrittenEvent {
   readonly request?: UdpRequest
   readonly packet?: string
   readonly from?: Address
+  readonly misnamed?: true
 }
 interface UdpVector extends Vector {
   readonly form: UdpOverTcpForm
   readonly events: readonly WrittenEvent[]
 }
-const { valid, literalNames, invalid, truncated } = fixture('udp-over-tcp') as Record<
-  'valid' | 'literalNames' | 'invalid' | 'truncated',
+const { valid, literalNames, invalidNames, invalid, truncated } = fixture('udp-over-tcp') as Record<
+  'valid' | 'literalNames' | 'invalidNames' | 'invalid' | 'truncated',
   readonly UdpVector[]
 >
 
 /** Events as the fixtures write them. */
 function written(event: UdpOverTcpEvent): WrittenEvent {
   if (event.type === 'request') return { request: event.request }
+  if (event.type === 'misnamed') return { misnamed: true }
   const { address, data } = event
   return { packet: toHex(data), ...(address && { from: address }) }
 }
@@ -68,6 +70,13 @@ describe('UDP over TCP', () => {
         expect(error, name).toHaveProperty('code', 'ERR_DATAGRAM_INVALID')
         expect(delivered, name).toEqual(events)
       }
+    }
+  })
+
+  it('N62: a datagram whose name is not valid is passed over, and what comes behind it is delivered', () => {
+    for (const { form, hex, events, name } of invalidNames) {
+      expect(decode(form, [embedded(fromHex(hex))]), name).toEqual(events)
+      expect(decode(form, eachByte(fromHex(hex))), `${name}, byte by byte`).toEqual(events)
     }
   })
 

@@ -33,7 +33,10 @@ export interface SimulationOptions {
   readonly workload: Workload
   /** The scheme of the server's direction, too. Default: that is not shaped. */
   readonly downlinkScheme?: Scheme | undefined
-  /** Pads control frames up where the scheme leaves them bare; see `Shaper.deliver`. Default: false. */
+  /**
+   * Pads control frames up where the scheme leaves them bare; see `Shaper.deliver`. Default: as our own ends
+   * do on that wire, yes on v1 and no on the original one (N46).
+   */
   readonly padControl?: boolean
   /** Whole number from 0 on. The same seed gives the same simulation. Default: 1. */
   readonly seed?: number
@@ -82,7 +85,7 @@ export interface SimulatedDeliver {
  * expect(summary.up.overhead.mean).toBeLessThan(150)
  */
 export function simulate(options: SimulationOptions): Simulation {
-  const { scheme, wire, workload, downlinkScheme, padControl = false } = options
+  const { scheme, wire, workload, downlinkScheme, padControl = wire.padControl } = options
   const { seed = 1, flushTime = DEFAULT_FLUSH_TIME } = options
   const all: SimulatedDeliver[][] = []
   const records: SimulatedRecord[][] = []
@@ -129,13 +132,15 @@ export function* simulateRuns(options: SimulationOptions): Generator<SimulatedDe
 /** One connection. */
 class Run {
   readonly #options: SimulationOptions
+  readonly #padControl: boolean
   readonly #flushTime: number
   readonly #up: Side
   readonly #down: Side
 
   constructor(options: SimulationOptions, flushTime: number, randomInt: RandomInt) {
-    const { scheme, downlinkScheme, wire } = options
+    const { scheme, downlinkScheme, wire, padControl = wire.padControl } = options
     this.#options = options
+    this.#padControl = padControl
     this.#flushTime = flushTime
     this.#up = new Side(new Shaper(scheme, randomInt, wire.padding), scheme.stop)
     this.#down =
@@ -161,7 +166,7 @@ class Run {
     const { shaper } = side
     const index = shaper?.nextIndex ?? Infinity
     const isShaped = index < side.stop
-    const control = made.control && this.#options.padControl === true
+    const control = made.control && this.#padControl
     const bytes = zeros(made.bytes)
     const sent = shaper?.deliver(bytes, { control }) ?? [bytes]
     let [leaves, rest, padding] = [Math.max(time, side.free), made.bytes, made.padding]

@@ -32,6 +32,8 @@ export type ModelConnection = (event: WorkloadEvent) => readonly ModelDeliver[]
 export interface WireModel {
   readonly name: WireName
   readonly padding: PaddingFormat
+  /** Whether its ends pad control frames up where the scheme leaves them bare (N46). */
+  readonly padControl: boolean
   /**
    * Begins a connection.
    *

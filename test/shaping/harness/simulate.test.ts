@@ -171,6 +171,21 @@ describe('simulate', () => {
     expect(smallest(true)).toBe(13 + 3)
   })
 
+  it('N46: control frames are padded up on v1 and never on the original wire, unless told otherwise', () => {
+    const scheme = parseScheme('stop=20\n1=100-200')
+    const base = { scheme, downlinkScheme: scheme, workload: WORKLOADS.page, runs: 3 }
+    for (const [wire, padControl] of [
+      [WIRES.v1, true],
+      [WIRES.legacy, false],
+    ] as const) {
+      expect(wire.padControl).toBe(padControl)
+      const usual = simulate({ ...base, wire })
+      expect(usual.padControl).toBe(padControl)
+      expect(usual).toEqual(simulate({ ...base, wire, padControl }))
+      expect(usual.runs).not.toEqual(simulate({ ...base, wire, padControl: !padControl }).runs)
+    }
+  })
+
   it('bad options are refused', () => {
     for (const options of [
       { runs: 0 },

@@ -30,6 +30,7 @@ const LONG = parseScheme(
     .concat(Array.from({ length: 119 }, (_, index) => `${index + 1}=20-400,c,300-900`))
     .join('\n'),
 )
+const GAPS = parseScheme('stop=60\n0=30-30\n1=100-200')
 const LARGE_FRAMES = parseWorkload(
   JSON.stringify({
     name: 'large',
@@ -61,6 +62,7 @@ const cases: readonly [string, Workload, Scheme, Scheme | undefined][] = [
   ['both directions, two streams', WORKLOADS.page, LONG, DEFAULT_SCHEME],
   ['a shell', WORKLOADS.shell, LONG, LONG],
   ['frames of more than one record', LARGE_FRAMES, LONG, LONG],
+  ['N46: control frames where the scheme has gaps', THREE_STREAMS, GAPS, GAPS],
   ['nothing shaped', THREE_STREAMS, parseScheme('stop=0\n0=5-9'), undefined],
 ]
 
