@@ -181,22 +181,35 @@ describe('wire: auto', () => {
     let connections = 0
     const relay = await startTcpServer((socket) => {
       connections += 1
+      const isFirst = connections === 1
       const upstream = createConnection(port, '127.0.0.1')
       upstream.on('error', () => {})
-      socket.pipe(upstream).pipe(socket)
-      // The first is reset once its TLS stands.
-      if (connections === 1) setTimeout(() => socket.resetAndDestroy(), 150)
-      if (connections === 1) upstream.pause()
+      upstream.pipe(socket)
+      let flights = 0
+      socket.on('data', (data: Buffer) => {
+        flights += 1
+        // ClientHello, Finished, and then AUTH: the first connection is reset instead of passing that on.
+        if (isFirst && flights === 3) socket.resetAndDestroy()
+        else upstream.write(data)
+      })
+      socket.on('close', () => upstream.destroy())
     })
     const wireStore = new MemoryWireStore()
-    const options = { host: '127.0.0.1', port: relay, password: PASSWORD, wireStore } as const
-    const timeouts = { hold: 400 }
-    await connect({ ...options, ca: certificate.cert, wire: 'auto', timeouts }).then(
-      (session) => session.destroy(),
-      () => {},
-    )
-    expect(wireStore.get(`127.0.0.1:${relay}`)).not.toBe('legacy')
-    const session = await connect({ ...options, ca: certificate.cert, wire: 'auto' })
+    const options = {
+      host: '127.0.0.1',
+      port: relay,
+      password: PASSWORD,
+      ca: certificate.cert,
+      wire: 'auto',
+      wireStore,
+      timeouts: { hold: 100 },
+    } as const
+    const guessed = await connect(options)
+    onTestFinished(() => guessed.destroy())
+    expect(await echo(guessed, 'hello')).toBe('hello')
+    expect([guessed.wire, connections]).toEqual(['legacy', 2])
+    expect(wireStore.get(`127.0.0.1:${relay}`)).toBeUndefined()
+    const session = await connect(options)
     onTestFinished(() => session.destroy())
     expect(session.wire).toBe('v1')
   })
