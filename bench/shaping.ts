@@ -2,9 +2,9 @@
 // never shaped. `npm run bench:shaping`.
 import { randomInt } from 'node:crypto'
 import { cpus } from 'node:os'
-import { PADDING_FORMAT } from '../src/anytls/padding-format.ts'
-import { PADDING_FORMAT as LEGACY_PADDING_FORMAT } from '../src/legacy/padding-format.ts'
-import { Output } from '../src/mux/output.ts'
+import { PADDING_FORMAT } from '../src/wires/anytls/padding-format.ts'
+import { PADDING_FORMAT as LEGACY_PADDING_FORMAT } from '../src/wires/legacy/padding-format.ts'
+import { Output } from '../src/engine/output.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../src/shaping/scheme.ts'
 import type { Scheme } from '../src/shaping/scheme.ts'
 import type { PaddingFormat } from '../src/shaping/shaper.ts'

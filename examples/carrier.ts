@@ -9,7 +9,7 @@ import { connect, createServer } from '../src/index.ts'
 import type { Session, Stream } from '../src/index.ts'
 import { muxProClient, muxProServer } from '../src/muxpro.ts'
 import { netMuxClient, netMuxServer } from '../src/netmux.ts'
-import { parseHostPort } from '../src/wire/index.ts'
+import { parseHostPort } from '../src/codec.ts'
 import { clientSecrets, isSecure, listen, serverSecrets } from './support.ts'
 import type { Wire } from './support.ts'
 

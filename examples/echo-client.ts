@@ -7,7 +7,7 @@ import { connect } from '../src/index.ts'
 import type { Stream } from '../src/index.ts'
 import { muxProClient } from '../src/muxpro.ts'
 import { netMuxClient } from '../src/netmux.ts'
-import { parseHostPort } from '../src/wire/index.ts'
+import { parseHostPort } from '../src/codec.ts'
 import { clientSecrets, isSecure, readArguments, run } from './support.ts'
 import type { Wire } from './support.ts'
 

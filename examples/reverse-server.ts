@@ -2,7 +2,7 @@
 // visitor gets a stream to the service at the other end.
 
 import net from 'node:net'
-import { relay } from '../src/proxy/index.ts'
+import { relay } from '../src/proxy.ts'
 import { listenForCarriers, makeOpener } from './carrier.ts'
 import type { Opener } from './carrier.ts'
 import { listen, readArguments, run } from './support.ts'

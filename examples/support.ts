@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
-import { formatHostPort, parseHostPort } from '../src/wire/index.ts'
+import { formatHostPort, parseHostPort } from '../src/codec.ts'
 
 export const WIRES = ['netmux', 'muxpro', 'v1', 'legacy'] as const
 export type Wire = (typeof WIRES)[number]

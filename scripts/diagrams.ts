@@ -3,17 +3,17 @@
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { format, resolveConfig } from 'prettier'
-import * as anytls from '../src/anytls/state-tables.ts'
-import * as legacy from '../src/legacy/state-tables.ts'
-import * as muxpro from '../src/muxpro/state-tables.ts'
-import { ILLEGAL } from '../src/mux/state-table.ts'
-import type { Table } from '../src/mux/state-table.ts'
+import * as anytls from '../src/wires/anytls/state-tables.ts'
+import * as legacy from '../src/wires/legacy/state-tables.ts'
+import * as muxpro from '../src/wires/muxpro/state-tables.ts'
+import { ILLEGAL } from '../src/engine/state-table.ts'
+import type { Table } from '../src/engine/state-table.ts'
 import {
   NETMUX_FRAME_INPUTS,
   NETMUX_INPUTS,
   NETMUX_STATES,
   NETMUX_TABLE,
-} from '../src/netmux/state-table.ts'
+} from '../src/wires/netmux/state-table.ts'
 
 /** Where the file stands. */
 export const STATE_MACHINES_FILE = new URL('../spec-notes/state-machines.md', import.meta.url)
@@ -118,7 +118,7 @@ const MUXPRO_SERVER_INTRODUCTION = `NegotiateVersion comes first; frames of stre
 const MUXPRO_CLIENT_INTRODUCTION = `The client opens streams without waiting for the answer to its NegotiateVersion.`
 
 const NETMUX_INTRODUCTION = `There is no negotiation, and both ends open streams. What belongs to one stream is decided in
-\`src/mux/streams.ts\`.`
+\`src/engine/streams.ts\`.`
 
 /** What is drawn of one machine. */
 interface Drawing<State extends string, Input extends string> {

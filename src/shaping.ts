@@ -1,8 +1,8 @@
 // The public face of `anytls/shaping`: read, check and sum up a padding scheme, shape with it, simulate it;
 // in any JavaScript runtime that has TextEncoder and TextDecoder.
 // Must never import a module of Node, or define anything but the table of the wires.
-import { V1_WIRE } from './anytls/wire-model.ts'
-import { LEGACY_WIRE } from './legacy/wire-model.ts'
+import { V1_WIRE } from './harness/simulate/v1-model.ts'
+import { LEGACY_WIRE } from './harness/simulate/legacy-model.ts'
 
 export { AnyTlsError, SchemeError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
@@ -37,7 +37,7 @@ export {
   type RandomInt,
   Shaper,
 } from './shaping/shaper.ts'
-export { seededRandomInt } from './shaping/harness/seeded-random.ts'
+export { seededRandomInt } from './harness/simulate/seeded-random.ts'
 export {
   DEFAULT_FLUSH_TIME,
   simulate,
@@ -45,28 +45,28 @@ export {
   type SimulatedWrite,
   simulateRuns,
   type SimulationOptions,
-} from './shaping/harness/simulate.ts'
+} from './harness/simulate/simulate.ts'
 export {
   type DirectionSummary,
   parseSimulation,
   RECORD_OVERHEAD,
   type SimulatedRecord,
   type Simulation,
-} from './shaping/harness/simulation.ts'
+} from './harness/simulate/simulation.ts'
 export type {
   ModelConnection,
   ModelDeliver,
   WireModel,
   WireName,
-} from './shaping/harness/wire-model.ts'
+} from './harness/simulate/wire-model.ts'
 export {
   type Direction,
   parseWorkload,
   type Workload,
   WORKLOAD_LIMITS,
   type WorkloadEvent,
-} from './shaping/harness/workload.ts'
-export { WORKLOADS } from './shaping/harness/workloads.ts'
+} from './harness/simulate/workload.ts'
+export { WORKLOADS } from './harness/simulate/workloads.ts'
 
 /** The wires, for {@link simulate}. */
 export const WIRES = Object.freeze({ v1: V1_WIRE, legacy: LEGACY_WIRE })

@@ -7,8 +7,8 @@ import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { encodeAddress } from '../wire/address.ts'
-import type { Address } from '../wire/address.ts'
+import { encodeAddress } from '../codec/address.ts'
+import type { Address } from '../codec/address.ts'
 
 /**
  * The body of `http://target/`, asked for through the proxy.

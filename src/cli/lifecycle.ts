@@ -6,8 +6,8 @@ import { constants } from 'node:os'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { AnyTlsError } from '../errors.ts'
-import { formatHostPort } from '../wire/host-port.ts'
-import type { Address } from '../wire/address.ts'
+import { formatHostPort } from '../codec/host-port.ts'
+import type { Address } from '../codec/address.ts'
 import { systemCode } from './files.ts'
 
 /** How long open streams and tunnels may go on after the first signal, in ms. */

@@ -3,9 +3,9 @@
 
 import { InvalidArgumentError } from 'commander'
 import { AnyTlsError } from '../errors.ts'
-import type { FallbackEndpoint } from '../transport/fallback-endpoint.ts'
-import { parseHostPort } from '../wire/host-port.ts'
-import type { Address } from '../wire/address.ts'
+import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
+import { parseHostPort } from '../codec/host-port.ts'
+import type { Address } from '../codec/address.ts'
 import type { LogFormat, LogLevel } from './logger.ts'
 import { isServerName, isShareLink, parseShareLink } from './share-link.ts'
 import type { ShareLink } from './share-link.ts'

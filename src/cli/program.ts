@@ -2,10 +2,10 @@
 // Must never do anything itself: what a command does is loaded when it is called for.
 
 import { Command, Option } from 'commander'
-import { parsePin } from '../transport/secure-socket.ts'
-import { parseFallbackEndpoint } from '../transport/fallback-endpoint.ts'
+import { parsePin } from '../tls/secure-socket.ts'
+import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
-import { parseHostPort } from '../wire/host-port.ts'
+import { parseHostPort } from '../codec/host-port.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
 import * as options from './options.ts'
 import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'

@@ -1,13 +1,13 @@
 // `anytls scheme`: reads the files, and prints what the shaping harness finds.
 // Must never write results anywhere but to standard output.
 
-import { V1_WIRE } from '../anytls/wire-model.ts'
+import { V1_WIRE } from '../harness/simulate/v1-model.ts'
 import { AnyTlsError } from '../errors.ts'
-import { LEGACY_WIRE } from '../legacy/wire-model.ts'
-import { simulate, simulateRuns } from '../shaping/harness/simulate.ts'
-import { parseWorkload } from '../shaping/harness/workload.ts'
-import type { Workload } from '../shaping/harness/workload.ts'
-import { WORKLOADS } from '../shaping/harness/workloads.ts'
+import { LEGACY_WIRE } from '../harness/simulate/legacy-model.ts'
+import { simulate, simulateRuns } from '../harness/simulate/simulate.ts'
+import { parseWorkload } from '../harness/simulate/workload.ts'
+import type { Workload } from '../harness/simulate/workload.ts'
+import { WORKLOADS } from '../harness/simulate/workloads.ts'
 import { checkScheme } from '../shaping/scheme-check.ts'
 import type { SchemeProblem } from '../shaping/scheme-check.ts'
 import { summarizeScheme } from '../shaping/scheme-summary.ts'

@@ -4,11 +4,11 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { AnyTlsError } from '../errors.ts'
-import { DEFAULT_FLUSH_TIME, MAX_FLUSH_TIME } from '../shaping/harness/simulate.ts'
-import { MAX_RUNS } from '../shaping/harness/simulation.ts'
-import { WIRE_NAMES } from '../shaping/harness/wire-model.ts'
-import type { WireName } from '../shaping/harness/wire-model.ts'
-import { WORKLOADS } from '../shaping/harness/workloads.ts'
+import { DEFAULT_FLUSH_TIME, MAX_FLUSH_TIME } from '../harness/simulate/simulate.ts'
+import { MAX_RUNS } from '../harness/simulate/simulation.ts'
+import { WIRE_NAMES } from '../harness/simulate/wire-model.ts'
+import type { WireName } from '../harness/simulate/wire-model.ts'
+import { WORKLOADS } from '../harness/simulate/workloads.ts'
 import { argument } from './options.ts'
 
 export interface SchemeCheckOptions {

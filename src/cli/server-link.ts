@@ -4,7 +4,7 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import type { Address } from '../wire/address.ts'
+import type { Address } from '../codec/address.ts'
 import type { ServerCertificate } from './certificate.ts'
 import type { ShareLink } from './share-link.ts'
 

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { parseRawScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { SchemeStore } from '../shaping/scheme-store.ts'
-import { learnWire } from '../transport/wire-store.ts'
-import type { LearntWire, WireStore } from '../transport/wire-store.ts'
+import { learnWire } from '../tls/wire-store.ts'
+import type { LearntWire, WireStore } from '../tls/wire-store.ts'
 import { ServerFile } from './server-file.ts'
 
 /** The padding schemes that servers sent, in `schemes.json` of `folder`. */

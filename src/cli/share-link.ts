@@ -3,9 +3,9 @@
 
 import { isIP } from 'node:net'
 import { AnyTlsError } from '../errors.ts'
-import { parsePin } from '../transport/secure-socket.ts'
-import type { Address } from '../wire/address.ts'
-import { formatHostPort, parseHostPort } from '../wire/host-port.ts'
+import { parsePin } from '../tls/secure-socket.ts'
+import type { Address } from '../codec/address.ts'
+import { formatHostPort, parseHostPort } from '../codec/host-port.ts'
 
 /** What a share link says. */
 export interface ShareLink {

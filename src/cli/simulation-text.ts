@@ -1,9 +1,9 @@
 // Simulations as text for people and as CSV for spreadsheets.
 // Must never round what a spreadsheet reckons with.
 
-import type { SimulatedDeliver } from '../shaping/harness/simulate.ts'
-import type { DirectionSummary, Simulation } from '../shaping/harness/simulation.ts'
-import type { Direction } from '../shaping/harness/workload.ts'
+import type { SimulatedDeliver } from '../harness/simulate/simulate.ts'
+import type { DirectionSummary, Simulation } from '../harness/simulate/simulation.ts'
+import type { Direction } from '../harness/simulate/workload.ts'
 import type { Spread } from '../shaping/scheme-summary.ts'
 import { escapeControls } from './printable.ts'
 import { formatNumber, formatTable } from './text-table.ts'

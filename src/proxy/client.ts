@@ -4,10 +4,10 @@
 import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError } from '../errors.ts'
-import { CloseCode } from '../mux/close-code.ts'
+import { CloseCode } from '../engine/close-code.ts'
 import { orAborted } from '../session/or-aborted.ts'
-import { encodeAddress } from '../wire/address.ts'
-import { concatBytes } from '../wire/bytes.ts'
+import { encodeAddress } from '../codec/address.ts'
+import { concatBytes } from '../codec/bytes.ts'
 import type { OpenTunnel, StreamSource, TunnelStream } from './tunnel.ts'
 
 const MAX_RETRIES = 2

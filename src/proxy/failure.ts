@@ -2,7 +2,7 @@
 // and what the client tells the program behind it. Must never show text that came from a peer.
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
-import { CloseCode } from '../mux/close-code.ts'
+import { CloseCode } from '../engine/close-code.ts'
 
 /** How one kind of failure is told. */
 export interface FailureReport {

@@ -4,7 +4,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
-import { CloseCode } from '../mux/close-code.ts'
+import { CloseCode } from '../engine/close-code.ts'
 import { closeGently } from './close-gently.ts'
 import type { TunnelStream } from './tunnel.ts'
 

@@ -1,8 +1,8 @@
 // What the proxy needs of a stream and of whoever opens one, as shapes, so that any Duplex will do.
 // Must never know a session, a wire or TLS.
 import type { Duplex } from 'node:stream'
-import type { CloseCode } from '../mux/close-code.ts'
-import type { Address } from '../wire/address.ts'
+import type { CloseCode } from '../engine/close-code.ts'
+import type { Address } from '../codec/address.ts'
 
 /** A stream that leads to a target. It must allow half-open, for half-close is carried through it. */
 export interface TunnelStream extends Duplex {

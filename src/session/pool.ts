@@ -3,7 +3,7 @@
 // Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
 import { setMaxListeners } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
-import type { StreamRequest } from '../mux/machine.ts'
+import type { StreamRequest } from '../engine/machine.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './or-aborted.ts'

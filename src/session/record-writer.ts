@@ -4,8 +4,8 @@
 // waits in the Duplex would be written in pieces of its choice.
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Write } from '../mux/machine.ts'
-import { ByteQueue } from '../wire/byte-queue.ts'
+import type { Write } from '../engine/machine.ts'
+import { ByteQueue } from '../codec/byte-queue.ts'
 import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from './join-buffers.ts'
 
 // What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.

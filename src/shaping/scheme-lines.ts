@@ -3,7 +3,7 @@
 // Must never give a key or a value a meaning.
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { BlockError } from '../errors.ts'
-import { decodeKvBlock } from '../wire/kv-block.ts'
+import { decodeKvBlock } from '../codec/kv-block.ts'
 
 /** Told about each problem, with its place: line and column from 1, in characters. May throw. */
 export type Report = (line: number, column: number, message: string) => void

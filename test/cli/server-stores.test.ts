@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { MAX_SERVERS } from '../../src/cli/server-file.ts'
 import { openSchemeStore, openWireStore } from '../../src/cli/server-stores.ts'
-import type { WireStore } from '../../src/transport/wire-store.ts'
+import type { WireStore } from '../../src/tls/wire-store.ts'
 import type { SchemeStore } from '../../src/shaping/scheme-store.ts'
 import { parsePeerScheme, parseScheme } from '../../src/shaping/scheme.ts'
 

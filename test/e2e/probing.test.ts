@@ -7,7 +7,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/anytls/auth.ts'
+import { hashPassword } from '../../src/wires/anytls/auth.ts'
 import { curl, readAll } from '../proxy/support.ts'
 import { describeFrames, write } from '../support/v1-frames.ts'
 import {

@@ -1,7 +1,7 @@
 // Targets that cannot be reached: what curl is told, and that nothing else suffers from it.
 
 import { beforeAll, describe, expect, it } from 'vitest'
-import { connect } from '../../src/transport/dial.ts'
+import { connect } from '../../src/tls/dial.ts'
 import { closedPort, connectTo, curl, readAll, readExactly } from '../proxy/support.ts'
 import { PASSWORD, curlProgram, describeRequest, serveHttp, startPair } from './support.ts'
 import type { ClientProgram, Origin, ServerProgram } from './support.ts'

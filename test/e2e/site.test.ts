@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:tls'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { SITE_FILES } from '../../src/transport/site-content.ts'
+import { SITE_FILES } from '../../src/fallback/site-content.ts'
 import { curl } from '../proxy/support.ts'
 import { curlProgram, startServer } from './support.ts'
 import type { ServerProgram } from './support.ts'

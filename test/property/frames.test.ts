@@ -2,18 +2,18 @@
 // test/support/v1-frames.ts as its oracle.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FrameDecoder } from '../../src/anytls/frame-decoder.ts'
-import * as encode from '../../src/anytls/frame-encoder.ts'
-import { FrameType, StreamFlag } from '../../src/anytls/frame.ts'
-import type { Frame } from '../../src/anytls/frame.ts'
+import { FrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
+import * as encode from '../../src/wires/anytls/frame-encoder.ts'
+import { FrameType, StreamFlag } from '../../src/wires/anytls/frame.ts'
+import type { Frame } from '../../src/wires/anytls/frame.ts'
 import { AnyTlsError } from '../../src/errors.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import type { VarintLength } from '../../src/wire/varint.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import type { VarintLength } from '../../src/codec/varint.ts'
 import { anyFrame, cutAt, cuts, mutated, toBytes } from '../support/v1-arbitraries.ts'
 import type { Cuts, FrameSpec } from '../support/v1-arbitraries.ts'
 import { readFrames } from '../support/v1-frames.ts'
 import type { RawFrame } from '../support/v1-frames.ts'
-import { toHex } from '../wire/vectors.ts'
+import { toHex } from '../codec/vectors.ts'
 
 const RUNS = { numRuns: 600 }
 

@@ -1,17 +1,17 @@
 // Both machines under random bytes and random calls: events or one protocol error, and nothing else.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FRAME_INPUTS } from '../../src/anytls/state-tables.ts'
-import type { MachineEvent } from '../../src/mux/machine.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import { checkEvents, checkStreamEvents, checkWrites, isOver } from '../anytls/checks.ts'
-import { EVERYWHERE, FRAME_FOR } from '../anytls/states.ts'
-import type { Tested } from '../anytls/states.ts'
-import { bytesOf, clientNego, HASH, serverNego, unreadOf } from '../anytls/support.ts'
-import type { Setup } from '../anytls/support.ts'
+import { FRAME_INPUTS } from '../../src/wires/anytls/state-tables.ts'
+import type { MachineEvent } from '../../src/engine/machine.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { checkEvents, checkStreamEvents, checkWrites, isOver } from '../wires/anytls/checks.ts'
+import { EVERYWHERE, FRAME_FOR } from '../wires/anytls/states.ts'
+import type { Tested } from '../wires/anytls/states.ts'
+import { bytesOf, clientNego, HASH, serverNego, unreadOf } from '../wires/anytls/support.ts'
+import type { Setup } from '../wires/anytls/support.ts'
 import { anyFrame, cutAt, cuts, mutated, toBytes } from '../support/v1-arbitraries.ts'
 import { write } from '../support/v1-frames.ts'
-import { toHex } from '../wire/vectors.ts'
+import { toHex } from '../codec/vectors.ts'
 
 /** With mux1 on offer, or the draft alone. */
 const speech = fc.constantFrom<Setup>({}, { mux1Window: undefined })

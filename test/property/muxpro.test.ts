@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
-import type { MachineEvent } from '../../src/mux/machine.ts'
-import { FrameDecoder } from '../../src/muxpro/frame-decoder.ts'
+import type { MachineEvent } from '../../src/engine/machine.ts'
+import { FrameDecoder } from '../../src/wires/muxpro/frame-decoder.ts'
 import {
   encodeCreditUpdate,
   encodeDataHead,
@@ -13,16 +13,16 @@ import {
   encodeNegotiate,
   encodeNew,
   withInitialData,
-} from '../../src/muxpro/frame-encoder.ts'
-import type { Frame } from '../../src/muxpro/frame.ts'
-import { CLIENT_STATES, FRAME_INPUTS, SERVER_STATES } from '../../src/muxpro/state-tables.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import { checkStreamEvents, isOver } from '../anytls/checks.ts'
-import { describeFrames, write } from '../muxpro/frames.ts'
-import { bytesOf, CLIENT_IN, FRAME_FOR, SERVER_IN, TCP, UDP } from '../muxpro/support.ts'
-import type { Setup, Tested } from '../muxpro/support.ts'
+} from '../../src/wires/muxpro/frame-encoder.ts'
+import type { Frame } from '../../src/wires/muxpro/frame.ts'
+import { CLIENT_STATES, FRAME_INPUTS, SERVER_STATES } from '../../src/wires/muxpro/state-tables.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { checkStreamEvents, isOver } from '../wires/anytls/checks.ts'
+import { describeFrames, write } from '../wires/muxpro/frames.ts'
+import { bytesOf, CLIENT_IN, FRAME_FOR, SERVER_IN, TCP, UDP } from '../wires/muxpro/support.ts'
+import type { Setup, Tested } from '../wires/muxpro/support.ts'
 import { cutAt, cuts, mutated } from '../support/v1-arbitraries.ts'
-import { toHex } from '../wire/vectors.ts'
+import { toHex } from '../codec/vectors.ts'
 
 const id = fc.integer({ min: 1, max: 65_535 })
 const hosts = fc.oneof(

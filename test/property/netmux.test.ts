@@ -1,19 +1,19 @@
 // The net-mux codec and machine on random frames, random cuts and random bytes, with the naive reader of
-// test/netmux/frames.ts as the oracle.
+// test/wires/netmux/frames.ts as the oracle.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AnyTlsError } from '../../src/errors.ts'
-import type { MachineEvent } from '../../src/mux/machine.ts'
-import { FrameDecoder } from '../../src/netmux/frame-decoder.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import { bytesOf, told } from '../anytls/support.ts'
-import { decode } from '../netmux/decoding.ts'
-import { frame, readFrames, write } from '../netmux/frames.ts'
-import type { RawFrame } from '../netmux/frames.ts'
-import { makeMachine } from '../netmux/support.ts'
-import type { NetMux } from '../netmux/support.ts'
+import type { MachineEvent } from '../../src/engine/machine.ts'
+import { FrameDecoder } from '../../src/wires/netmux/frame-decoder.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { bytesOf, told } from '../wires/anytls/support.ts'
+import { decode } from '../wires/netmux/decoding.ts'
+import { frame, readFrames, write } from '../wires/netmux/frames.ts'
+import type { RawFrame } from '../wires/netmux/frames.ts'
+import { makeMachine } from '../wires/netmux/support.ts'
+import type { NetMux } from '../wires/netmux/support.ts'
 import { cutAt, cuts, mutated } from '../support/v1-arbitraries.ts'
-import { toHex } from '../wire/vectors.ts'
+import { toHex } from '../codec/vectors.ts'
 
 const RUNS = { numRuns: 1_500 }
 const MAX_PAYLOAD = 100

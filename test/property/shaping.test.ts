@@ -9,7 +9,7 @@ import {
   parseScheme,
 } from '../../src/shaping/scheme.ts'
 import { type RandomInt, Shaper } from '../../src/shaping/shaper.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 import { isV1PaddingFrame, v1Padding, v1PaddingFrame } from '../support/v1-padding.ts'
 

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { credentialsCheck } from '../../src/proxy/credentials.ts'
-import type { Credentials } from '../../src/proxy/credentials.ts'
-import type { Socks5Event } from '../../src/proxy/socks5.ts'
-import { Socks5Handshake } from '../../src/proxy/socks5.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import { encodeAddress } from '../../src/wire/address.ts'
-import { fixture, fromHex } from '../wire/vectors.ts'
-import type { Vector } from '../wire/vectors.ts'
+import { credentialsCheck } from '../../src/proxy/inbound/credentials.ts'
+import type { Credentials } from '../../src/proxy/inbound/credentials.ts'
+import type { Socks5Event } from '../../src/proxy/inbound/socks5.ts'
+import { Socks5Handshake } from '../../src/proxy/inbound/socks5.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { encodeAddress } from '../../src/codec/address.ts'
+import { fixture, fromHex } from '../codec/vectors.ts'
+import type { Vector } from '../codec/vectors.ts'
 
 type Socks5Vector = Vector & { readonly credentials?: Credentials }
 const { valid, invalid } = fixture('socks5') as Record<'valid' | 'invalid', readonly Socks5Vector[]>

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { CloseCode } from '../../src/mux/close-code.ts'
-import { serveProxyStream } from '../../src/proxy/serve-stream.ts'
-import type { ProxyStreamEvent } from '../../src/proxy/serve-stream.ts'
-import { decodeSocks5Datagram, encodeSocks5Datagram } from '../../src/proxy/socks5-datagram.ts'
-import { encodeAddress } from '../../src/wire/address.ts'
-import { UdpOverTcpHost } from '../../src/wire/udp-over-tcp.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
+import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
+import type { ProxyStreamEvent } from '../../src/proxy/outbound/serve-stream.ts'
+import { decodeSocks5Datagram, encodeSocks5Datagram } from '../../src/proxy/udp/socks5-datagram.ts'
+import { encodeAddress } from '../../src/codec/address.ts'
+import { UdpOverTcpHost } from '../../src/codec/udp-over-tcp.ts'
 import { streamPair } from '../proxy/support.ts'
 
 const anyBytes = fc.uint8Array({ maxLength: 600 })

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
-import type { Address } from '../../src/wire/address.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
+import type { Address } from '../../src/codec/address.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
 import {
   encodeUdpPacket,
   encodeUdpRequest,
   UdpOverTcpDecoder,
-} from '../../src/wire/udp-over-tcp.ts'
-import type { UdpOverTcpEvent, UdpOverTcpForm } from '../../src/wire/udp-over-tcp.ts'
+} from '../../src/codec/udp-over-tcp.ts'
+import type { UdpOverTcpEvent, UdpOverTcpForm } from '../../src/codec/udp-over-tcp.ts'
 
 const RUNS = { numRuns: 300 }
 

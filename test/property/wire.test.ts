@@ -25,8 +25,8 @@ import {
   varintLengthFrom,
   VARINT_MAX,
   writeVarint,
-} from '../../src/wire/index.ts'
-import type { Address, KvBlock } from '../../src/wire/index.ts'
+} from '../../src/codec.ts'
+import type { Address, KvBlock } from '../../src/codec.ts'
 
 const RUNS = { numRuns: 2_000 }
 

@@ -4,7 +4,7 @@ import https from 'node:https'
 import { describe, expect, it } from 'vitest'
 import { createAgents } from '../../src/proxy/agent.ts'
 import type { OpenTunnel } from '../../src/proxy/tunnel.ts'
-import type { Address } from '../../src/wire/address.ts'
+import type { Address } from '../../src/codec/address.ts'
 import { makeTestCertificate } from '../support/certificate.ts'
 import { closedPort, listen, localTunnels } from './support.ts'
 

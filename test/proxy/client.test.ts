@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError, PeerCloseError } from '../../src/errors.ts'
 import type { ErrorCode } from '../../src/errors.ts'
-import { CloseCode } from '../../src/mux/close-code.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
-import { encodeAddress } from '../../src/wire/address.ts'
+import { encodeAddress } from '../../src/codec/address.ts'
 import type { PairedStream } from './support.ts'
 import { readExactly, streamPair } from './support.ts'
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError, ERROR_TEXT, PeerCloseError } from '../../src/errors.ts'
 import type { ErrorCode } from '../../src/errors.ts'
-import { CloseCode } from '../../src/mux/close-code.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
 import { failureOf, FAILURES, reportFailure } from '../../src/proxy/failure.ts'
 import type { Failure } from '../../src/proxy/failure.ts'
-import { encodeTextBlock } from '../../src/wire/text-block.ts'
+import { encodeTextBlock } from '../../src/codec/text-block.ts'
 
 const kinds = Object.keys(FAILURES) as Failure[]
 

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
-import { CloseCode } from '../../src/mux/close-code.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import { closing, connectTo, listen, readAll, readExactly, sha256, streamPair } from './support.ts'
 

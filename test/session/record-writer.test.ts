@@ -2,7 +2,7 @@
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Write } from '../../src/mux/machine.ts'
+import type { Write } from '../../src/engine/machine.ts'
 import { RecordWriter } from '../../src/session/record-writer.ts'
 import { settle } from '../support/fake-clock.ts'
 

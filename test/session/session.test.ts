@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/anytls/auth.ts'
+import { hashPassword } from '../../src/wires/anytls/auth.ts'
 import {
   encodeAuth,
   encodeClientNego,
@@ -15,13 +15,13 @@ import {
   encodeServerNego,
   encodeStream,
   encodeStreamAck,
-} from '../../src/anytls/frame-encoder.ts'
-import { StreamFlag } from '../../src/anytls/frame.ts'
-import { encodeClientNegoBlock, encodeServerNegoBlock } from '../../src/anytls/nego.ts'
-import { ServerMachine } from '../../src/anytls/server-machine.ts'
+} from '../../src/wires/anytls/frame-encoder.ts'
+import { StreamFlag } from '../../src/wires/anytls/frame.ts'
+import { encodeClientNegoBlock, encodeServerNegoBlock } from '../../src/wires/anytls/nego.ts'
+import { ServerMachine } from '../../src/wires/anytls/server-machine.ts'
 import { AnyTlsError } from '../../src/errors.ts'
-import { CloseCode } from '../../src/mux/close-code.ts'
-import type { Handover } from '../../src/mux/machine.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
+import type { Handover } from '../../src/engine/machine.ts'
 import { Session } from '../../src/session/session.ts'
 import type { SessionEvents } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'

@@ -13,11 +13,11 @@ import {
   encodeStreamAck,
   encodeStreamFin,
   encodeStreamReset,
-} from '../../src/anytls/frame-encoder.ts'
-import { StreamFlag } from '../../src/anytls/frame.ts'
-import { encodeServerNegoBlock } from '../../src/anytls/nego.ts'
+} from '../../src/wires/anytls/frame-encoder.ts'
+import { StreamFlag } from '../../src/wires/anytls/frame.ts'
+import { encodeServerNegoBlock } from '../../src/wires/anytls/nego.ts'
 import { AnyTlsError, PeerCloseError } from '../../src/errors.ts'
-import { CloseCode } from '../../src/mux/close-code.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
 import type { Session } from '../../src/session/session.ts'
 import { STREAM_HIGH_WATER_MARK } from '../../src/session/stream.ts'
 import type { Stream } from '../../src/session/stream.ts'

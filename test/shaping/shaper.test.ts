@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import fixtures from '../../fixtures/shaper.json' with { type: 'json' }
 import { DEFAULT_SCHEME, parseScheme } from '../../src/shaping/scheme.ts'
 import { type PaddingFormat, type RandomInt, Shaper } from '../../src/shaping/shaper.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 import { isV1PaddingFrame, v1Padding } from '../support/v1-padding.ts'
 

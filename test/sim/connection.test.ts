@@ -1,15 +1,15 @@
 // Client machine against server machine over a simulated link: random pieces, random delays, random
 // applications, a fake clock; with and without mux1, with shaping on.
 import { describe, expect, it } from 'vitest'
-import type { Write } from '../../src/mux/machine.ts'
+import type { Write } from '../../src/engine/machine.ts'
 import { parseScheme } from '../../src/shaping/scheme.ts'
 import { Shaper } from '../../src/shaping/shaper.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import { bytesOf } from '../anytls/support.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { bytesOf } from '../wires/anytls/support.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 import { describeFrames, readFrames } from '../support/v1-frames.ts'
 import { v1Padding } from '../support/v1-padding.ts'
-import { toHex } from '../wire/vectors.ts'
+import { toHex } from '../codec/vectors.ts'
 import { World } from './world.ts'
 import type { End, Role } from './world.ts'
 

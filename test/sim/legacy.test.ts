@@ -1,18 +1,18 @@
 // A client against a server of the original wire on a simulated link: random pieces, delays and applications,
 // versions 1 and 2, with and without shaping, a fake clock.
 import { describe, expect, it } from 'vitest'
-import type { Frame } from '../../src/legacy/frame.ts'
-import { PADDING_FORMAT } from '../../src/legacy/padding-format.ts'
+import type { Frame } from '../../src/wires/legacy/frame.ts'
+import { PADDING_FORMAT } from '../../src/wires/legacy/padding-format.ts'
 import { parseScheme } from '../../src/shaping/scheme.ts'
 import type { Scheme } from '../../src/shaping/scheme.ts'
 import { Shaper } from '../../src/shaping/shaper.ts'
-import { concatBytes } from '../../src/wire/bytes.ts'
-import { readFrames } from '../legacy/frames.ts'
-import { bytesOf, Client, makeConfig, Server, settingsText } from '../legacy/support.ts'
-import type { ServerSetup, Setup } from '../legacy/support.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { readFrames } from '../wires/legacy/frames.ts'
+import { bytesOf, Client, makeConfig, Server, settingsText } from '../wires/legacy/support.ts'
+import type { ServerSetup, Setup } from '../wires/legacy/support.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 import { ascii } from '../support/v1-frames.ts'
-import { toHex } from '../wire/vectors.ts'
+import { toHex } from '../codec/vectors.ts'
 import {
   act,
   closeAndExpectOver,

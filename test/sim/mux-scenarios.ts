@@ -2,7 +2,7 @@
 // streams have credit.
 // Must never know the wire.
 import { expect } from 'vitest'
-import type { StreamRequest } from '../../src/mux/machine.ts'
+import type { StreamRequest } from '../../src/engine/machine.ts'
 import { ROLES, peerOf } from './mux-world.ts'
 import type { End, MuxWorld, Role, Simulated } from './mux-world.ts'
 

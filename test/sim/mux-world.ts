@@ -2,7 +2,7 @@
 // its own. The applications check every byte that they get, and that no window is overrun.
 // Must never use real time, a random source that is not seeded, or anything that only one wire has.
 import { expect } from 'vitest'
-import type { Machine, MachineEvent, StreamRequest, Write } from '../../src/mux/machine.ts'
+import type { Machine, MachineEvent, StreamRequest, Write } from '../../src/engine/machine.ts'
 import type { RandomInt } from '../../src/shaping/shaper.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 import { Link } from './link.ts'

@@ -1,11 +1,11 @@
 // Two Mux.Pro machines on a simulated link: TCP and UDP, random pieces, delays and applications, ids that wrap,
 // a fake clock.
 import { describe, expect, it } from 'vitest'
-import type { StreamRequest } from '../../src/mux/machine.ts'
-import { bytesOf } from '../anytls/support.ts'
-import { describeFrames } from '../muxpro/frames.ts'
-import { makeClient, makeServer } from '../muxpro/support.ts'
-import type { Client, Server } from '../muxpro/support.ts'
+import type { StreamRequest } from '../../src/engine/machine.ts'
+import { bytesOf } from '../wires/anytls/support.ts'
+import { describeFrames } from '../wires/muxpro/frames.ts'
+import { makeClient, makeServer } from '../wires/muxpro/support.ts'
+import type { Client, Server } from '../wires/muxpro/support.ts'
 import {
   act,
   closeAndExpectOver,

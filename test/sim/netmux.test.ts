@@ -1,11 +1,11 @@
 // Two net-mux machines on a simulated link: both open streams, random pieces, delays and applications, windows
 // and frames of several sizes, a fake clock.
 import { describe, expect, it } from 'vitest'
-import type { NetMuxSettings } from '../../src/netmux/config.ts'
-import { bytesOf } from '../anytls/support.ts'
-import { describeFrames } from '../netmux/frames.ts'
-import { makeMachine } from '../netmux/support.ts'
-import type { NetMux } from '../netmux/support.ts'
+import type { NetMuxSettings } from '../../src/wires/netmux/config.ts'
+import { bytesOf } from '../wires/anytls/support.ts'
+import { describeFrames } from '../wires/netmux/frames.ts'
+import { makeMachine } from '../wires/netmux/support.ts'
+import type { NetMux } from '../wires/netmux/support.ts'
 import {
   act,
   closeAndExpectOver,

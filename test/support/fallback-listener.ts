@@ -5,7 +5,7 @@ import { EventEmitter, once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import type { Fallback } from '../../src/transport/fallback.ts'
+import type { Fallback } from '../../src/fallback/fallback.ts'
 import { makeTestCertificate } from './certificate.ts'
 
 /** When the listener hands over. */

@@ -4,14 +4,18 @@
 import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/anytls/auth.ts'
-import { ClientMachine } from '../../src/anytls/client-machine.ts'
-import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../../src/anytls/config.ts'
-import type { ConnectionConfig, Timeouts } from '../../src/anytls/config.ts'
-import { FrameDecoder } from '../../src/anytls/frame-decoder.ts'
-import type { Frame } from '../../src/anytls/frame.ts'
-import { ServerMachine } from '../../src/anytls/server-machine.ts'
-import type { ServerConfig } from '../../src/anytls/server-machine.ts'
+import { hashPassword } from '../../src/wires/anytls/auth.ts'
+import { ClientMachine } from '../../src/wires/anytls/client-machine.ts'
+import {
+  DEFAULT_MAX_STREAMS,
+  DEFAULT_TIMEOUTS,
+  DEFAULT_WINDOW,
+} from '../../src/wires/anytls/config.ts'
+import type { ConnectionConfig, Timeouts } from '../../src/wires/anytls/config.ts'
+import { FrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
+import type { Frame } from '../../src/wires/anytls/frame.ts'
+import { ServerMachine } from '../../src/wires/anytls/server-machine.ts'
+import type { ServerConfig } from '../../src/wires/anytls/server-machine.ts'
 import { Session } from '../../src/session/session.ts'
 import type { SessionOptions } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'

@@ -1,8 +1,8 @@
 // Random ANYTLS v1 and mux1 frames, cuts and mutations for the property tests.
 // Must never use the package's own frame codec: bytes are made by the naive writer.
 import fc from 'fast-check'
-import { encodeVarint } from '../../src/wire/varint.ts'
-import type { VarintLength } from '../../src/wire/varint.ts'
+import { encodeVarint } from '../../src/codec/varint.ts'
+import type { VarintLength } from '../../src/codec/varint.ts'
 import { frameWriter } from './v1-frames.ts'
 
 /** What a frame says, apart from how it is written. */

@@ -1,7 +1,7 @@
 // PADDING frames of ANYTLS v1, made and read without the package's own frame codec, so that the tests of
 // shaping have something to compare with: 05 00, a length prefix, zeros (D22, D35).
 import type { PaddingFormat } from '../../src/shaping/shaper.ts'
-import { decodeVarint, encodeVarint, varintLength } from '../../src/wire/varint.ts'
+import { decodeVarint, encodeVarint, varintLength } from '../../src/codec/varint.ts'
 
 const PREFIX_LENGTHS = [1, 2, 4, 8] as const
 

@@ -3,9 +3,9 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { CloseCode } from '../../../src/mux/close-code.ts'
-import { LegacyClientMachine } from '../../../src/legacy/client-machine.ts'
-import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/legacy/config.ts'
+import { CloseCode } from '../../../src/engine/close-code.ts'
+import { LegacyClientMachine } from '../../../src/wires/legacy/client-machine.ts'
+import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/wires/legacy/config.ts'
 import { parseRawScheme } from '../../../src/shaping/scheme.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
 import { buildGoProgram } from './go-build.ts'

@@ -1,0 +1,125 @@
+// Who answers a connection that is not ANYTLS (draft, Authentication; D15-D17): another server, the built-in
+// site, or nobody.
+// Must never: show by what it does that there was anything but a web server.
+import { AnyTlsError } from '../errors.ts'
+import { formatHostPort } from '../codec/host-port.ts'
+import { createSiteTargets } from './built-in-site.ts'
+import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
+import { hangUp, untilClosed } from './fallback-connection.ts'
+import type { FallbackEndpoint } from './fallback-endpoint.ts'
+import { parseFallbackEndpoint } from './fallback-endpoint.ts'
+import { createRelayTarget } from './fallback-relay.ts'
+import type { ProxyProtocolVersion } from './proxy-protocol.ts'
+
+export type { FallbackConnection } from './fallback-connection.ts'
+
+/** Where connections go. Without any endpoint the built-in site answers, HTTP/1.1 and h2. */
+export interface FallbackOptions {
+  /** Endpoint for every connection that did not agree on h2. */
+  readonly http1?: FallbackEndpoint
+  /** Endpoint for connections that agreed on h2 (prior knowledge). Needs `http1` beside it. */
+  readonly h2?: FallbackEndpoint
+  /** Tells the endpoints who the client is, before any other byte. */
+  readonly proxyProtocol?: ProxyProtocolVersion
+}
+
+/** Answers connections that are not ANYTLS. */
+export interface Fallback {
+  /**
+   * What TLS may offer in ALPN, preferred first: what the fallback can speak. Empty when nobody answers; then
+   * ALPN is best left alone, for an empty offer refuses every client that has one.
+   */
+  readonly alpnProtocols: readonly string[]
+  /** Takes a connection over, for good. Never throws. */
+  handle(connection: FallbackConnection): void
+  /**
+   * Asks every connection to end and destroys those that are left after `grace` ms (default 3000). New ones
+   * are destroyed at once. Resolves when none is left; never rejects.
+   */
+  close(grace?: number): Promise<void>
+}
+
+/** Connections by what ALPN agreed on. */
+interface Routes {
+  readonly http1: FallbackTarget
+  readonly h2?: FallbackTarget
+}
+
+const DEFAULT_GRACE = 3000
+
+/**
+ * Makes a fallback.
+ *
+ * @param options `'close'` for none at all: connections are closed without a byte (D15, "Without")
+ * @throws AnyTlsError `ERR_OPTION_INVALID` for an `h2` without `http1`, a `proxyProtocol` without endpoint, or
+ * an endpoint that cannot be one
+ */
+export function createFallback(options: FallbackOptions | 'close' = {}): Fallback {
+  const routes: Routes = options === 'close' ? { http1: CLOSING_TARGET } : createRoutes(options)
+  const held = new Set<HeldConnection>()
+  let closing: Promise<void> | undefined
+
+  async function closeAll(grace: number): Promise<void> {
+    routes.http1.drain()
+    routes.h2?.drain()
+    const closed = Promise.all([...held].map((connection) => connection.closed))
+    const timer = setTimeout(() => {
+      for (const connection of held) connection.destroy()
+    }, grace)
+    await closed
+    clearTimeout(timer)
+  }
+
+  return {
+    alpnProtocols: alpnProtocols(options),
+    handle(connection) {
+      const { socket } = connection
+      // The former owner's listener is gone; a reset between two owners must not crash.
+      socket.on('error', () => {})
+      if (socket.destroyed) return
+      if (closing !== undefined) {
+        socket.destroy()
+        return
+      }
+      const target = socket.alpnProtocol === 'h2' ? (routes.h2 ?? routes.http1) : routes.http1
+      const taken = target.take(connection)
+      held.add(taken)
+      void taken.closed.then(() => held.delete(taken))
+    },
+    close(grace = DEFAULT_GRACE) {
+      closing ??= closeAll(grace)
+      return closing
+    },
+  }
+}
+
+const CLOSING_TARGET: FallbackTarget = {
+  take({ socket }) {
+    hangUp(socket)
+    return { closed: untilClosed(socket), destroy: () => socket.destroy() }
+  },
+  drain() {},
+}
+
+function createRoutes({ http1, h2, proxyProtocol }: FallbackOptions): Routes {
+  if (http1 === undefined) {
+    if (h2 !== undefined) throw invalid('a fallback for h2 needs one for http/1.1 beside it')
+    if (proxyProtocol !== undefined) throw invalid('the PROXY protocol needs a fallback endpoint')
+    return createSiteTargets()
+  }
+  const relayTo = (endpoint: FallbackEndpoint) => {
+    // An endpoint that nobody parsed could make connecting throw, connection by connection.
+    return createRelayTarget(parseFallbackEndpoint(formatHostPort(endpoint)), proxyProtocol)
+  }
+  return h2 === undefined ? { http1: relayTo(http1) } : { http1: relayTo(http1), h2: relayTo(h2) }
+}
+
+function alpnProtocols(options: FallbackOptions | 'close'): readonly string[] {
+  if (options === 'close') return []
+  const onlyHttp1 = options.http1 !== undefined && options.h2 === undefined
+  return onlyHttp1 ? ['http/1.1'] : ['h2', 'http/1.1']
+}
+
+function invalid(message: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', message)
+}

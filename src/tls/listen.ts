@@ -1,0 +1,287 @@
+// The server's way to sessions: TLS 1.3, the server machine's decision on the first record, fallback for
+// everybody else (draft, Authentication; D14 to D17).
+// Must never treat a connection differently before its first record has been judged.
+import { EventEmitter } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { createSecureContext, createServer as createTlsServer } from 'node:tls'
+import type { Server as TlsServer, TLSSocket } from 'node:tls'
+import { matchesAuth } from '../wires/anytls/auth.ts'
+import type { ServerConfig } from '../wires/anytls/server-machine.ts'
+import { ServerMachine } from '../wires/anytls/server-machine.ts'
+import { AnyTlsError } from '../errors.ts'
+import { matchesLegacyAuth } from '../wires/legacy/auth.ts'
+import type { LegacyServerConfig } from '../wires/legacy/config.ts'
+import { LegacyServerMachine } from '../wires/legacy/server-machine.ts'
+import type { Handover, Machine } from '../engine/machine.ts'
+import { systemClock } from '../session/clock.ts'
+import type { Clock } from '../session/clock.ts'
+import { Session } from '../session/session.ts'
+import type { Stream } from '../session/stream.ts'
+import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import { createFallback } from '../fallback/fallback.ts'
+import type { Fallback } from '../fallback/fallback.ts'
+import { parseSessionSettings } from './session-options.ts'
+import type { SessionSettings } from './session-options.ts'
+
+export interface ServerOptions extends SessionSettings {
+  /** Private key and certificate chain, PEM. */
+  readonly key: string | Buffer
+  readonly cert: string | Buffer
+  /** The padding scheme that clients are told to use. Default: the built-in one. */
+  readonly scheme?: Scheme | undefined
+  /**
+   * Who answers connections that are not ANYTLS. Default: the built-in web site. The server never closes
+   * one that it was given: it may serve others.
+   */
+  readonly fallback?: Fallback | undefined
+  /**
+   * A client that breaks the protocol after authentication (D17): `alert` says so and closes (default),
+   * `redirect` hands the connection to the fallback, `downgrade` to the `downgrade` event.
+   */
+  readonly onViolation?: 'alert' | 'redirect' | 'downgrade' | undefined
+  /**
+   * Shapes the server's direction as well (D34): with `true` by the scheme that clients use, else by one of
+   * its own. Default false.
+   */
+  readonly shapeDownlink?: boolean | Scheme | undefined
+  /** Serves clients of the original wire on the same port (D18). Default true. */
+  readonly legacy?: boolean | undefined
+  /** Whether a stream is accepted once the `stream` listeners have run. Default true. */
+  readonly autoAccept?: boolean | undefined
+}
+
+export interface ServerEvents {
+  listening: []
+  /** A client has authenticated and negotiated. */
+  session: [session: Session]
+  stream: [stream: Stream, session: Session]
+  /** A connection went to the fallback. */
+  fallback: [info: { readonly cause: Handover['cause']; readonly remoteAddress: string }]
+  /**
+   * With `onViolation: 'downgrade'`: the bare socket, paused, unread bytes put back. Without a listener it
+   * is closed.
+   */
+  downgrade: [socket: TLSSocket, error: Error | undefined]
+  /** A TLS handshake failed. */
+  handshakeError: [error: Error, remoteAddress: string]
+  /** The listening socket failed. */
+  error: [error: Error]
+  close: []
+}
+
+const VIOLATION_ANSWERS: ReadonlySet<string> = new Set(['alert', 'redirect', 'downgrade'])
+
+/** Made by {@link createServer}. */
+export class Server extends EventEmitter<ServerEvents> {
+  readonly #options: ServerOptions
+  readonly #config: ServerConfig & LegacyServerConfig
+  readonly #clock: Clock
+  /** Its own one lasts as long as it listens. */
+  #fallback: Fallback
+  readonly #tls: TlsServer
+  readonly #sessions = new Set<Session>()
+  /** The TCP socket beneath each TLS connection, by its addresses: a reset needs it. */
+  readonly #rawSockets = new Map<string, Socket>()
+  /** Those of connections that the fallback or the application has. */
+  readonly #handedOver = new WeakSet<Socket>()
+  #stopping = false
+
+  /** @internal */
+  constructor(options: ServerOptions) {
+    super()
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    const { scheme = DEFAULT_SCHEME, onViolation = 'alert', shapeDownlink = false } = options
+    if (!VIOLATION_ANSWERS.has(onViolation)) {
+      throw new AnyTlsError(
+        'ERR_OPTION_INVALID',
+        'onViolation must be alert, redirect or downgrade',
+      )
+    }
+    this.#config = {
+      ...parseSessionSettings(options, scheme),
+      onViolation: onViolation === 'alert' ? 'alert' : 'handover',
+      downlinkScheme: shapeDownlink === true ? scheme : shapeDownlink || undefined,
+    }
+    checkCertificate(options.key, options.cert)
+    this.#fallback = options.fallback ?? createFallback()
+    const { alpnProtocols } = this.#fallback
+    this.#tls = createTlsServer({
+      key: options.key,
+      cert: options.cert,
+      minVersion: 'TLSv1.3',
+      noDelay: true,
+      handshakeTimeout: 60_000,
+      ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
+    })
+    this.#tls.on('connection', (raw: Socket) => this.#rememberRaw(raw))
+    this.#tls.on('secureConnection', (socket) => this.#accept(socket))
+    this.#tls.on('tlsClientError', (error, socket) => {
+      this.emit('handshakeError', error, socket.remoteAddress ?? '')
+    })
+    this.#tls.on('error', (error: Error) => this.emit('error', error))
+    this.#tls.on('listening', () => this.emit('listening'))
+    this.#tls.on('close', () => {
+      this.#renewOwnFallback()
+      this.emit('close')
+    })
+  }
+
+  /** Listens. Port 0 takes a free one, see {@link address}. */
+  listen(port: number, host?: string, callback?: () => void): this {
+    if (callback !== undefined) this.once('listening', callback)
+    this.#tls.listen(port, host)
+    return this
+  }
+
+  /** Where the server listens. @throws Error when it does not */
+  address(): AddressInfo {
+    const address = this.#tls.address()
+    if (address === null || typeof address === 'string')
+      throw new Error('the server is not listening')
+    return address
+  }
+
+  /** Sessions that are open now, authenticated ones and those that have still to show. */
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions
+  }
+
+  /**
+   * Uses another certificate for connections from now on.
+   *
+   * @throws AnyTlsError `ERR_OPTION_INVALID`; the old certificate stays
+   */
+  setCertificate(key: string | Buffer, cert: string | Buffer): void {
+    checkCertificate(key, cert)
+    this.#tls.setSecureContext({ key, cert, minVersion: 'TLSv1.3' })
+  }
+
+  /** Stops listening; connections go on. `close` follows when the last is gone. */
+  close(callback?: () => void): this {
+    this.#tls.close(callback)
+    return this
+  }
+
+  /**
+   * Stops gracefully: no new connections, sessions drain, then what is left is destroyed. Connections that
+   * were handed to a fallback of the caller's have as long, unless the caller closes that at the same time.
+   *
+   * @param grace milliseconds that streams have to come to their end. Default 5,000
+   */
+  async shutdown(grace = 5_000): Promise<void> {
+    this.#stopping = true
+    const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()))
+    const deadline = setTimeout(() => {
+      for (const session of this.#sessions) session.destroy()
+      for (const raw of this.#rawSockets.values()) raw.destroy()
+    }, grace)
+    await Promise.all([
+      this.#options.fallback === undefined ? this.#fallback.close(grace) : undefined,
+      ...[...this.#sessions].map((session) => session.close()),
+    ])
+    // What still shakes hands has nothing to lose.
+    for (const raw of this.#rawSockets.values()) {
+      if (!this.#handedOver.has(raw)) raw.destroy()
+    }
+    await closed
+    clearTimeout(deadline)
+  }
+
+  /** Closes a fallback that nobody else has; another one serves if the server listens again. */
+  #renewOwnFallback(): void {
+    if (this.#options.fallback !== undefined) return
+    void this.#fallback.close()
+    this.#fallback = createFallback()
+  }
+
+  #rememberRaw(raw: Socket): void {
+    const key = addressesOf(raw)
+    this.#rawSockets.set(key, raw)
+    raw.once('close', () => this.#rawSockets.delete(key))
+  }
+
+  #accept(socket: TLSSocket): void {
+    const remoteAddress = socket.remoteAddress ?? ''
+    const raw = this.#rawSockets.get(addressesOf(socket))
+    // Already reset by the peer, or too late.
+    if (raw === undefined || this.#stopping) {
+      socket.destroy()
+      return
+    }
+    // Not before: who hangs up during the handshake is hung up on, as by any server.
+    socket.allowHalfOpen = true
+    const session = new Session({
+      duplex: socket,
+      machine: new ServerMachine(this.#config, this.#clock.now()),
+      chooseMachine: (firstRecord, now) => this.#chooseMachine(firstRecord, now),
+      clock: this.#clock,
+      autoAccept: this.#options.autoAccept,
+      stallTimeout: this.#options.stallTimeout,
+      onHandover: (handover) => this.#handOver(handover, socket, raw, remoteAddress),
+    })
+    this.#sessions.add(session)
+    session.once('established', () => this.emit('session', session))
+    session.on('stream', (stream) => {
+      if (!this.emit('stream', stream, session)) stream.destroy()
+    })
+    session.once('close', () => this.#sessions.delete(session))
+  }
+
+  /** D18: both are compared, whatever comes of the first; ANYTLS v1 judges all that is not the original. */
+  #chooseMachine(firstRecord: Uint8Array, now: number): Machine | undefined {
+    const { passwordHash } = this.#config
+    const isV1 = matchesAuth(firstRecord, passwordHash)
+    const isLegacy = matchesLegacyAuth(firstRecord, passwordHash)
+    const chosen = isLegacy && !isV1 && this.#options.legacy !== false
+    return chosen ? new LegacyServerMachine(this.#config, now) : undefined
+  }
+
+  #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {
+    this.#handedOver.add(raw)
+    if (handover.cause === 'violation' && this.#options.onViolation === 'downgrade') {
+      socket.unshift(Buffer.concat(handover.unread))
+      if (!this.emit('downgrade', socket, handover.error)) socket.destroy()
+      return
+    }
+    this.emit('fallback', { cause: handover.cause, remoteAddress })
+    this.#fallback.handle({ socket, rawSocket: raw, unread: handover.unread })
+  }
+}
+
+/**
+ * Makes an ANYTLS server. To whoever has no password it is an ordinary web server.
+ *
+ * @throws AnyTlsError `ERR_OPTION_INVALID`
+ * @example
+ * const server = createServer({ key, cert, password }, (stream) => stream.pipe(stream))
+ * server.listen(8443)
+ */
+export function createServer(
+  options: ServerOptions,
+  onStream?: (stream: Stream, session: Session) => void,
+): Server {
+  const server = new Server(options)
+  if (onStream !== undefined) server.on('stream', onStream)
+  return server
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` */
+function checkCertificate(key: string | Buffer, cert: string | Buffer): void {
+  try {
+    createSecureContext({ key, cert })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new AnyTlsError(
+      'ERR_OPTION_INVALID',
+      `the key and the certificate cannot be used: ${reason}`,
+      { cause },
+    )
+  }
+}
+
+function addressesOf(socket: Socket): string {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+}

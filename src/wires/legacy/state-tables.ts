@@ -1,0 +1,184 @@
+// The two connection state machines of the original wire as tables: every state against every input. The
+// machines move by these tables alone.
+// Must never hold anything but data.
+import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../../engine/state-table.ts'
+import type * as mux from '../../engine/state-table.ts'
+
+/** The decoded frames. */
+export const FRAME_INPUTS = [
+  'auth',
+  'waste',
+  'syn',
+  'push',
+  'fin',
+  'settings',
+  'alert',
+  'update-scheme',
+  'synack',
+  'heartbeat-request',
+  'heartbeat-response',
+  'server-settings',
+  'unknown',
+] as const
+
+/** What happens beside frames: decisions, calls of the application, the clock, the end of input. */
+export const OTHER_INPUTS = [
+  'auth-mismatch',
+  'auth-timeout',
+  'flush',
+  ...COMMON_INPUTS,
+  'violation-handover',
+] as const
+
+export const INPUTS = [...FRAME_INPUTS, ...OTHER_INPUTS] as const
+export type Input = (typeof INPUTS)[number]
+export type FrameInput = (typeof FRAME_INPUTS)[number]
+
+export type Row<State extends string> = mux.Row<State, Input>
+export type Table<State extends string> = mux.Table<State, Input>
+
+export const SERVER_STATES = [
+  /** TLS is up; the first record decides (D14). */
+  'await-auth',
+  /** Authenticated; no stream may be opened before the client's settings. */
+  'await-settings',
+  'open',
+  /** No new streams; those that stand run to their end. */
+  'draining',
+  'closed',
+  /** The fallback or the application owns the socket now (D15 to D17). */
+  'handed-over',
+] as const
+export type ServerState = (typeof SERVER_STATES)[number]
+
+export const CLIENT_STATES = [
+  /** The authentication block is held for the first stream (D25). */
+  'initializing',
+  /** It has left; nothing has come yet that only a server of this wire would say. */
+  'unconfirmed',
+  /** Told to close before that. */
+  'draining-early',
+  'open',
+  'draining',
+  'closed',
+] as const
+export type ClientState = (typeof CLIENT_STATES)[number]
+
+function row<State extends string>(
+  otherwise: State | typeof ILLEGAL,
+  moves: Partial<Record<Input, State | typeof ILLEGAL>>,
+): Row<State> {
+  return makeRow(INPUTS, otherwise, moves)
+}
+
+/** What ends a connection from any state in which it is ours. */
+const ENDINGS = {
+  alert: 'closed',
+  'local-abort': 'closed',
+  'idle-timeout': 'closed',
+  'end-of-input': 'closed',
+} as const
+
+/** What the reference passes over: frames that only the other end has a use for, and unknown ones. */
+const SKIPPED_BY_SERVER = [
+  'waste',
+  'update-scheme',
+  'synack',
+  'server-settings',
+  'unknown',
+] as const
+const SKIPPED_BY_CLIENT = ['waste', 'syn', 'settings', 'unknown'] as const
+
+const FROM_CLIENT = [
+  ...SKIPPED_BY_SERVER,
+  'push',
+  'fin',
+  'settings',
+  'heartbeat-request',
+  'heartbeat-response',
+] as const
+
+export const SERVER_TABLE: Table<ServerState> = {
+  'await-auth': row<ServerState>(ILLEGAL, {
+    auth: 'await-settings',
+    'auth-mismatch': 'handed-over',
+    'auth-timeout': 'handed-over',
+    'local-close': 'closed',
+    'local-abort': 'closed',
+    'end-of-input': 'closed',
+  }),
+  // All but SYN: the reference is as patient.
+  'await-settings': row<ServerState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('await-settings', FROM_CLIENT),
+    settings: 'open',
+    'local-close': 'closed',
+    violation: 'closed',
+    'violation-handover': 'handed-over',
+  }),
+  open: row<ServerState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('open', [...FROM_CLIENT, 'syn']),
+    'local-close': 'draining',
+    'ping-timeout': 'closed',
+  }),
+  draining: row<ServerState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('draining', [...FROM_CLIENT, 'syn', 'local-close']),
+    drained: 'closed',
+    'ping-timeout': 'closed',
+  }),
+  closed: row<ServerState>('closed', {}),
+  'handed-over': row<ServerState>('handed-over', {}),
+}
+
+/** What shows that the other end is a server of this wire. */
+const CONFIRMING = [
+  'push',
+  'fin',
+  'synack',
+  'heartbeat-request',
+  'heartbeat-response',
+  'server-settings',
+] as const
+
+const FROM_SERVER = [...CONFIRMING, ...SKIPPED_BY_CLIENT, 'update-scheme'] as const
+
+export const CLIENT_TABLE: Table<ClientState> = {
+  initializing: row<ClientState>(ILLEGAL, {
+    // The server has nothing to say before the authentication block: any frame is out of place.
+    flush: 'unconfirmed',
+    'local-close': 'closed',
+    'local-abort': 'closed',
+    'end-of-input': 'closed',
+    violation: 'closed',
+  }),
+  // An answer of something else is most likely an unknown command: here that is no frame of the future.
+  unconfirmed: row<ClientState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('open', CONFIRMING),
+    ...stay('unconfirmed', ['waste', 'update-scheme']),
+    violation: 'closed',
+    'local-close': 'draining-early',
+  }),
+  'draining-early': row<ClientState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('draining', CONFIRMING),
+    ...stay('draining-early', ['waste', 'update-scheme', 'local-close']),
+    violation: 'closed',
+    drained: 'closed',
+  }),
+  open: row<ClientState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('open', FROM_SERVER),
+    'local-close': 'draining',
+    'ping-timeout': 'closed',
+  }),
+  draining: row<ClientState>(ILLEGAL, {
+    ...ENDINGS,
+    ...stay('draining', [...FROM_SERVER, 'local-close']),
+    drained: 'closed',
+    'ping-timeout': 'closed',
+  }),
+  closed: row<ClientState>('closed', {}),
+}

@@ -1,0 +1,55 @@
+// The connection state machine of net-mux as a table, one for both roles: either end may open streams,
+// and nothing is negotiated. The machine moves by this table alone.
+// Must never hold anything but data.
+import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../../engine/state-table.ts'
+import type { CommonInput, Table } from '../../engine/state-table.ts'
+
+/** The decoded frames, as far as a state can tell them apart. */
+export const NETMUX_FRAME_INPUTS = [
+  /** Data with SYN. */
+  'stream-open',
+  'data',
+  'window-update',
+  'ping',
+  /** GoAway with code 0. */
+  'goaway',
+  /** GoAway with any other code. */
+  'goaway-error',
+] as const
+export type NetMuxFrameInput = (typeof NETMUX_FRAME_INPUTS)[number]
+
+export const NETMUX_INPUTS = [...NETMUX_FRAME_INPUTS, ...COMMON_INPUTS] as const
+export type NetMuxInput = NetMuxFrameInput | CommonInput
+
+export const NETMUX_STATES = [
+  'open',
+  /** No new streams, by either end's wish; those that stand run to their end. */
+  'draining',
+  'closed',
+] as const
+export type NetMuxState = (typeof NETMUX_STATES)[number]
+
+const ENDINGS = {
+  'goaway-error': 'closed',
+  'local-abort': 'closed',
+  'ping-timeout': 'closed',
+  'end-of-input': 'closed',
+  violation: 'closed',
+} as const
+
+const FRAMES = ['stream-open', 'data', 'window-update', 'ping'] as const
+
+export const NETMUX_TABLE: Table<NetMuxState, NetMuxInput> = {
+  open: makeRow<NetMuxState, NetMuxInput>(NETMUX_INPUTS, ILLEGAL, {
+    ...ENDINGS,
+    ...stay('open', FRAMES),
+    goaway: 'draining',
+    'local-close': 'draining',
+  }),
+  draining: makeRow<NetMuxState, NetMuxInput>(NETMUX_INPUTS, ILLEGAL, {
+    ...ENDINGS,
+    ...stay('draining', [...FRAMES, 'goaway', 'local-close']),
+    drained: 'closed',
+  }),
+  closed: makeRow<NetMuxState, NetMuxInput>(NETMUX_INPUTS, 'closed', {}),
+}

@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest'
+import { AnyTlsError } from '../../src/errors.ts'
+import type { Address } from '../../src/codec/address.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import {
+  encodeUdpPacket,
+  encodeUdpRequest,
+  UDP_MAX_LENGTH,
+  UdpOverTcpDecoder,
+} from '../../src/codec/udp-over-tcp.ts'
+import type { UdpOverTcpEvent, UdpOverTcpForm, UdpRequest } from '../../src/codec/udp-over-tcp.ts'
+import { embedded, fixture, fromHex, thrownBy, toHex } from './vectors.ts'
+import type { Vector } from './vectors.ts'
+
+interface WrittenEvent {
+  readonly request?: UdpRequest
+  readonly packet?: string
+  readonly from?: Address
+  readonly misnamed?: true
+}
+interface UdpVector extends Vector {
+  readonly form: UdpOverTcpForm
+  readonly events: readonly WrittenEvent[]
+}
+const { valid, literalNames, invalidNames, invalid, truncated } = fixture('udp-over-tcp') as Record<
+  'valid' | 'literalNames' | 'invalidNames' | 'invalid' | 'truncated',
+  readonly UdpVector[]
+>
+
+/** Events as the fixtures write them. */
+function written(event: UdpOverTcpEvent): WrittenEvent {
+  if (event.type === 'request') return { request: event.request }
+  if (event.type === 'misnamed') return { misnamed: true }
+  const { address, data } = event
+  return { packet: toHex(data), ...(address && { from: address }) }
+}
+
+function decode(form: UdpOverTcpForm, chunks: readonly Uint8Array[], events: WrittenEvent[] = []) {
+  const decoder = new UdpOverTcpDecoder(form)
+  for (const chunk of chunks) decoder.receive(chunk, (event) => events.push(written(event)))
+  return events
+}
+
+function encode({ request, packet = '', from }: WrittenEvent): Uint8Array {
+  return request ? encodeUdpRequest(request) : encodeUdpPacket(from, fromHex(packet))
+}
+
+const eachByte = (bytes: Uint8Array) => [...bytes].map((byte) => Uint8Array.of(byte))
+
+describe('UDP over TCP', () => {
+  it('UDP over TCP: every valid vector decodes to its request and datagrams', () => {
+    for (const { form, hex, events, name } of [...valid, ...literalNames]) {
+      expect(decode(form, [embedded(fromHex(hex))]), name).toEqual(events)
+      expect(decode(form, eachByte(fromHex(hex))), `${name}, byte by byte`).toEqual(events)
+    }
+  })
+
+  it('UDP over TCP: every valid vector is encoded byte for byte', () => {
+    for (const { hex, events, name } of valid) {
+      expect(toHex(concatBytes(events.map(encode))), name).toBe(hex)
+    }
+  })
+
+  it('UDP over TCP: what breaks a rule is refused, and what stood before it is delivered', () => {
+    for (const { form, hex, events, name } of invalid) {
+      for (const chunks of [[fromHex(hex)], eachByte(fromHex(hex))]) {
+        const delivered: WrittenEvent[] = []
+        const error = thrownBy(() => decode(form, chunks, delivered), name)
+        expect(error, name).toBeInstanceOf(AnyTlsError)
+        expect(error, name).toHaveProperty('code', 'ERR_DATAGRAM_INVALID')
+        expect(delivered, name).toEqual(events)
+      }
+    }
+  })
+
+  it('N62: a datagram whose name is not valid is passed over, and what comes behind it is delivered', () => {
+    for (const { form, hex, events, name } of invalidNames) {
+      expect(decode(form, [embedded(fromHex(hex))]), name).toEqual(events)
+      expect(decode(form, eachByte(fromHex(hex))), `${name}, byte by byte`).toEqual(events)
+    }
+  })
+
+  it('UDP over TCP: what is cut short anywhere waits', () => {
+    for (const { form, hex, events, name } of truncated) {
+      expect(decode(form, [fromHex(hex)]), name).toEqual(events)
+    }
+    for (const { form, hex, events, name } of valid) {
+      const bytes = fromHex(hex)
+      for (let cut = 0; cut < bytes.length; cut += 1) {
+        const part = decode(form, [bytes.subarray(0, cut)])
+        expect(part.length, `${name}, ${cut}`).toBeLessThan(events.length)
+        expect(events.slice(0, part.length), `${name}, ${cut}`).toEqual(part)
+      }
+    }
+  })
+
+  it('UDP over TCP: a datagram of 65,527 bytes is carried, whole and in pieces, a longer one is not', () => {
+    const data = new Uint8Array(UDP_MAX_LENGTH).map((_, index) => index)
+    const address = { host: '192.0.2.1', port: 53 }
+    const bytes = encodeUdpPacket(address, data)
+    expect(bytes).toHaveLength(UDP_MAX_LENGTH + 9)
+    const whole = [{ packet: toHex(data), from: address }]
+    expect(decode('addressed', [bytes])).toEqual(whole)
+    const pieces = [bytes.subarray(0, 8), bytes.subarray(8, 40_000), bytes.subarray(40_000)]
+    expect(decode('addressed', pieces)).toEqual(whole)
+    const longer = new Uint8Array(UDP_MAX_LENGTH + 1)
+    for (const target of [address, undefined]) {
+      const error = thrownBy(() => encodeUdpPacket(target, longer), 'too long')
+      expect(error).toHaveProperty('code', 'ERR_DATAGRAM_INVALID')
+    }
+  })
+
+  it('a head that came in pieces is kept as a copy, not as a view of what came with it', () => {
+    const chunk = fromHex('00c0000201')
+    const decoder = new UdpOverTcpDecoder('addressed')
+    const events: WrittenEvent[] = []
+    decoder.receive(chunk, (event) => events.push(written(event)))
+    chunk.fill(0xff)
+    decoder.receive(fromHex('0035000161'), (event) => events.push(written(event)))
+    expect(events).toEqual([{ packet: '61', from: { host: '192.0.2.1', port: 53 } }])
+  })
+
+  it('UDP over TCP: the address of a request or datagram that cannot be encoded is refused', () => {
+    const bad = { host: 'no spaces', port: 1 }
+    const actions = [
+      () => encodeUdpPacket(bad, new Uint8Array(0)),
+      () => encodeUdpRequest({ isConnect: true, target: bad }),
+    ]
+    for (const action of actions) {
+      expect(thrownBy(action, 'address')).toHaveProperty('code', 'ERR_ADDRESS_INVALID')
+    }
+  })
+})

@@ -1,0 +1,344 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { parseOrigin } from '../../../src/proxy/inbound/http-forward.ts'
+import { serveHttp } from '../../../src/proxy/inbound/http-inbound.ts'
+import { endToEndHeaders } from '../../../src/proxy/inbound/http-headers.ts'
+import {
+  closing,
+  connectTo,
+  echoServer,
+  listen,
+  localTunnels,
+  readAll,
+  readExactly,
+  startInbound,
+  streamPair,
+} from '../support.ts'
+
+/** A server that answers the first request on each connection with `answer`, byte for byte. */
+function rawOrigin(answer: string, received: string[] = []): net.Server {
+  return net.createServer((socket) => {
+    socket.once('data', (chunk: Buffer) => {
+      received.push(chunk.toString('latin1'))
+      socket.end(answer)
+    })
+  })
+}
+
+/** Sends `text` to the proxy and reads until it closes. */
+async function ask(port: number, ...lines: string[]): Promise<string> {
+  const program = await connectTo(port)
+  program.write(lines.join('\r\n'), 'latin1')
+  return (await readAll(program)).toString('latin1')
+}
+
+describe('HTTP on the local port', () => {
+  it('CONNECT with early data behind it: the data reaches the target', async () => {
+    const origin = await listen(echoServer())
+    const { port } = await startInbound()
+    const program = await connectTo(port)
+    program.end(`CONNECT 127.0.0.1:${origin} HTTP/1.1\r\nHost: x\r\n\r\nearly data`)
+    expect((await readAll(program)).toString()).toBe(
+      'HTTP/1.1 200 Connection Established\r\n\r\nearly data',
+    )
+  })
+
+  it('a request that cannot be passed on leaves no tunnel behind', async () => {
+    const [tunnel, far] = streamPair()
+    far.on('error', () => {})
+    const server = http.createServer()
+    // The parser lets no such header through; the library refuses to send it.
+    server.on('request', ({ rawHeaders }: http.IncomingMessage) => rawHeaders.push('X', '\u007f'))
+    const openTunnel = () => Promise.resolve(tunnel)
+    serveHttp(server, { openTunnel, checkCredentials: undefined, emit() {} })
+    const port = await listen(server)
+    const answer = await ask(
+      port,
+      'GET http://a.test/ HTTP/1.1',
+      'Host: x',
+      'Connection: close',
+      '',
+      '',
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 502 /)
+    expect(tunnel.destroyed).toBe(true)
+  })
+
+  it('CONNECT to something that is no host:port is 400', async () => {
+    const { port } = await startInbound()
+    for (const target of ['example.com', 'http://example.com/', '[::1]', ':80', 'a:99999']) {
+      const answer = await ask(port, `CONNECT ${target} HTTP/1.1`, 'Host: x', '', '')
+      expect(answer, target).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+    }
+  })
+
+  it('CONNECT after a forwarded request on the same connection', async () => {
+    const plain = await listen(http.createServer((_request, response) => response.end('page')))
+    const echo = await listen(echoServer())
+    const { port, events } = await startInbound()
+    const program = await connectTo(port)
+    program.write(`GET http://127.0.0.1:${plain}/ HTTP/1.1\r\nHost: x\r\n\r\n`)
+    let answer = ''
+    while (!answer.includes('page')) answer += (await readExactly(program, 1)).toString()
+    program.end(`CONNECT 127.0.0.1:${echo} HTTP/1.1\r\nHost: x\r\n\r\nhello`)
+    expect((await readAll(program)).toString()).toMatch(/ 200 [^]*hello$/)
+    expect(events.tunnel.map(({ protocol }) => protocol)).toEqual(['http', 'http-connect'])
+  })
+
+  it('RFC 9110, section 7.6.1: headers of this hop end here, in both directions', async () => {
+    const received: string[] = []
+    const answer = [
+      'HTTP/1.1 200 Fine',
+      'Connection: close, X-Hop',
+      'X-Hop: 1',
+      'Keep-Alive: timeout=9',
+      'Set-Cookie: a=1',
+      'Set-Cookie: b=2',
+      'X-Bytes: \xe4',
+      'Content-Length: 2',
+      '',
+      'ok',
+    ].join('\r\n')
+    const origin = await listen(
+      net.createServer((socket) => {
+        socket.once('data', (chunk: Buffer) => {
+          received.push(chunk.toString('latin1'))
+          socket.end(answer, 'latin1')
+        })
+      }),
+    )
+    const { port } = await startInbound()
+    const response = await ask(
+      port,
+      `GET http://user:pw@127.0.0.1:${origin}/a/../b?c#d HTTP/1.1`,
+      'Host: elsewhere.test',
+      'Connection: close, X-Mine',
+      'X-Mine: secret',
+      'Proxy-Connection: keep-alive',
+      'Proxy-Authorization: Basic eDp5',
+      'TE: trailers',
+      'Upgrade: h2c',
+      'Keep-Alive: 300',
+      'X-End: \xe4\xf6',
+      'x-END: again',
+      '',
+      '',
+    )
+    expect(received).toEqual([
+      [
+        'GET /a/../b?c HTTP/1.1',
+        `Host: 127.0.0.1:${origin}`,
+        'X-End: \xe4\xf6',
+        'x-END: again',
+        'Connection: close',
+        '',
+        '',
+      ].join('\r\n'),
+    ])
+    expect(response).toBe(
+      [
+        'HTTP/1.1 200 Fine',
+        'Set-Cookie: a=1',
+        'Set-Cookie: b=2',
+        'X-Bytes: \xe4',
+        'Content-Length: 2',
+        'Connection: close',
+        '',
+        'ok',
+      ].join('\r\n'),
+    )
+  })
+
+  it('a Connection header cannot take away what frames a body', () => {
+    const raw = ['Connection', 'Content-Length, Transfer-Encoding, A', 'Content-Length', '3']
+    expect(endToEndHeaders([...raw, 'a', '1', 'B', '2'])).toEqual(['Content-Length', '3', 'B', '2'])
+  })
+
+  it('a POST without a body is sent with Content-Length: 0', async () => {
+    const received: string[] = []
+    const origin = await listen(
+      rawOrigin('HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n', received),
+    )
+    const { port } = await startInbound()
+    const url = `http://127.0.0.1:${origin}/`
+    const answer = await ask(port, `POST ${url} HTTP/1.1`, 'Host: x', 'Connection: close', '', '')
+    expect(received[0]).toContain('\r\nContent-Length: 0\r\n')
+    expect(received[0]).not.toContain('chunked')
+    expect(answer).toMatch(/^HTTP\/1\.1 204 No Content\r\n/)
+  })
+
+  it('pipelined requests to two hosts are answered in order', async () => {
+    const slow = http.createServer((_request, response) => {
+      setTimeout(() => response.end('slow'), 50)
+    })
+    const fast = http.createServer((_request, response) => response.end('fast'))
+    const [first, second] = [await listen(slow), await listen(fast)]
+    const { port } = await startInbound()
+    const answer = await ask(
+      port,
+      `GET http://127.0.0.1:${first}/ HTTP/1.1\r\nHost: x\r\n`,
+      `GET http://127.0.0.1:${second}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*slow[^]*HTTP\/1\.1 200 [^]*fast/)
+  })
+
+  it('a flood of pipelined requests is cut off', async () => {
+    const openTunnel = () => new Promise<never>(() => {})
+    const { port, events } = await startInbound({ openTunnel })
+    const program = await connectTo(port)
+    program.write('GET http://any.test/ HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(100))
+    program.resume().on('end', () => program.end())
+    await closing(program)
+    expect(events.invalid).toMatchObject([{ reason: 'HTTP: too many requests under way' }])
+  })
+
+  it('an HTTP/1.0 program gets an answer without chunks that ends with the connection', async () => {
+    const origin = await listen(
+      http.createServer((_request, response) => {
+        response.write('in ')
+        response.end('chunks')
+      }),
+    )
+    const { port } = await startInbound()
+    const answer = await ask(port, `GET http://127.0.0.1:${origin}/ HTTP/1.0`, '', '')
+    expect(answer).toMatch(/\r\n\r\nin chunks$/)
+    expect(answer).not.toContain('chunked')
+  })
+
+  it('an answer that is cut short closes the connection instead of looking complete', async () => {
+    const short = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this'
+    const origin = await listen(rawOrigin(short))
+    const { port } = await startInbound()
+    const answer = await ask(port, `GET http://127.0.0.1:${origin}/ HTTP/1.1`, 'Host: x', '', '')
+    expect(answer).toMatch(/Content-Length: 100\r\n[^]*only this$/)
+  })
+
+  it('an origin that answers nothing, or nonsense, is 502', async () => {
+    const { port } = await startInbound()
+    for (const answer of ['', 'nonsense\r\n\r\n', 'HTTP/1.1 101 Sure\r\nUpgrade: x\r\n\r\n']) {
+      const origin = await listen(rawOrigin(answer))
+      const url = `http://127.0.0.1:${origin}/`
+      const text = await ask(port, `GET ${url} HTTP/1.1`, 'Host: x', 'Connection: close', '', '')
+      expect(text, answer).toMatch(/^HTTP\/1\.1 502 Bad Gateway\r\n/)
+    }
+  })
+
+  it('RFC 9110, section 10.1.1: a final answer instead of 100 closes the connection', async () => {
+    const refusal = 'HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n'
+    const origin = await listen(rawOrigin(refusal))
+    const { port } = await startInbound()
+    const answer = await ask(
+      port,
+      `POST http://127.0.0.1:${origin}/ HTTP/1.1`,
+      'Host: x',
+      'Content-Length: 10',
+      'Expect: 100-continue',
+      '',
+      '',
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 417 No\r\n/)
+    expect(answer).toContain('Connection: close\r\n')
+  })
+
+  it('a program that leaves during a download ends the connection to the origin', async () => {
+    const origin = http.createServer((_request, response) => void response.write('first bytes'))
+    const originPort = await listen(origin)
+    const { port } = await startInbound()
+    const connection = once(origin, 'connection') as Promise<[net.Socket]>
+    const program = await connectTo(port)
+    program.write(`GET http://127.0.0.1:${originPort}/ HTTP/1.1\r\nHost: x\r\n\r\n`)
+    const [socket] = await connection
+    await once(program, 'data')
+    program.destroy()
+    await closing(socket)
+  })
+
+  it('a program that leaves while the tunnel is being opened aborts it', async () => {
+    for (const line of ['GET http://any.test/', 'CONNECT any.test:443']) {
+      let asked!: (signal: AbortSignal) => void
+      const signal = new Promise<AbortSignal>((resolve) => (asked = resolve))
+      const openTunnel = (_target: unknown, abort: AbortSignal) => {
+        asked(abort)
+        return new Promise<never>(() => {})
+      }
+      const { port, events } = await startInbound({ openTunnel })
+      const program = await connectTo(port)
+      program.write(`${line} HTTP/1.1\r\nHost: x\r\n\r\n`)
+      const opening = await signal
+      program.destroy()
+      if (!opening.aborted) await once(opening, 'abort')
+      expect(events.refused).toEqual([])
+    }
+  })
+
+  it('a slow reader holds an origin back', async () => {
+    let sent = 0
+    const origin = http.createServer((_request, response) => {
+      const chunk = Buffer.alloc(65_536)
+      const produce = () => {
+        while (sent < 256 << 20) {
+          sent += chunk.length
+          if (!response.write(chunk)) return
+        }
+      }
+      response.on('drain', produce)
+      produce()
+    })
+    const originPort = await listen(origin)
+    const { port } = await startInbound({ openTunnel: localTunnels() })
+    const program = await connectTo(port)
+    program.pause()
+    program.write(`GET http://127.0.0.1:${originPort}/ HTTP/1.1\r\nHost: x\r\n\r\n`)
+    await once(origin, 'request')
+    let before = -1
+    while (before !== sent) {
+      before = sent
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    expect(sent).toBeLessThan(64 << 20)
+    program.destroy()
+  })
+
+  it('headers that take too long are answered with 408', async () => {
+    const { port } = await startInbound({ handshakeTimeout: 100 })
+    expect(await ask(port, 'GET http://any.test/ HTTP/1.1', 'Host: ')).toMatch(/^HTTP\/1\.1 408 /)
+  })
+
+  it('what is not HTTP, or too large for a header, is answered with an error', async () => {
+    const { port } = await startInbound()
+    expect(await ask(port, '\x00\x01\x02\x03')).toMatch(/^HTTP\/1\.1 400 /)
+    const long = 'x'.repeat(20_000)
+    expect(await ask(port, 'GET http://any.test/ HTTP/1.1', `X: ${long}`, '', '')).toMatch(
+      /^HTTP\/1\.1 431 /,
+    )
+    const both = ['Host: x', 'Content-Length: 3', 'Transfer-Encoding: chunked', '', '']
+    expect(await ask(port, 'POST http://any.test/ HTTP/1.1', ...both)).toMatch(/^HTTP\/1\.1 400 /)
+  })
+})
+
+describe('absolute form', () => {
+  it('RFC 9112, section 3.2.2: is taken apart without changing the path', () => {
+    const target = { host: 'example.com', port: 80 }
+    const at = (path: string, host = 'example.com') => ({ target, host, path })
+    expect(parseOrigin('http://example.com')).toEqual(at('/'))
+    expect(parseOrigin('HTTP://example.com?a=b')).toEqual(at('/?a=b'))
+    expect(parseOrigin('http://example.com/../%2e/ä#part')).toEqual(at('/../%2e/ä'))
+    expect(parseOrigin('http://a:b@c@example.com:80/')).toEqual(at('/', 'example.com:80'))
+    expect(parseOrigin('http://[::1]:8080/')).toEqual({
+      target: { host: '::1', port: 8080 },
+      host: '[::1]:8080',
+      path: '/',
+    })
+  })
+
+  it('anything else is no target', () => {
+    for (const url of [
+      ...['', '/', '*', 'http://', 'http:///path', 'http://host:99999/', 'http://a b/'],
+      ...['https://example.com/', 'ftp://example.com/', 'example.com:80', 'http://[::1/'],
+    ]) {
+      expect(parseOrigin(url), url).toBeUndefined()
+    }
+  })
+})

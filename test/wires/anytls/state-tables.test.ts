@@ -1,0 +1,121 @@
+// The state tables as data: total, reachable, closed; and the file that is drawn from them.
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { renderStateMachines, STATE_MACHINES_FILE } from '../../../scripts/diagrams.ts'
+import {
+  CLIENT_STATES,
+  CLIENT_TABLE,
+  FRAME_INPUTS,
+  INPUTS,
+  SERVER_STATES,
+  SERVER_TABLE,
+} from '../../../src/wires/anytls/state-tables.ts'
+import type { Input, Table } from '../../../src/wires/anytls/state-tables.ts'
+import { ILLEGAL } from '../../../src/engine/state-table.ts'
+
+describe('server state table', () => {
+  checkTable(SERVER_STATES, SERVER_TABLE, ['closed', 'handed-over'])
+
+  it('D9: frames that only servers send are illegal in every state', () => {
+    for (const input of ['server-nego', 'scheme-update', 'stream-ack', 'goaway'] as const) {
+      expect(legalIn(SERVER_TABLE, input)).toEqual(['closed', 'handed-over'])
+    }
+  })
+
+  it('D15, D17: only before authentication does a violation always go to another owner', () => {
+    expect(SERVER_TABLE['await-auth'].violation).toBe('handed-over')
+    for (const state of ['await-nego', 'open', 'draining'] as const) {
+      expect(SERVER_TABLE[state].violation).toBe('closed')
+      expect(SERVER_TABLE[state]['violation-handover']).toBe('handed-over')
+    }
+  })
+
+  it('D19: only NEGO, ALERT and CLOSE are legal between AUTH and NEGO', () => {
+    const legal = FRAME_INPUTS.filter((input) => SERVER_TABLE['await-nego'][input] !== ILLEGAL)
+    expect(legal).toEqual(['alert', 'close', 'client-nego'])
+  })
+})
+
+describe('client state table', () => {
+  checkTable(CLIENT_STATES, CLIENT_TABLE, ['closed'])
+
+  it('D9: frames that only clients send are illegal in every state', () => {
+    for (const input of ['auth', 'client-nego', 'stream-open'] as const) {
+      expect(legalIn(CLIENT_TABLE, input)).toEqual(['closed'])
+    }
+  })
+
+  it('D19: only the NEGO, PADDING, ALERT and CLOSE of a server are legal before its NEGO', () => {
+    for (const state of ['negotiating', 'draining-early'] as const) {
+      const legal = FRAME_INPUTS.filter((input) => CLIENT_TABLE[state][input] !== ILLEGAL)
+      expect(legal, state).toEqual(['alert', 'close', 'server-nego', 'padding'])
+    }
+  })
+})
+
+describe('spec-notes/state-machines.md', () => {
+  it('is what npm run diagrams makes of the tables', async () => {
+    expect(readFileSync(STATE_MACHINES_FILE, 'utf8')).toBe(await renderStateMachines())
+  })
+
+  it('has every state and every input of both tables', async () => {
+    const [text = ''] = (await renderStateMachines()).split('## The original wire')
+    for (const input of INPUTS) {
+      const rows = text
+        .split('\n')
+        .filter((line) => line.replaceAll('_', '').startsWith(`| ${input} `))
+      expect(rows.length, input).toBe(2)
+    }
+    for (const state of [...SERVER_STATES, ...CLIENT_STATES]) {
+      expect(text).toContain(`state "${state}" as `)
+    }
+  })
+})
+
+function checkTable<State extends string>(
+  states: readonly State[],
+  table: Table<State>,
+  final: readonly State[],
+): void {
+  const [initial] = states
+
+  it('every state has a defined answer to every input', () => {
+    expect(Object.keys(table).sort()).toEqual([...states].sort())
+    for (const state of states) {
+      expect(Object.keys(table[state]).sort(), state).toEqual([...INPUTS].sort())
+      for (const input of INPUTS) {
+        expect([...states, ILLEGAL], `${state}, ${input}`).toContain(table[state][input])
+      }
+    }
+  })
+
+  it('every state can be reached from the first one', () => {
+    const reached = new Set(initial === undefined ? [] : [initial])
+    for (const state of reached) {
+      for (const input of INPUTS) {
+        const next = table[state][input]
+        if (next !== ILLEGAL) reached.add(next)
+      }
+    }
+    expect([...reached].sort()).toEqual([...states].sort())
+  })
+
+  it('what is over stays over, and nothing else does', () => {
+    for (const state of states) {
+      const stays = INPUTS.every((input) => table[state][input] === state)
+      expect(stays, state).toBe(final.includes(state))
+    }
+  })
+
+  it('from every state that is not over, the application, the peer and a violation can end it', () => {
+    for (const state of states) {
+      for (const input of ['local-abort', 'end-of-input', 'violation'] as const) {
+        expect(final, `${state}, ${input}`).toContain(table[state][input])
+      }
+    }
+  })
+}
+
+function legalIn<State extends string>(table: Table<State>, input: Input): string[] {
+  return Object.keys(table).filter((state) => table[state as State][input] !== ILLEGAL)
+}

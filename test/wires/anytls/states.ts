@@ -1,0 +1,122 @@
+// Both machines in every state that they can be in, and a frame for every input of their tables.
+// Must never reach into a machine: states are reached by frames, calls and time.
+import { CLIENT_STATES, SERVER_STATES } from '../../../src/wires/anytls/state-tables.ts'
+import type {
+  ClientState,
+  FrameInput,
+  ServerState,
+} from '../../../src/wires/anytls/state-tables.ts'
+import { concatBytes } from '../../../src/codec/bytes.ts'
+import { write } from '../../support/v1-frames.ts'
+import {
+  authenticatedServer,
+  clientNego,
+  HASH,
+  makeClient,
+  makeServer,
+  openClient,
+  openServer,
+  PLAIN,
+  serverNego,
+} from './support.ts'
+import type { Client, Server, ServerSetup, Setup } from './support.ts'
+
+/** mux1 is on, so that each of its frames is legal where the tables say so. */
+const WINDOW = 65_536
+
+/** A client in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
+export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+  initializing: (setup) => makeClient({ mux1Window: WINDOW, ...setup }),
+  negotiating: (setup) => withStreams(makeClient({ mux1Window: WINDOW, ...setup })),
+  'draining-early'(setup) {
+    const client = CLIENT_IN.negotiating(setup)
+    client.close(0)
+    return client
+  },
+  open: (setup) => withStreams(openClient({ mux1Window: WINDOW, ...setup })),
+  draining(setup) {
+    const client = CLIENT_IN.open(setup)
+    client.close(0)
+    return client
+  },
+  closed(setup) {
+    const client = CLIENT_IN.open(setup)
+    client.abort(0, 0)
+    client.takeWrites()
+    return client
+  },
+}
+
+/** A server in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
+export const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
+  'await-auth': (setup) => makeServer({ mux1Window: WINDOW, ...setup }),
+  'await-nego': (setup) => authenticatedServer({ mux1Window: WINDOW, ...setup }),
+  open(setup) {
+    const server = openServer({ mux1Window: WINDOW, ...setup })
+    server.receive(concatBytes([write.open(1), write.open(2)]), 0)
+    return server
+  },
+  draining(setup) {
+    const server = SERVER_IN.open(setup)
+    server.close(0)
+    server.takeWrites()
+    return server
+  },
+  closed(setup) {
+    const server = SERVER_IN.open(setup)
+    server.abort(0, 0)
+    server.takeWrites()
+    return server
+  },
+  'handed-over'(setup) {
+    const server = SERVER_IN['await-auth'](setup)
+    server.receive(new Uint8Array(1), 0)
+    return server
+  },
+}
+
+export type Tested = Client | Server
+
+/** A machine in some state. `handover server`s hand over what breaks the protocol (D17). */
+export interface Place {
+  readonly name: 'client' | 'server' | 'handover server'
+  readonly state: string
+  readonly make: (setup?: Setup) => Tested
+}
+
+/** Every machine in every state. */
+export const EVERYWHERE: readonly Place[] = [
+  ...CLIENT_STATES.map((state): Place => ({ name: 'client', state, make: CLIENT_IN[state] })),
+  ...SERVER_STATES.map((state): Place => ({ name: 'server', state, make: SERVER_IN[state] })),
+  ...SERVER_STATES.map((state): Place => ({
+    name: 'handover server',
+    state,
+    make: (setup) => SERVER_IN[state]({ ...setup, onViolation: 'handover' }),
+  })),
+]
+
+/** A well-formed frame for each input, for a connection with the streams 1 and 2. */
+export const FRAME_FOR: Readonly<Record<FrameInput, Uint8Array>> = {
+  auth: write.auth(HASH),
+  alert: write.alert('no more'),
+  close: write.close(0),
+  'client-nego': write.clientNego(clientNego(WINDOW)),
+  'server-nego': write.serverNego(serverNego(WINDOW)),
+  padding: write.padding(40),
+  'scheme-update': write.schemeUpdate(`${PLAIN.text}\n`),
+  pingpong: write.ping(),
+  'stream-open': write.open(3),
+  stream: write.data(1, 'data'),
+  'stream-ack': write.ack(1),
+  'stream-credit': write.credit(1, 1),
+  'stream-fin': write.fin(1),
+  'stream-reset': write.reset(1, 6, 'no'),
+  goaway: write.goaway(2, 0),
+}
+
+function withStreams(client: Client): Client {
+  client.openStream(0)
+  client.openStream(0)
+  client.takeWrites()
+  return client
+}

@@ -1,0 +1,58 @@
+// The types of the vectors in fixtures/frames.json, padding.json and auth.json, and the frames they decode to.
+// Must never look at what the package makes of them.
+import type { Frame } from '../../../src/wires/anytls/frame.ts'
+import { fixture } from '../../codec/vectors.ts'
+import type { Vector } from '../../codec/vectors.ts'
+import { fromRuns } from './support.ts'
+
+/** A decoded frame as JSON has it: bytes are hex with runs, see {@link fromRuns}. */
+export type FrameJson = { readonly type: Frame['type'] } & Readonly<Record<string, number | string>>
+
+export interface FrameVector extends Vector {
+  readonly frames: readonly FrameJson[]
+  /** The bytes are the ones that an encoder must make of the frames. */
+  readonly canonical?: boolean
+}
+
+export interface ViolationVector extends Vector {
+  /** How many bytes must be seen before the violation shows. */
+  readonly at: number
+  /** What the message must contain. */
+  readonly message: string
+  /** Whole frames before the violation. */
+  readonly frames?: readonly FrameJson[]
+}
+
+export const frameVectors = fixture('frames') as {
+  readonly valid: readonly FrameVector[]
+  readonly invalid: readonly ViolationVector[]
+  readonly partial: readonly Vector[]
+}
+
+export const paddingVectors = fixture('padding') as {
+  readonly frames: readonly {
+    readonly name: string
+    readonly section: string
+    readonly total: number
+    readonly head: string | null
+    readonly content: number | null
+  }[]
+}
+
+export const authVectors = fixture('auth') as {
+  readonly password: string
+  readonly hashes: readonly { name: string; section: string; password: string; hash: string }[]
+  readonly frames: readonly (Vector & { readonly password: string; readonly padding: number })[]
+  readonly firstRecords: readonly (Vector & { readonly matches: boolean })[]
+}
+
+const BYTES = new Set(['passwordHash', 'body', 'data', 'reason'])
+
+/** The frame that a vector's JSON stands for. */
+export function frameOf(json: FrameJson): Frame {
+  const fields = Object.entries(json).map(([key, value]) => [
+    key,
+    BYTES.has(key) && typeof value === 'string' ? fromRuns(value) : value,
+  ])
+  return Object.fromEntries(fields) as Frame
+}

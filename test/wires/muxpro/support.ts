@@ -1,0 +1,153 @@
+// What the tests of the Mux.Pro machines share: machines that show their state, in every state.
+// Must never use real time: every call is given its `now`.
+import { ClientMachine } from '../../../src/wires/muxpro/client-machine.ts'
+import { DEFAULT_TIMEOUTS } from '../../../src/wires/muxpro/config.ts'
+import type { Timeouts } from '../../../src/wires/muxpro/config.ts'
+import type { CountPlace } from '../../../src/wires/muxpro/frame.ts'
+import type { StreamRequest, Write } from '../../../src/engine/machine.ts'
+import { ServerMachine } from '../../../src/wires/muxpro/server-machine.ts'
+import type {
+  ClientState,
+  FrameInput,
+  ServerState,
+} from '../../../src/wires/muxpro/state-tables.ts'
+import { bytesOf } from '../anytls/support.ts'
+import { describeFrames, write } from './frames.ts'
+
+export { bytesOf, told } from '../anytls/support.ts'
+
+export interface Setup {
+  readonly timeouts?: Partial<Timeouts>
+  readonly maxStreams?: number
+  readonly countPlace?: CountPlace
+  readonly firstPriority?: number
+}
+
+export const TCP: StreamRequest = {
+  network: 'tcp',
+  target: { host: '192.0.2.1', port: 80 },
+  priority: 128,
+}
+
+export const UDP: StreamRequest = { ...TCP, network: 'udp' }
+
+/** A client machine whose state shows. */
+export class Client extends ClientMachine {
+  get current(): ClientState {
+    return this.state
+  }
+
+  get streamCount(): number {
+    return this.streams.size
+  }
+
+  /** As if ids up to `id` had been given out. */
+  useUpIds(id: number): void {
+    this.lastId = id
+  }
+}
+
+/** A server machine whose state shows. */
+export class Server extends ServerMachine {
+  get current(): ServerState {
+    return this.state
+  }
+
+  get streamCount(): number {
+    return this.streams.size
+  }
+}
+
+export type Tested = Client | Server
+
+function makeConfig({ timeouts, maxStreams = 1_024 }: Setup) {
+  return { timeouts: { ...DEFAULT_TIMEOUTS, ...timeouts }, maxStreams }
+}
+
+export function makeClient(setup: Setup = {}, now = 0): Client {
+  const { countPlace = 'metadata' } = setup
+  return new Client({ ...makeConfig(setup), countPlace }, now)
+}
+
+export function makeServer(setup: Setup = {}, now = 0): Server {
+  const { firstPriority = 0 } = setup
+  return new Server({ ...makeConfig(setup), firstPriority }, now)
+}
+
+/** A client that has negotiated at 0 ms; nothing of it left to take. */
+export function openClient(setup: Setup = {}): Client {
+  const client = makeClient(setup)
+  client.receive(write.negotiate(0), 0)
+  client.takeWrites()
+  return client
+}
+
+/** A server that has negotiated at 0 ms; nothing of it left to take. */
+export function openServer(setup: Setup = {}): Server {
+  const server = makeServer(setup)
+  server.receive(write.negotiate(0), 0)
+  server.takeWrites()
+  return server
+}
+
+/** A client in each state, streams 1 (TCP) and 2 (UDP) open where there can be any; nothing left to take. */
+export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+  negotiating: (setup) => withStreams(makeClient(setup)),
+  'draining-early': (setup) => closing(CLIENT_IN.negotiating(setup)),
+  open: (setup) => withStreams(openClient(setup)),
+  draining: (setup) => closing(CLIENT_IN.open(setup)),
+  closed: (setup) => aborted(CLIENT_IN.open(setup)),
+}
+
+/** As {@link CLIENT_IN}, for servers. */
+export const SERVER_IN: Readonly<Record<ServerState, (setup?: Setup) => Server>> = {
+  'await-version': (setup) => makeServer(setup),
+  open(setup) {
+    const server = openServer(setup)
+    server.receive(write.new(1), 0)
+    server.receive(write.new(2, { network: 2 }), 0)
+    return server
+  },
+  draining: (setup) => closing(SERVER_IN.open(setup)),
+  closed: (setup) => aborted(SERVER_IN.open(setup)),
+}
+
+/** A well-formed frame for each input, for a connection with the streams 1 and 2. */
+export const FRAME_FOR: Readonly<Record<FrameInput, Uint8Array>> = {
+  negotiate: write.negotiate(0),
+  new: write.new(3),
+  keep: write.keep(1, 'data'),
+  end: write.end(1),
+  'keep-alive': write.keepAlive(),
+  credit: write.credit(1, 100),
+}
+
+/** What a machine has to write, as lines of text. */
+export function said(machine: { takeWrites(): readonly Write[] }): string[] {
+  return describeFrames(bytesOf(machine.takeWrites()))
+}
+
+/** Sends data as a session would. */
+export function sendText(machine: Tested, stream: number, text: string, now = 0): void {
+  const data = new TextEncoder().encode(text)
+  machine.sendData(stream, [data], data.length, now)
+}
+
+function withStreams(client: Client): Client {
+  client.openStream(0, TCP)
+  client.openStream(0, UDP)
+  client.takeWrites()
+  return client
+}
+
+function closing<M extends Tested>(machine: M): M {
+  machine.close(0)
+  machine.takeWrites()
+  return machine
+}
+
+function aborted<M extends Tested>(machine: M): M {
+  machine.abort(0, 0)
+  machine.takeWrites()
+  return machine
+}

@@ -1,0 +1,55 @@
+// The types of the vectors in fixtures/muxpro-frames.json, and the frames that they stand for.
+// Must never look at what the package makes of them.
+import type { CountPlace, Frame } from '../../../src/wires/muxpro/frame.ts'
+import { fromRuns } from '../anytls/support.ts'
+import { fixture } from '../../codec/vectors.ts'
+import type { Vector } from '../../codec/vectors.ts'
+
+/** A decoded frame as JSON has it: data is hex with runs, the request of a New lies flat. */
+export interface FrameJson {
+  readonly type: Frame['type']
+  readonly stream?: number
+  readonly data?: string
+  readonly code?: number
+  readonly increment?: number
+  readonly problem?: string
+  readonly versions?: readonly number[]
+  readonly countPlace?: CountPlace
+  readonly network?: 'tcp' | 'udp'
+  readonly host?: string
+  readonly port?: number
+  readonly priority?: number
+}
+
+export interface FrameVector extends Vector {
+  readonly frames: readonly FrameJson[]
+  /** The bytes are the ones that an encoder must make of the frames. */
+  readonly canonical?: boolean
+  /** Sub-connections that carry datagrams. */
+  readonly datagrams?: readonly number[]
+}
+
+export interface ViolationVector extends Vector {
+  /** How many bytes must be seen before the violation shows. */
+  readonly at: number
+  /** What the message must contain. */
+  readonly message: string
+  /** Whole frames before the violation. */
+  readonly frames?: readonly FrameJson[]
+}
+
+export const muxproVectors = fixture('muxpro-frames') as {
+  readonly valid: readonly FrameVector[]
+  readonly invalid: readonly ViolationVector[]
+  readonly partial: readonly FrameVector[]
+}
+
+/** The frame that a vector's JSON stands for. */
+export function frameOf({ network, host, port, priority, data, ...fields }: FrameJson): Frame {
+  const request = { network, target: { host, port }, priority }
+  return {
+    ...fields,
+    ...(network === undefined ? {} : { request }),
+    ...(data === undefined ? {} : { data: fromRuns(data) }),
+  } as Frame
+}

@@ -1,0 +1,50 @@
+// Runs the net-mux decoder over chunks and shows what came out in a form that compares.
+// Must never hide how a violation was found.
+import { AnyTlsError } from '../../../src/errors.ts'
+import { FrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
+import type { Frame } from '../../../src/wires/netmux/frame.ts'
+import { concatBytes } from '../../../src/codec/bytes.ts'
+import { toHex } from '../../codec/vectors.ts'
+
+export interface Decoded {
+  /** Frames, adjacent pieces of one payload joined, payload as hex. */
+  readonly frames: readonly unknown[]
+  /** The code of the violation that ended it, and its message. */
+  readonly violation: { readonly code: string; readonly message: string } | undefined
+}
+
+/** All that the chunks hold. */
+export function decode(
+  chunks: readonly Uint8Array[],
+  decoder: FrameDecoder = new FrameDecoder(65_536),
+): Decoded {
+  const frames: Frame[] = []
+  try {
+    for (const chunk of chunks) {
+      decoder.push(chunk)
+      for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+        frames.push(frame)
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof AnyTlsError)) throw error
+    return { frames: shown(frames), violation: { code: error.code, message: error.message } }
+  }
+  return { frames: shown(frames), violation: undefined }
+}
+
+/** Frames in the form of {@link Decoded}. */
+export function shown(frames: readonly Frame[]): unknown[] {
+  const joined: Frame[] = []
+  for (const frame of frames) {
+    const last = joined.at(-1)
+    if (frame.type === 'payload' && last?.type === 'payload') {
+      joined[joined.length - 1] = { ...last, data: concatBytes([last.data, frame.data]) }
+    } else {
+      joined.push(frame)
+    }
+  }
+  return joined.map((frame) =>
+    frame.type === 'payload' ? { ...frame, data: toHex(frame.data) } : frame,
+  )
+}
