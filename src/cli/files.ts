@@ -93,6 +93,11 @@ function putPrivateFile(
   }
 }
 
+/** What a command says of a file that a user has to do something about: exit code 2. */
+export function fileError(message: string, cause?: unknown): AnyTlsError {
+  return new AnyTlsError('ERR_FILE', message, { cause })
+}
+
 /** What went wrong with a file, in a few words and without its path. */
 export function fileProblem(error: unknown): string {
   const code = systemCode(error)
