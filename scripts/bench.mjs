@@ -10,7 +10,9 @@ const root = join(import.meta.dirname, '..')
 const outdir = join(root, 'node_modules/.cache/bench')
 
 await build({
-  entryPoints: [join(root, `bench/${name}.ts`), join(root, 'bench/server.ts')],
+  entryPoints: [name, 'server', 'flood-server', 'flood-client'].map((entry) =>
+    join(root, `bench/${entry}.ts`),
+  ),
   outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,
