@@ -87,6 +87,10 @@ export abstract class Connection<State extends string, Input extends string> imp
   /** Tells the peer that the connection is over, on a wire that has a frame for it. */
   protected abstract sendClose(code: CloseCode): void
 
+  get hasMore(): boolean {
+    return false
+  }
+
   get flowControlled(): boolean {
     return this.streams.flowControlled
   }

@@ -76,6 +76,8 @@ export interface Machine {
   readonly wire: Wire
   /** Takes bytes from the peer. Never throws: bad bytes become events. */
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[]
+  /** Whether bytes wait that another call of {@link receive} would handle, with none of its own (D47). */
+  readonly hasMore: boolean
   /** The peer will send no more bytes. */
   endOfInput(now: number): readonly MachineEvent[]
   /** To be called once `now` has reached {@link deadline}. */

@@ -2,15 +2,18 @@
 // are kept for the next write of whatever session.
 // Must never be given a buffer back that anybody may still read.
 
-/** Bytes of each buffer: four full TLS records. */
+/** Bytes that are joined when more wait: four full TLS records. */
 export const JOIN_SIZE = 65_536
+
+/** Bytes of each buffer: when no more wait, a write of an application of 64 KiB leaves with its frame heads as one. */
+export const JOIN_LIMIT = JOIN_SIZE + 1_024
 
 const MAX_SPARE = 16
 
 const spare: Buffer[] = []
 
 export function takeJoinBuffer(): Buffer {
-  return spare.pop() ?? Buffer.allocUnsafeSlow(JOIN_SIZE)
+  return spare.pop() ?? Buffer.allocUnsafeSlow(JOIN_LIMIT)
 }
 
 export function giveJoinBuffer(buffer: Buffer): void {

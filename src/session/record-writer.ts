@@ -6,7 +6,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Write } from '../engine/machine.ts'
 import { ByteQueue } from '../codec/byte-queue.ts'
-import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from './join-buffers.ts'
+import { JOIN_LIMIT, JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from './join-buffers.ts'
 
 // What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.
 const VIEW_OVERHEAD = 256
@@ -23,6 +23,9 @@ export class RecordWriter {
   /** Holds the bytes under way, if they were joined. */
   #joined: Buffer | undefined
   #ending = false
+  #abandoned = false
+  #accepted = 0
+  #left = 0
 
   /** @param onProgress called after each time that bytes have left */
   constructor(sink: Duplex, onProgress: () => void) {
@@ -35,9 +38,21 @@ export class RecordWriter {
     return this.#queued + this.#underWay + this.#views * VIEW_OVERHEAD
   }
 
+  /** Bytes that were ever taken over. */
+  get accepted(): number {
+    return this.#accepted
+  }
+
+  /** Bytes of those that the sink has taken. */
+  get left(): number {
+    return this.#left
+  }
+
   write(writes: readonly Write[]): void {
+    if (this.#abandoned) return
+    for (const { bytes } of writes) this.#accepted += bytes
     const only = writes.length === 1 ? writes[0] : undefined
-    if (only !== undefined && only.bytes <= JOIN_SIZE && !this.#busy && this.#queue.length === 0) {
+    if (only !== undefined && only.bytes <= JOIN_LIMIT && !this.#busy && this.#queue.length === 0) {
       this.#start(this.#inOne(only.parts))
       return
     }
@@ -64,7 +79,16 @@ export class RecordWriter {
     this.#continue()
   }
 
+  /** Somebody else has the sink from now on: nothing that still waits is written. */
+  abandon(): void {
+    this.#abandoned = true
+    this.#queue.length = 0
+    this.#queued = 0
+    this.#views = 0
+  }
+
   #continue(): void {
+    if (this.#abandoned) return
     while (!this.#busy) {
       const next = this.#next()
       if (next === undefined) break
@@ -91,7 +115,7 @@ export class RecordWriter {
       return head
     }
     const before = head.viewCount
-    const views = head.take(JOIN_SIZE)
+    const views = head.take(head.length <= JOIN_LIMIT ? JOIN_LIMIT : JOIN_SIZE)
     if (head.length === 0) this.#queue.shift()
     // Not what was taken: a view that was cut is still there.
     this.#views -= before - head.viewCount
@@ -117,6 +141,7 @@ export class RecordWriter {
   // A failed write also destroys the sink, whose `error` and `close` the session listens to.
   readonly #onWritten = (error?: Error | null): void => {
     this.#busy = false
+    if (!error) this.#left += this.#underWay
     this.#underWay = 0
     if (this.#joined !== undefined && !error) giveJoinBuffer(this.#joined)
     this.#joined = undefined

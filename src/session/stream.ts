@@ -1,16 +1,16 @@
-// One stream as the application sees it: a Node Duplex over a session.
+// One stream as an application sees it: a Node Duplex in front of a lane.
 // Must never buffer more than its highWaterMark of outgoing data, or lose data that came before an end.
-import { Duplex } from 'node:stream'
+import { AsyncResource } from 'node:async_hooks'
+import { Duplex, Readable } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
+import { BlockQueue } from '../codec/block-queue.ts'
 import { CloseCode } from '../engine/close-code.ts'
-import type { StreamRequest } from '../engine/machine.ts'
-import type { Sender } from '../engine/send-scheduler.ts'
-import { ByteQueue } from '../codec/byte-queue.ts'
+import type { StreamRequest, Wire } from '../engine/machine.ts'
 import type { Timer } from './clock.ts'
 import { streamClosed } from './diagnostics.ts'
-import type { Session } from './session.ts'
+import type { Lane, LaneSink } from './lane.ts'
 
-/** Bytes that either side of a stream buffers before it signals back-pressure. */
+/** Bytes that the writable side buffers before it signals back-pressure. */
 export const STREAM_HIGH_WATER_MARK = 65_536
 
 /**
@@ -19,36 +19,31 @@ export const STREAM_HIGH_WATER_MARK = 65_536
  */
 const LATE_WRITE_TIMEOUT = 30_000
 
-/** A rest of a write that does not hold up the next one, in bytes. */
-const JOINABLE_REST = 16_384
-
 /** The largest datagram, in bytes, as a length of 16 bits tells it. */
 const MAX_DATAGRAM = 65_535
 
-const DUPLEX_OPTIONS = { highWaterMark: STREAM_HIGH_WATER_MARK }
-const MESSAGE_OPTIONS = { writableHighWaterMark: STREAM_HIGH_WATER_MARK, readableObjectMode: true }
+/** Views of fewer bytes are always copied for the reader: they would keep the record that they came in. */
+const WORTH_KEEPING = 4_096
 
-/** Where a stream comes from. */
-export interface StreamOrigin {
-  readonly openedHere: boolean
-  readonly request: StreamRequest | undefined
-  readonly priority: number
+const heldLength = Object.getOwnPropertyDescriptor(Readable.prototype, 'readableLength')?.get
+
+// The readable side holds one piece: the others wait in blocks, which cost what their bytes do (D46).
+const DUPLEX_OPTIONS = { writableHighWaterMark: STREAM_HIGH_WATER_MARK, readableHighWaterMark: 1 }
+const MESSAGE_OPTIONS = { ...DUPLEX_OPTIONS, readableObjectMode: true }
+
+/** The session of a stream, as the stream knows it. */
+export interface StreamSession {
+  readonly id: string
+  readonly wire: Wire
+  readonly remoteAddress: string | undefined
+  readonly closed: boolean
+  /** Ends gracefully; resolves when it is over. */
+  close(): Promise<void>
+  /** Ends at once. */
+  destroy(error?: Error): void
 }
 
-/** What a stream asks of its session. */
-export interface StreamDriver {
-  readonly session: Session
-  schedule(delay: number, callback: () => void): Timer
-  /** The stream has data to send. */
-  ready(stream: Stream): void
-  accept(stream: Stream): void
-  finish(stream: Stream): void
-  reset(stream: Stream, code: CloseCode, reason: string): void
-  /** The application has taken `bytes` bytes out of the stream. */
-  consumed(stream: Stream, bytes: number): void
-  /** The stream was destroyed after it had been over, with whatever was not read. */
-  dropped(stream: Stream): void
-}
+type WriteCallback = (error?: Error | null) => void
 
 interface AcceptWaiter {
   readonly promise: Promise<void>
@@ -58,55 +53,81 @@ interface AcceptWaiter {
 
 /**
  * A bidirectional stream of bytes inside a session. `end()` ends this direction; with mux1 the other
- * direction stays open, without it see D6. `destroy()` ends both; with an error, and before the end of
- * this direction, it is an error for a peer with mux1 too.
+ * direction stays open, without it see D6. `destroy()` ends both; with an error, or before all that was
+ * written has left, it is an error for a peer with mux1 too (D49). A write is over, and `finish` and `drain`
+ * come, when the socket has taken its bytes, as on a `net.Socket` (D45). Each chunk that is read is a `Buffer`
+ * and the reader's own.
  *
  * A stream that was asked for with `network: 'udp'` carries datagrams: see {@link Stream.messages}.
  *
  * Events beside those of a Duplex: `accept` (client: the server has accepted the stream) and `timeout`
- * (see {@link Stream.setTimeout}).
+ * (see {@link Stream.setTimeout}). All of them, and all callbacks, run in the asynchronous context that the
+ * stream was opened in.
  */
-export class Stream extends Duplex implements Sender {
-  /** The Stream ID, 1 or more. */
-  readonly id: number
-  /** What the stream was opened for, on a wire that says so (Mux.Pro). */
-  readonly request: StreamRequest | undefined
-  /** Whose data goes first: 0 is first, 255 last. */
-  readonly priority: number
+export class Stream extends Duplex {
+  readonly session: StreamSession
   /** Each write and each chunk that is read is one datagram; empty ones are not carried. */
   readonly messages: boolean
 
-  readonly #driver: StreamDriver
-  readonly #openedHere: boolean
+  readonly #lane: Lane
+  readonly #context = new AsyncResource('AnyTlsStream', { requireManualDestroy: true })
+  /** Received bytes that the readable side has not asked for. */
+  #queue: BlockQueue | undefined
+  /** The only piece of this turn so far; it is lent. */
+  #lent: Uint8Array | undefined
+  /** The readable side has asked for the next piece. */
+  #wanted = false
+  /** Bytes with the readable side that the peer has no credit back for. */
+  #handed = 0
+  #endCame = false
   #accepted = false
+  /** The stream is over on the wire. */
   #over = false
   #resetCode: CloseCode = CloseCode.Graceful
   #resetReason = ''
-  /** Bytes that the peer has sent and the application has not taken. */
-  #unread = 0
   #discarded = 0
-  #pending: ByteQueue | undefined
-  #written: ((error?: Error | null) => void) | undefined
-  /** The writable side is ending: to be called once nothing waits any more. */
-  #finish: ((error?: Error | null) => void) | undefined
+  #written: WriteCallback | undefined
+  #writing = 0
+  /** The writable side is ending: to be called once that has left. */
+  #finish: WriteCallback | undefined
+  /** The end of this direction is on its way. */
+  #finSent = false
+  #finLeft = false
   #waiter: AcceptWaiter | undefined
   #timer: Timer | undefined
   #lateWriteTimer: Timer | undefined
 
-  /** @internal streams come from {@link Session.openStream} and the session's `stream` event */
-  constructor(id: number, driver: StreamDriver, origin: StreamOrigin) {
-    const messages = origin.request?.network === 'udp'
-    super(messages ? MESSAGE_OPTIONS : DUPLEX_OPTIONS)
-    this.id = id
-    this.request = origin.request
-    this.priority = origin.priority
-    this.messages = messages
-    this.#driver = driver
-    this.#openedHere = origin.openedHere
+  static {
+    // Of the bytes that wait, the readable side holds but one piece.
+    Object.defineProperty(Stream.prototype, 'readableLength', {
+      get(this: Stream): number {
+        return this.#held + (this.#queue?.length ?? 0) + (this.#lent?.length ?? 0)
+      },
+    })
   }
 
-  get session(): Session {
-    return this.#driver.session
+  /** Streams come from `Session.openStream` and the session's `stream` event. */
+  constructor(lane: Lane, session: StreamSession) {
+    super(lane.messages ? MESSAGE_OPTIONS : DUPLEX_OPTIONS)
+    this.session = session
+    this.messages = lane.messages
+    this.#lane = lane
+    lane.attach(this.#makeSink())
+  }
+
+  /** The Stream ID, 1 or more. */
+  get id(): number {
+    return this.#lane.id
+  }
+
+  /** What the stream was opened for, on a wire that says so (Mux.Pro). */
+  get request(): StreamRequest | undefined {
+    return this.#lane.request
+  }
+
+  /** Whose data goes first: 0 is first, 255 last. */
+  get priority(): number {
+    return this.#lane.priority
   }
 
   /**
@@ -114,9 +135,9 @@ export class Stream extends Duplex implements Sender {
    * write does it too. On a stream that was opened here it does nothing.
    */
   accept(): void {
-    if (this.#openedHere || this.#accepted || this.destroyed) return
+    if (this.#lane.openedHere || this.#accepted || this.destroyed) return
     this.#accepted = true
-    this.#driver.accept(this)
+    this.#lane.accept()
   }
 
   /**
@@ -157,154 +178,150 @@ export class Stream extends Duplex implements Sender {
       else this.off('timeout', callback)
     }
     if (delay > 0 && !this.destroyed) {
-      this.#timer = this.#driver.schedule(delay, () => this.emit('timeout'))
+      const onTimeout = (): void => void this.#run(() => this.emit('timeout'))
+      this.#timer = this.#lane.schedule(delay, onTimeout)
     }
+    return this
+  }
+
+  /** What programs call on a socket. The session's connection never delays small writes. */
+  setNoDelay(): this {
+    return this
+  }
+
+  /** What programs call on a socket. The session keeps its connection alive itself (D26). */
+  setKeepAlive(): this {
+    return this
+  }
+
+  /** What programs call on a socket. It is the session that keeps a process up, or not. */
+  ref(): this {
+    return this
+  }
+
+  /** What programs call on a socket. It is the session that keeps a process up, or not. */
+  unref(): this {
     return this
   }
 
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size)
-    if (this.messages) this.#reportTaken(chunk === null ? 0 : (chunk as Uint8Array).length)
-    else this.#reportConsumed()
+    this.#reportTaken()
     return chunk
   }
 
   override _read(): void {
-    // The session pushes as data arrives; credit and the pausing of the connection bound it.
+    this.#wanted = true
+    this.#pushWaiting()
   }
 
-  override _write(
-    chunk: Buffer,
-    _encoding: BufferEncoding,
-    callback: (error?: Error | null) => void,
-  ): void {
-    this.#take([{ chunk }], callback)
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
+    this.#send([chunk], callback)
   }
 
-  override _writev(
-    chunks: readonly { chunk: Buffer; encoding: BufferEncoding }[],
-    callback: (error?: Error | null) => void,
-  ): void {
-    this.#take(chunks, callback)
+  override _writev(chunks: readonly { chunk: Buffer }[], callback: WriteCallback): void {
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
   }
 
-  override _final(callback: (error?: Error | null) => void): void {
+  override _final(callback: WriteCallback): void {
+    if (this.#finLeft || (this.#over && !this.#finSent)) {
+      callback()
+      return
+    }
     this.#finish = callback
-    this.#finishIfSent()
+    this.#sendFin()
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, callback: WriteCallback): void {
     this.#timer?.cancel()
     this.#lateWriteTimer?.cancel()
-    this.#pending = undefined
-    this.#written?.(error ?? new AnyTlsError('ERR_STREAM_RESET'))
+    this.#queue = undefined
+    this.#lent = undefined
+    const failure = error ?? new AnyTlsError('ERR_STREAM_RESET')
+    // What broke off must not look complete to the peer (D49). Why it broke is nobody's business there.
+    const broken = !this.writableFinished && (error !== null || this.writableLength > 0)
+    this.#written?.(failure)
     this.#written = undefined
     this.#finish = undefined
-    this.#waiter?.reject(error ?? new AnyTlsError('ERR_STREAM_RESET'))
+    this.#waiter?.reject(failure)
     this.#waiter = undefined
     if (this.#over) {
-      this.#driver.dropped(this)
+      this.#lane.drop()
     } else {
       this.#over = true
-      // What broke off must not look complete to the peer. Why it broke is nobody's business there.
-      const broken = error !== null && !this.writableFinished
       const code =
         broken && this.#resetCode === CloseCode.Graceful
           ? CloseCode.RemoteDisconnect
           : this.#resetCode
-      this.#driver.reset(this, code, this.#resetReason)
+      this.#lane.reset(code, this.#resetReason)
     }
     if (streamClosed.hasSubscribers) streamClosed.publish({ stream: this, error })
     callback(error)
   }
 
-  /** @internal bytes that wait to be sent */
-  get pendingBytes(): number {
-    return this.#pending?.length ?? 0
+  /** What the readable side itself holds, in bytes, or datagrams. */
+  get #held(): number {
+    return Number(heldLength?.call(this))
   }
 
-  /** @internal bytes of the first write that waits */
-  get firstPendingBytes(): number {
-    return this.#pending?.firstLength ?? 0
+  #run(action: () => void): void {
+    this.#context.runInAsyncScope(action)
   }
 
-  /** @internal takes at most `max` waiting bytes; {@link sent} must follow once they are on their way */
-  takePending(max: number): Uint8Array[] {
-    return this.#pending?.take(max) ?? []
+  #makeSink(): LaneSink {
+    return {
+      data: (view) => this.#onData(view),
+      settle: () => this.#run(this.#onSettle),
+      accepted: () => this.#run(this.#onAccepted),
+      end: () => this.#run(this.#onEnd),
+      closed: (error) => this.#run(() => this.#onClosed(error)),
+      sent: () => this.#onSent(),
+      left: () => this.#run(this.#onLeft),
+      destroy: (error) => this.#run(() => void this.destroy(error)),
+    }
   }
 
-  /** @internal what was taken is on its way: the next write, or the end, may come */
-  sent(): void {
-    this.#timer?.refresh()
-    // A small rest is better sent together with what the application writes next.
-    if (this.pendingBytes < JOINABLE_REST) this.#completeWrite()
-    this.#finishIfSent()
-  }
-
-  /** @internal data from the peer */
-  receive(data: Uint8Array): void {
+  #onData(view: Uint8Array): void {
     if (this.destroyed) return
     this.#timer?.refresh()
-    this.#unread += data.length
-    if (this.messages) this.#receiveMessage(data)
-    else this.#receiveBytes(data)
-  }
-
-  /** @internal the peer has accepted the stream */
-  receiveAccept(): void {
-    if (this.#accepted) return
-    this.#accepted = true
-    this.#waiter?.resolve()
-    this.#waiter = undefined
-    this.emit('accept')
-  }
-
-  /** @internal the peer sends no more data */
-  receiveEnd(): void {
-    if (this.destroyed) return
-    this.push(null)
-  }
-
-  /** @internal bytes that the peer has sent and the application has not taken */
-  get unreadBytes(): number {
-    return this.#unread
-  }
-
-  /**
-   * @internal the stream is over for the machine. Without an error, what was received is still read to
-   * its end; what is written from now on has nobody to go to.
-   */
-  receiveClose(error: AnyTlsError | undefined): void {
-    if (this.#over) return
-    this.#over = true
-    if (error !== undefined) {
-      this.destroy(error)
+    if (this.messages) {
+      this.#enqueueMessage(view)
       return
     }
-    this.#pending?.clear()
-    this.#completeWrite()
-    this.#finishIfSent()
-    if (this.readableEnded && !this.writableEnded) {
-      this.destroy()
+    const { length } = (this.#queue ??= new BlockQueue())
+    if (length === 0 && this.#lent === undefined) {
+      this.#lent = view
       return
     }
-    // Ends the writable side by itself once the readable side has been read.
-    this.allowHalfOpen = false
-    this.push(null)
+    this.#keepLent()
+    this.#queue.push(view)
   }
 
-  #receiveBytes(data: Uint8Array): void {
-    if (this.#mayEmit()) this.emit('data', data)
-    else this.push(detached(data))
-    this.#reportConsumed()
+  #keepLent(): void {
+    if (this.#lent === undefined) return
+    this.#queue?.push(this.#lent)
+    this.#lent = undefined
   }
 
-  #receiveMessage(data: Uint8Array): void {
-    const before = this.readableLength
-    if (this.#mayEmit()) this.emit('data', data)
-    else this.push(detached(data))
-    // A datagram that did not stay has been taken.
-    if (this.readableLength === before) this.#reportTaken(data.length)
+  #enqueueMessage(view: Uint8Array): void {
+    const queue = (this.#queue ??= new BlockQueue())
+    queue.push(Uint8Array.of(view.length >> 8, view.length & 255))
+    queue.push(view)
+  }
+
+  readonly #onSettle = (): void => {
+    while (this.#mayEmit()) {
+      const piece = this.#takePiece()
+      if (piece === undefined) return
+      // First of all: what a listener does, or throws, must not keep the peer waiting.
+      this.#lane.consumed(piece.length)
+      this.emit('data', piece)
+    }
+    this.#pushWaiting()
+    this.#keepLent()
   }
 
   /**
@@ -314,51 +331,137 @@ export class Stream extends Duplex implements Sender {
   #mayEmit(): boolean {
     return (
       this.readableFlowing === true &&
-      this.readableLength === 0 &&
+      this.#held === 0 &&
       this.readableDidRead &&
       this.readableEncoding === null &&
       this.listenerCount('data') > 0
     )
   }
 
-  #take(
-    chunks: readonly { readonly chunk: Buffer }[],
-    callback: (error?: Error | null) => void,
-  ): void {
-    if (this.messages && chunks.some(({ chunk }) => chunk.length > MAX_DATAGRAM)) {
-      callback(
-        new AnyTlsError('ERR_OPTION_INVALID', `a datagram has at most ${MAX_DATAGRAM} bytes`),
-      )
-      return
+  /** The next bytes for the reader, who owns them. */
+  #takePiece(): Buffer | undefined {
+    const queue = this.#queue
+    if (this.#lent !== undefined) {
+      const lent = this.#lent
+      this.#lent = undefined
+      return ownBuffer(lent)
     }
-    this.#pending ??= new ByteQueue()
-    for (const { chunk } of chunks) this.#pending.push(chunk)
-    this.#send(callback)
+    if (queue === undefined || queue.length === 0) return undefined
+    if (!this.messages) return bufferOf(queue.take())
+    const [high = 0, low = 0] = queue.takeExactly(2)
+    return bufferOf(queue.takeExactly((high << 8) | low))
   }
 
-  #send(callback: (error?: Error | null) => void): void {
-    const bytes = this.pendingBytes
-    if (this.#over || bytes === 0) {
-      this.#pending?.clear()
-      this.#discarded += bytes
-      // What races the peer's end is let go.
-      if (this.#discarded <= STREAM_HIGH_WATER_MARK) callback()
-      else this.#stopWriter(callback)
-      return
+  /** Gives the readable side the piece that it has asked for. */
+  #pushWaiting(): void {
+    if (!this.#wanted || this.destroyed) return
+    const piece = this.#takePiece()
+    if (piece !== undefined) {
+      this.#wanted = false
+      this.#handed += piece.length
+      try {
+        this.push(piece)
+      } finally {
+        this.#reportTaken()
+      }
+    } else if (this.#endCame) {
+      this.#wanted = false
+      this.push(null)
     }
-    this.accept()
-    this.#written = callback
-    this.#driver.ready(this)
   }
 
-  /**
-   * A writer that goes on after the peer's end must find out, but the reader comes first: destroying
-   * would take its unread data away.
-   */
-  #stopWriter(callback: (error?: Error | null) => void): void {
+  /** What the reader has taken may be sent anew. With an encoding a piece counts once it has been taken whole. */
+  #reportTaken(): void {
+    if (this.#handed === 0) return
+    const whole = this.messages || this.readableEncoding !== null
+    const held = this.#held
+    const rest = whole && held > 0 ? this.#handed : Math.min(held, this.#handed)
+    const taken = this.#handed - rest
+    if (taken === 0) return
+    this.#handed = rest
+    this.#lane.consumed(taken)
+    this.#endIfRead()
+  }
+
+  readonly #onAccepted = (): void => {
+    if (this.#accepted) return
+    this.#accepted = true
+    this.#waiter?.resolve()
+    this.#waiter = undefined
+    this.emit('accept')
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.destroyed || this.#endCame) return
+    this.#endCame = true
+    this.#endReadable()
+  }
+
+  /** Ends the readable side once nothing waits for it. */
+  #endReadable(): void {
+    if ((this.#queue?.length ?? 0) > 0) return
+    this.#wanted = false
+    this.push(null)
+  }
+
+  #onClosed(error: AnyTlsError | undefined): void {
+    if (this.#over) return
+    this.#over = true
+    if (error !== undefined) {
+      this.destroy(error)
+      return
+    }
+    // What waits to be sent has nobody to go to.
+    if (this.#lane.pendingBytes > 0) {
+      this.#lane.discard()
+      this.#completeWrite()
+    }
+    if (this.readableEnded && !this.writableEnded) {
+      this.destroy()
+      return
+    }
+    // Ends the writable side by itself once the readable side has been read.
+    this.allowHalfOpen = false
+    if (!this.#endCame) {
+      this.#endCame = true
+      this.#endReadable()
+    }
+  }
+
+  #send(chunks: readonly Buffer[], callback: WriteCallback): void {
+    if (this.messages && chunks.some(({ length }) => length > MAX_DATAGRAM)) {
+      const message = `a datagram has at most ${MAX_DATAGRAM} bytes`
+      callback(new AnyTlsError('ERR_OPTION_INVALID', message))
+      return
+    }
+    let bytes = 0
+    for (const { length } of chunks) bytes += length
+    if (bytes === 0) callback()
+    else if (this.#over) this.#discard(bytes, callback)
+    else {
+      this.accept()
+      this.#written = callback
+      this.#writing = bytes
+      this.#timer?.refresh()
+      this.#lane.write(chunks)
+    }
+  }
+
+  /** What races the peer's end is let go; a writer that goes on must find out. */
+  #discard(bytes: number, callback: WriteCallback): void {
+    this.#discarded += bytes
+    if (this.#discarded <= STREAM_HIGH_WATER_MARK) {
+      callback()
+      return
+    }
     this.#written = callback
     const stop = (): void => void this.destroy()
-    this.#lateWriteTimer = this.#driver.schedule(LATE_WRITE_TIMEOUT, stop)
+    if (this.readableEnded) {
+      process.nextTick(stop)
+      return
+    }
+    // The reader comes first: destroying would take its unread data away.
+    this.#lateWriteTimer = this.#lane.schedule(LATE_WRITE_TIMEOUT, stop)
     this.once('end', stop)
     this.#endIfRead()
   }
@@ -368,35 +471,45 @@ export class Stream extends Duplex implements Sender {
     if (this.#lateWriteTimer !== undefined && this.readableLength === 0) super.read(0)
   }
 
-  #finishIfSent(): void {
-    const finish = this.#finish
-    if (finish === undefined || (this.pendingBytes > 0 && !this.#over)) return
-    this.#finish = undefined
-    if (!this.#over) this.#driver.finish(this)
-    finish()
+  /** The end of this direction goes with the last bytes where it is known by then. */
+  #onSent(): void {
+    if (this.writableEnded && this.writableLength === this.#writing) this.#sendFin()
+  }
+
+  #sendFin(): void {
+    if (this.#finSent) return
+    this.#finSent = true
+    this.#lane.finish()
+  }
+
+  readonly #onLeft = (): void => {
+    if (this.#lane.pendingBytes > 0) return
+    if (this.#written !== undefined) {
+      this.#completeWrite()
+    } else if (this.#finSent) {
+      this.#finLeft = true
+      this.#finish?.()
+      this.#finish = undefined
+    }
   }
 
   #completeWrite(): void {
-    const written = this.#written
+    const callback = this.#written
     this.#written = undefined
-    written?.()
-  }
-
-  #reportConsumed(): void {
-    this.#reportTaken(this.#unread - this.readableLength)
-  }
-
-  #reportTaken(bytes: number): void {
-    if (bytes === 0) return
-    this.#unread -= bytes
-    this.#driver.consumed(this, bytes)
-    this.#endIfRead()
+    callback?.()
   }
 }
 
-/** Data that is read later must not keep the whole record in memory that it is a small piece of. */
-function detached(data: Uint8Array): Uint8Array {
-  return 2 * data.length >= data.buffer.byteLength ? data : Buffer.from(data)
+/** A Buffer of the reader's own: small views are copied, so that they do not keep the record that they came in. */
+function ownBuffer(view: Uint8Array): Buffer {
+  const whole = view.length >= WORTH_KEEPING && 5 * view.length >= 4 * view.buffer.byteLength
+  return whole ? bufferOf(view) : Buffer.from(view)
+}
+
+function bufferOf(view: Uint8Array): Buffer
+function bufferOf(view: Uint8Array | undefined): Buffer | undefined
+function bufferOf(view: Uint8Array | undefined): Buffer | undefined {
+  return view && Buffer.from(view.buffer, view.byteOffset, view.byteLength)
 }
 
 function makeWaiter(): AcceptWaiter {

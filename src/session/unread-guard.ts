@@ -2,7 +2,7 @@
 // where no credit bounds them, and streams that are over with data still unread.
 // Must never touch a stream that is read.
 import { AnyTlsError } from '../errors.ts'
-import type { Stream } from './stream.ts'
+import type { Lane } from './lane.ts'
 
 /** Without flow control: unread bytes of one stream at which the whole connection is paused. */
 const UNREAD_HIGH_WATER = 262_144
@@ -16,9 +16,9 @@ const ENDED_STREAM_COST = 4_096
 export class UnreadGuard {
   readonly #patience: number
   /** Streams that hold up the connection, and since when, the longest first. */
-  readonly #stalled = new Map<Stream, number>()
+  readonly #stalled = new Map<Lane, number>()
   /** Streams that are over and not read to their end, with what each costs, the oldest first. */
-  readonly #ended = new Map<Stream, number>()
+  readonly #ended = new Map<Lane, number>()
   #endedCost = 0
   /** Since when {@link #endedCost} is too high. */
   #endedSince = Infinity
@@ -40,26 +40,26 @@ export class UnreadGuard {
   }
 
   /** A stream that no credit bounds has received data. */
-  received(stream: Stream, now: number): void {
-    const full = stream.unreadBytes >= UNREAD_HIGH_WATER
-    if (full && !this.#stalled.has(stream)) this.#stalled.set(stream, now)
+  received(lane: Lane, now: number): void {
+    const full = lane.unread >= UNREAD_HIGH_WATER
+    if (full && !this.#stalled.has(lane)) this.#stalled.set(lane, now)
   }
 
   /** A stream has been read from, or destroyed. */
-  released(stream: Stream, now: number): void {
-    const read = stream.destroyed || stream.unreadBytes < UNREAD_HIGH_WATER / 2
-    if (read) this.#stalled.delete(stream)
-    if (this.#ended.has(stream)) this.ended(stream, now)
+  released(lane: Lane, now: number): void {
+    const read = lane.dropped || lane.unread < UNREAD_HIGH_WATER / 2
+    if (read) this.#stalled.delete(lane)
+    if (this.#ended.has(lane)) this.ended(lane, now)
   }
 
   /** A stream is over: what it still holds is counted, so that a peer cannot pile such streams up. */
-  ended(stream: Stream, now: number): void {
-    this.#stalled.delete(stream)
-    const unread = stream.destroyed ? 0 : stream.unreadBytes
+  ended(lane: Lane, now: number): void {
+    this.#stalled.delete(lane)
+    const unread = lane.dropped ? 0 : lane.unread
     const cost = unread === 0 ? 0 : unread + ENDED_STREAM_COST
-    this.#endedCost += cost - (this.#ended.get(stream) ?? 0)
-    if (cost === 0) this.#ended.delete(stream)
-    else this.#ended.set(stream, cost)
+    this.#endedCost += cost - (this.#ended.get(lane) ?? 0)
+    if (cost === 0) this.#ended.delete(lane)
+    else this.#ended.set(lane, cost)
     if (this.#endedCost <= ENDED_UNREAD_LIMIT) this.#endedSince = Infinity
     else if (this.#endedSince === Infinity) this.#endedSince = now
   }
@@ -67,15 +67,15 @@ export class UnreadGuard {
   /** Ends the streams for which the patience is over. */
   cut(now: number): void {
     const limit = now - this.#patience
-    for (const [stream, since] of [...this.#stalled]) {
+    for (const [lane, since] of [...this.#stalled]) {
       if (since > limit) continue
-      this.#stalled.delete(stream)
-      stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
+      this.#stalled.delete(lane)
+      lane.sink?.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
     }
     if (this.#endedSince > limit) return
-    for (const stream of [...this.#ended.keys()]) {
+    for (const lane of [...this.#ended.keys()]) {
       if (this.#endedSince === Infinity) return
-      stream.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
+      lane.sink?.destroy(new AnyTlsError('ERR_STREAM_STALLED'))
     }
   }
 

@@ -106,7 +106,7 @@ class SlowReader {
 
   /** Bytes that wait to be read. */
   get held(): number {
-    return this.stream.unreadBytes
+    return this.stream.readableLength
   }
 }
 

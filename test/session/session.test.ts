@@ -662,7 +662,7 @@ describe('Session: slow streams', () => {
     await settle()
     expect(serverEnd.isPaused()).toBe(true)
     await clock.advance(5_000)
-    theirs.read()
+    while (theirs.read() !== null);
     await settle()
     expect(serverEnd.isPaused()).toBe(true)
     await clock.advance(19_999)
@@ -734,6 +734,7 @@ describe('Session: slow streams', () => {
     await settle()
     expect(ourEnd.isPaused()).toBe(false)
     server.destroy()
+    await settle()
     expect(clock.armed).toBe(0)
   })
 })

@@ -14,10 +14,10 @@ it('a small piece that is not read does not keep the record that it came in', as
     fast.write(Buffer.alloc(30_000))
     await settle()
   }
-  expect(unread.unreadBytes).toBe(5)
+  expect(unread.readableLength).toBe(5)
   const chunks: Buffer[] = []
   unread.on('data', (chunk: Buffer) => chunks.push(chunk))
-  while (unread.unreadBytes > 0) await once(unread, 'data')
+  while (unread.readableLength > 0) await once(unread, 'data')
   for (const { buffer } of chunks) expect(buffer.byteLength).toBeLessThanOrEqual(16_384)
   expect(Buffer.concat(chunks).toString()).toBe('xxxxx')
 })

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Session } from '../../../src/session/session.ts'
+import type { StreamSession } from '../../../src/session/stream.ts'
 import type { Stream } from '../../../src/session/stream.ts'
 import { MuxProPool, muxProServer } from '../../../src/session/muxpro.ts'
 import type { MuxProPoolOptions } from '../../../src/session/muxpro.ts'
@@ -58,7 +59,7 @@ describe('the pool of main connections', () => {
     await Promise.all(first.map(finish))
 
     // Both are idle; the newest goes first, up to 16 streams in all.
-    const used = new Map<Session, number>()
+    const used = new Map<StreamSession, number>()
     for (let turn = 0; turn < 23; turn += 1) {
       const [stream] = await open(pool, 1)
       used.set(stream!.session, (used.get(stream!.session) ?? 0) + 1)

@@ -119,7 +119,7 @@ describe('net-mux sessions', () => {
     const unread = client.openStream()
     unread.write(Buffer.alloc(4 * WINDOW))
     await Promise.all(Array.from({ length: 7 }, () => expectEcho(client.openStream(), 1_000_000)))
-    expect(serving[0]?.unreadBytes).toBe(WINDOW)
+    expect(serving[0]?.readableLength).toBe(WINDOW)
     expect(unread.writableLength).toBeGreaterThan(0)
     const rest = lengthOf(serving[0]!)
     unread.end()
@@ -135,7 +135,7 @@ describe('net-mux sessions', () => {
     expect(() => client.openStream()).toThrow('as many streams as it may have')
     await settle()
     await client.ping()
-    expect(serving.map(({ unreadBytes }) => unreadBytes)).toEqual(Array(20).fill(10_000))
+    expect(serving.map(({ readableLength }) => readableLength)).toEqual(Array(20).fill(10_000))
   })
 
   it('net-mux: windows that differ: the larger end overruns, and both ends learn why it is over', async () => {

@@ -1,0 +1,657 @@
+// Drives one machine over one Duplex: moves bytes, keeps the timers, hands what happens to the lanes and to the
+// session. Everything that one turn of the loop brings is handled in one turn here (D47).
+// Must never know which wire the machine speaks, buffer without a bound, or let a listener's exception stop a turn.
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { AnyTlsError } from '../errors.ts'
+import { CloseCode } from '../engine/close-code.ts'
+import type { Handover, Machine, MachineEvent, StreamRequest } from '../engine/machine.ts'
+import { DEFAULT_PRIORITY, SendScheduler } from '../engine/send-scheduler.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import { systemClock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
+import { Lane } from './lane.ts'
+import type { LaneHost } from './lane.ts'
+import { RecordWriter } from './record-writer.ts'
+import { UnreadGuard } from './unread-guard.ts'
+
+/** Bytes under way to the socket at which streams have to wait. */
+const OUTPUT_HIGH_WATER = 262_144
+
+/**
+ * Bytes under way at which their leaving is a sign of life. Less than that the kernel takes from us on a
+ * dead path as well, and each retry of an application would put the end of the session off.
+ */
+const PROGRESS_BACKLOG = 65_536
+
+/** Bytes under way at which even reading stops, so that a peer cannot make us answer without end. */
+const OUTPUT_LIMIT = 2 * 1_048_576
+
+/**
+ * At the end of a session: how long no bytes may leave, and how long the peer may take to end after the
+ * last, in milliseconds. What the kernel still holds would be lost to a peer that sends meanwhile.
+ */
+const FLUSH_TIMEOUT = 15_000
+
+/** The same for a session that ends with an error, or is destroyed: a peer that goes on sending is read no longer. */
+const ABORT_TIMEOUT = 1_000
+
+const NOTHING = new Uint8Array(0)
+
+export interface CoreOptions {
+  readonly duplex: Duplex
+  readonly machine: Machine
+  readonly clock?: Clock | undefined
+  /**
+   * Without mux1: how long a stream that is not read may hold up its connection, in milliseconds,
+   * before it alone is ended. Default 20,000: below the time after which peers give a silent
+   * connection up.
+   */
+  readonly stallTimeout?: number | undefined
+  /**
+   * Asked once, before the first bytes from the peer are handled: the machine that is to handle them, or
+   * `undefined` for the one that the session was made with (D18). Until then nothing has been written.
+   */
+  readonly chooseMachine?:
+    ((firstBytes: Uint8Array, now: number) => Machine | undefined) | undefined
+}
+
+/** What happens on the connection, as told to the session. `lane`: the peer opened a stream. */
+export type CoreEvent =
+  | { readonly type: 'established'; readonly peer: string }
+  | { readonly type: 'lane'; readonly lane: Lane }
+  | { readonly type: 'scheme'; readonly scheme: Scheme }
+  | { readonly type: 'scheme-refused'; readonly error: AnyTlsError }
+  | { readonly type: 'draining' }
+  | { readonly type: 'lane-ended' }
+  | { readonly type: 'lane-unanswered' }
+  | { readonly type: 'handover'; readonly handover: Handover }
+  | { readonly type: 'ending'; readonly error: Error | undefined }
+  | { readonly type: 'close'; readonly error: Error | undefined }
+
+interface Ping {
+  readonly resolve: (ms: number) => void
+  readonly reject: (error: Error) => void
+}
+
+export class SessionCore implements LaneHost {
+  readonly #duplex: Duplex
+  readonly #tell: (event: CoreEvent) => void
+  readonly #chooseMachine: CoreOptions['chooseMachine']
+  readonly #clock: Clock
+  readonly #writer: RecordWriter
+  readonly #lanes = new Map<number, Lane>()
+  readonly #ready = new SendScheduler<Lane>()
+  readonly #unread: UnreadGuard
+  readonly #pings: Ping[] = []
+  #machine: Machine
+  /** Lanes that something has arrived for in this turn. */
+  #unsettled: Lane[] = []
+  /** Lanes whose last bytes are on their way to the writer in this turn. */
+  #drained: Lane[] = []
+  /** Lanes whose last bytes are with the writer, and where they end in its output. */
+  readonly #leaving: { readonly lane: Lane; readonly at: number }[] = []
+  #timer: Timer | undefined
+  #timerDue = Infinity
+  #stallTimer: Timer | undefined
+  #instant: number | undefined
+  #turnScheduled = false
+  #handling = false
+  /** Events that listeners caused while others were being told. */
+  readonly #later: MachineEvent[] = []
+  #continuation: NodeJS.Immediate | undefined
+  #reading = true
+  /** Reading is stopped because of streams that are not read. */
+  #held = false
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #established = false
+  /** Whether it is settled which machine handles the peer's bytes. */
+  #chosen = false
+  #closingError: Error | undefined
+  /** How long the end may take, in milliseconds. */
+  #patience = FLUSH_TIMEOUT
+
+  /** @param tell takes what happens, in order; what it throws harms itself alone */
+  constructor(options: CoreOptions, tell: (event: CoreEvent) => void) {
+    this.#duplex = options.duplex
+    this.#machine = options.machine
+    this.#clock = options.clock ?? systemClock
+    this.#chooseMachine = options.chooseMachine
+    this.#tell = tell
+    this.#unread = new UnreadGuard(options.stallTimeout ?? 20_000)
+    this.#writer = new RecordWriter(options.duplex, this.#onProgress)
+    this.#duplex.on('data', this.#onData)
+    this.#duplex.on('end', this.#onEnd)
+    this.#duplex.on('error', this.#onError)
+    this.#duplex.on('close', this.#onClose)
+    if (this.#duplex.destroyed) process.nextTick(this.#onClose)
+    this.#schedule()
+  }
+
+  get machine(): Machine {
+    return this.#machine
+  }
+
+  get state(): 'open' | 'closing' | 'closed' {
+    return this.#state
+  }
+
+  get established(): boolean {
+    return this.#established
+  }
+
+  /** Streams that are open now. */
+  get size(): number {
+    return this.#lanes.size
+  }
+
+  /** @throws AnyTlsError as {@link Machine.openStream}, and `ERR_SESSION_CLOSED` */
+  open(request: StreamRequest | undefined, priority: number): Lane {
+    if (this.#state !== 'open') throw new AnyTlsError('ERR_SESSION_CLOSED')
+    const id = this.#machine.openStream(this.#clock.now(), request)
+    const lane = new Lane(this, { id, openedHere: true, request, priority })
+    this.#lanes.set(id, lane)
+    this.#schedule()
+    return lane
+  }
+
+  ping(): Promise<number> {
+    if (this.#state !== 'open') return Promise.reject(new AnyTlsError('ERR_SESSION_CLOSED'))
+    if (this.#established && !this.#machine.pingable) {
+      return Promise.reject(new AnyTlsError('ERR_PING_UNSUPPORTED'))
+    }
+    return new Promise((resolve, reject) => {
+      this.#pings.push({ resolve, reject })
+      // One under way already answers for both.
+      this.#machine.ping(this.#clock.now())
+      this.#schedule()
+    })
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#handle(this.#machine.close(this.#clock.now()))
+    this.#schedule()
+  }
+
+  /** What has begun to leave leaves, up to the next frame's end and the word that it is over; then nothing more. */
+  destroy(error: Error | undefined): void {
+    if (this.#state === 'closed') return
+    this.#machine.abort(CloseCode.Graceful, this.#clock.now())
+    this.#writer.write(this.#machine.takeWrites())
+    for (const lane of [...this.#lanes.values()]) {
+      this.#guard(() => lane.sink?.destroy(error))
+    }
+    this.#finish(error)
+    if (this.#writer.backlog === 0) {
+      this.#duplex.destroy()
+      return
+    }
+    this.#writer.end()
+    const cut = this.#clock.schedule(ABORT_TIMEOUT, () => this.#duplex.destroy())
+    this.#duplex.resume()
+    this.#duplex.once('finish', () => this.#duplex.destroy())
+    this.#duplex.once('close', () => cut.cancel())
+  }
+
+  ready(lane: Lane): void {
+    this.#ready.add(lane)
+    this.#schedule()
+  }
+
+  drained(lane: Lane): void {
+    this.#drained.push(lane)
+  }
+
+  accept(lane: Lane): void {
+    this.#machine.acceptStream(lane.id, this.#now)
+    this.#schedule()
+  }
+
+  finish(lane: Lane): void {
+    this.#handle(this.#machine.finishStream(lane.id, this.#now))
+    this.#schedule()
+  }
+
+  reset(lane: Lane, code: CloseCode, reason: string): void {
+    const now = this.#now
+    this.#remove(lane.id)
+    this.#unread.released(lane, now)
+    this.#handle(this.#machine.resetStream(lane.id, code, reason, now))
+    this.#schedule()
+  }
+
+  consumed(lane: Lane, bytes: number): void {
+    const now = this.#now
+    this.#machine.consumed(lane.id, bytes, now)
+    this.#unread.released(lane, now)
+    this.#schedule()
+  }
+
+  dropped(lane: Lane): void {
+    this.#unread.released(lane, this.#now)
+    this.#schedule()
+  }
+
+  schedule(delay: number, callback: () => void): Timer {
+    return this.#clock.schedule(delay, callback)
+  }
+
+  get #now(): number {
+    return this.#instant ?? this.#clock.now()
+  }
+
+  readonly #onData = (chunk: unknown): void => {
+    const bytes = this.#bytesOf(chunk)
+    if (bytes === undefined) {
+      this.#duplex.destroy(new TypeError('what carries a session must deliver bytes'))
+      return
+    }
+    this.#receive(bytes)
+  }
+
+  /** A socket's buffer is nobody else's. Whatever another Duplex delivers may be used again, so it is copied. */
+  #bytesOf(chunk: unknown): Uint8Array | undefined {
+    if (this.#duplex instanceof Socket && Buffer.isBuffer(chunk)) return chunk
+    if (typeof chunk === 'string') {
+      return Buffer.from(chunk, this.#duplex.readableEncoding ?? 'utf8')
+    }
+    return chunk instanceof Uint8Array ? Buffer.from(chunk) : undefined
+  }
+
+  #receive(bytes: Uint8Array): void {
+    // One reading of the clock serves all that a chunk causes.
+    this.#instant = this.#clock.now()
+    try {
+      if (!this.#chosen) this.#choose(bytes, this.#instant)
+      this.#take(this.#machine.receive(bytes, this.#instant))
+    } finally {
+      this.#instant = undefined
+    }
+  }
+
+  #choose(firstBytes: Uint8Array, now: number): void {
+    this.#chosen = true
+    const machine = this.#chooseMachine?.(firstBytes, now)
+    if (machine !== undefined) this.#machine = machine
+  }
+
+  /** D47: what one chunk brought beyond the bound of a turn is handled in the next ones. */
+  readonly #onContinuation = (): void => {
+    this.#continuation = undefined
+    if (this.#state === 'open' && this.#machine.hasMore) this.#receive(NOTHING)
+  }
+
+  readonly #onEnd = (): void => {
+    this.#receiveRest()
+    this.#take(this.#machine.endOfInput(this.#now))
+  }
+
+  /** Nothing comes after it any more, and it is one chunk at most. */
+  #receiveRest(): void {
+    while (this.#state === 'open' && this.#machine.hasMore) this.#receive(NOTHING)
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#receiveRest()
+    this.#finish(new AnyTlsError('ERR_CONNECTION_LOST', undefined, { cause: error }))
+    // A TLSSocket stays open when it only cannot decrypt a record.
+    this.#duplex.destroy()
+  }
+
+  readonly #onClose = (): void => {
+    this.#receiveRest()
+    this.#finish(new AnyTlsError('ERR_CONNECTION_LOST'))
+  }
+
+  readonly #onProgress = (): void => {
+    this.#tellLeft()
+    if (this.#state === 'closed') return
+    if (this.#writer.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#now)
+    if (this.#state === 'closing') this.#armFlushTimer()
+    // In the lull after each write of a conversation there is nothing to move.
+    if (this.#ready.size > 0 || this.#state === 'closing' || !this.#reading) this.#turn()
+  }
+
+  #tellLeft(): void {
+    const { left } = this.#writer
+    for (;;) {
+      const first = this.#leaving[0]
+      if (first === undefined || first.at > left) return
+      this.#leaving.shift()
+      this.#guard(() => first.lane.sink?.left())
+    }
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined
+    this.#timerDue = Infinity
+    this.#take(this.#machine.timeout(this.#now))
+  }
+
+  /** Handles what the peer or the time caused, and then at once what the application made of it. */
+  #take(events: readonly MachineEvent[]): void {
+    // The turn that follows makes every other superfluous.
+    const scheduled = this.#turnScheduled
+    this.#turnScheduled = true
+    this.#handle(events)
+    this.#turnScheduled = scheduled
+    this.#turn()
+  }
+
+  /** Gathers what one tick of the application causes into one turn. */
+  #schedule(): void {
+    if (this.#turnScheduled || this.#state === 'closed') return
+    this.#turnScheduled = true
+    process.nextTick(this.#runScheduledTurn)
+  }
+
+  readonly #runScheduledTurn = (): void => {
+    this.#turnScheduled = false
+    this.#turn()
+  }
+
+  /** Moves waiting stream data and frames to the writer, then looks at pauses and timers. */
+  #turn(): void {
+    if (this.#state === 'closed') return
+    this.#pump()
+    this.#write()
+    if (this.#state === 'closing') {
+      this.#writer.end()
+      return
+    }
+    this.#updateReading()
+    this.#armTimer()
+  }
+
+  #write(): void {
+    const writes = this.#machine.takeWrites()
+    const drained = this.#drained
+    if (drained.length > 0) {
+      this.#drained = []
+      let at = this.#writer.accepted
+      for (const { bytes } of writes) at += bytes
+      for (const lane of drained) this.#leaving.push({ lane, at })
+    }
+    if (writes.length > 0) this.#writer.write(writes)
+    // What the sink took at once, or nothing at all, has left already.
+    if (drained.length > 0) this.#tellLeft()
+  }
+
+  #pump(): void {
+    if (this.#ready.size === 0 || this.#state !== 'open') return
+    let room = OUTPUT_HIGH_WATER - this.#writer.backlog
+    while (room > 0 && this.#ready.size > 0) {
+      room = this.#ready.pump(this.#machine, room, this.#now)
+    }
+  }
+
+  #handle(events: readonly MachineEvent[]): void {
+    if (events.length === 0) return
+    if (this.#handling) {
+      this.#later.push(...events)
+      return
+    }
+    this.#handling = true
+    for (const event of events) this.#guardEvent(event)
+    this.#settle()
+    for (const event of this.#later) this.#guardEvent(event)
+    this.#settle()
+    this.#handling = false
+    this.#later.length = 0
+  }
+
+  #guardEvent(event: MachineEvent): void {
+    try {
+      this.#handleOne(event)
+    } catch (error) {
+      throwLater(error)
+    }
+  }
+
+  #guard(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      throwLater(error)
+    }
+  }
+
+  /** Gives each lane that something has arrived for the end of the turn. */
+  #settle(): void {
+    while (this.#unsettled.length > 0) {
+      const lanes = this.#unsettled
+      this.#unsettled = []
+      for (const lane of lanes) this.#settleLane(lane)
+    }
+  }
+
+  #settleLane(lane: Lane): void {
+    if (!lane.unsettled) return
+    lane.unsettled = false
+    this.#guard(() => lane.sink?.settle())
+  }
+
+  #handleOne(event: MachineEvent): void {
+    // A listener may have destroyed the session in between.
+    if (this.#state === 'closed') return
+    switch (event.type) {
+      case 'data':
+        this.#onStreamData(event.stream, event.data)
+        break
+      case 'open':
+        this.#onOpen(event.stream, event.request)
+        break
+      case 'accept':
+        this.#lanes.get(event.stream)?.sink?.accepted()
+        break
+      case 'end': {
+        const lane = this.#lanes.get(event.stream)
+        if (lane === undefined) break
+        this.#settleLane(lane)
+        lane.sink?.end()
+        break
+      }
+      case 'close':
+        this.#onStreamClose(event.stream, event.error)
+        break
+      case 'credit': {
+        const lane = this.#lanes.get(event.stream)
+        if (lane !== undefined && lane.pendingBytes > 0) this.#ready.add(lane)
+        break
+      }
+      case 'established':
+        this.#established = true
+        // Pings could not be sent before.
+        if (this.#pings.length > 0) this.#pingAtLast()
+        this.#tell(event)
+        break
+      case 'scheme':
+      case 'scheme-refused':
+      case 'draining':
+        this.#tell(event)
+        break
+      case 'pong':
+        for (const ping of this.#pings.splice(0)) ping.resolve(event.roundTrip)
+        break
+      case 'handover':
+        this.#settle()
+        this.#handOver(event.handover)
+        break
+      case 'closed':
+        this.#settle()
+        this.#beginClosing(event.error)
+        break
+    }
+  }
+
+  #pingAtLast(): void {
+    if (this.#machine.pingable) {
+      this.#machine.ping(this.#now)
+      return
+    }
+    for (const ping of this.#pings.splice(0)) ping.reject(new AnyTlsError('ERR_PING_UNSUPPORTED'))
+  }
+
+  #onOpen(id: number, request: StreamRequest | undefined): void {
+    const priority = request?.priority ?? DEFAULT_PRIORITY
+    const lane = new Lane(this, { id, openedHere: false, request, priority })
+    this.#lanes.set(id, lane)
+    this.#tell({ type: 'lane', lane })
+  }
+
+  #onStreamData(id: number, data: Uint8Array): void {
+    const lane = this.#lanes.get(id)
+    if (lane === undefined) return
+    lane.unread += data.length
+    if (!lane.unsettled) {
+      lane.unsettled = true
+      this.#unsettled.push(lane)
+    }
+    lane.sink?.data(data)
+    if (!this.#machine.flowControlled) this.#unread.received(lane, this.#now)
+  }
+
+  #onStreamClose(id: number, error: AnyTlsError | undefined): void {
+    if (error?.code === 'ERR_STREAM_OPEN_TIMEOUT') this.#guard(() => this.#tell(UNANSWERED))
+    const lane = this.#lanes.get(id)
+    if (lane === undefined) return
+    this.#settleLane(lane)
+    this.#remove(id)
+    this.#guard(() => lane.sink?.closed(error))
+    this.#unread.ended(lane, this.#now)
+  }
+
+  #remove(id: number): void {
+    const lane = this.#lanes.get(id)
+    if (lane === undefined) return
+    this.#lanes.delete(id)
+    this.#ready.delete(lane)
+    this.#guard(() => this.#tell(LANE_ENDED))
+  }
+
+  /** Reads from the peer unless streams, our own output or what has come are too far behind. */
+  #updateReading(): void {
+    const held = this.#unread.holding
+    if (held) this.#armStallTimer()
+    if (held !== this.#held) {
+      this.#held = held
+      // Output that does not move excuses nobody: that is silence as well.
+      this.#machine.setReading(!held, this.#now)
+    }
+    const { hasMore } = this.#machine
+    if (hasMore) this.#continuation ??= setImmediate(this.#onContinuation)
+    const reading = !held && !hasMore && this.#writer.backlog < OUTPUT_LIMIT
+    if (reading === this.#reading) return
+    this.#reading = reading
+    if (reading) this.#duplex.resume()
+    else this.#duplex.pause()
+  }
+
+  #armStallTimer(): void {
+    if (this.#stallTimer !== undefined) return
+    const wait = this.#unread.due - this.#now
+    this.#stallTimer = this.#clock.schedule(wait, () => {
+      this.#stallTimer = undefined
+      this.#unread.cut(this.#now)
+      this.#turn()
+    })
+  }
+
+  #armTimer(): void {
+    const due = this.#machine.deadline
+    // A timer that fires too early asks again; only one that would fire too late must be replaced.
+    if (due >= this.#timerDue) return
+    this.#timer?.cancel()
+    this.#timerDue = due
+    this.#timer = this.#clock.schedule(due - this.#now, this.#onTimer)
+  }
+
+  /** The machine is done: streams end, what is still to be written is, then the socket ends. */
+  #beginClosing(error: AnyTlsError | undefined): void {
+    if (this.#state !== 'open') return
+    this.#state = 'closing'
+    this.#closingError = error
+    this.#patience = error === undefined ? FLUSH_TIMEOUT : ABORT_TIMEOUT
+    this.#endLanes(error)
+    this.#cancelTimers()
+    // Nothing that still arrives is of interest, but it must be read for the peer's end to be seen.
+    this.#duplex.off('data', this.#onData)
+    this.#duplex.resume()
+    this.#armFlushTimer()
+    this.#tell({ type: 'ending', error })
+  }
+
+  #armFlushTimer(): void {
+    this.#timer?.cancel()
+    this.#timer = this.#clock.schedule(this.#patience, () => this.#duplex.destroy())
+  }
+
+  #handOver(handover: Handover): void {
+    this.#detach()
+    this.#state = 'closed'
+    this.#cancelTimers()
+    this.#writer.abandon()
+    this.#endLanes(handover.error)
+    this.#duplex.pause()
+    this.#guard(() => this.#tell({ type: 'handover', handover }))
+    this.#tell({ type: 'close', error: handover.error })
+  }
+
+  #finish(error: Error | undefined): void {
+    if (this.#state === 'closed') return
+    const cause = this.#state === 'closing' ? this.#closingError : error
+    this.#state = 'closed'
+    this.#detach()
+    // A socket may still report what went wrong after its session is over.
+    this.#duplex.on('error', ignore)
+    this.#cancelTimers()
+    this.#endLanes(cause)
+    const lost = sessionError(cause)
+    for (const { lane } of this.#leaving.splice(0)) this.#guard(() => lane.sink?.destroy(lost))
+    this.#guard(() => this.#tell({ type: 'close', error: cause }))
+  }
+
+  #detach(): void {
+    this.#duplex.off('data', this.#onData)
+    this.#duplex.off('end', this.#onEnd)
+    this.#duplex.off('close', this.#onClose)
+    this.#duplex.off('error', this.#onError)
+  }
+
+  #cancelTimers(): void {
+    this.#timer?.cancel()
+    this.#stallTimer?.cancel()
+    this.#timer = undefined
+    this.#stallTimer = undefined
+    clearImmediate(this.#continuation)
+    this.#continuation = undefined
+  }
+
+  #endLanes(error: Error | undefined): void {
+    const cause = sessionError(error)
+    const lanes = [...this.#lanes.values()]
+    this.#lanes.clear()
+    this.#ready.clear()
+    this.#unread.clear()
+    for (const lane of lanes) this.#guard(() => lane.sink?.closed(cause))
+    for (const ping of this.#pings.splice(0)) ping.reject(cause)
+  }
+}
+
+const UNANSWERED: CoreEvent = Object.freeze({ type: 'lane-unanswered' })
+const LANE_ENDED: CoreEvent = Object.freeze({ type: 'lane-ended' })
+
+function sessionError(error: Error | undefined): AnyTlsError {
+  if (error instanceof AnyTlsError) return error
+  return new AnyTlsError('ERR_SESSION_CLOSED', undefined, { cause: error })
+}
+
+/** The exception of a listener is uncaught, once, as with any other emitter; what called it goes on. */
+function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}
+
+function ignore(): void {}

@@ -1,0 +1,150 @@
+// One stream inside the core: what waits to be sent, and the sink that takes what arrives. A sink is the Duplex
+// face for applications, or something leaner.
+// Must never keep received bytes: they are lent to the sink.
+import type { AnyTlsError } from '../errors.ts'
+import { ByteQueue } from '../codec/byte-queue.ts'
+import type { CloseCode } from '../engine/close-code.ts'
+import type { StreamRequest } from '../engine/machine.ts'
+import type { Sender } from '../engine/send-scheduler.ts'
+import type { Timer } from './clock.ts'
+
+/** Takes what happens on a stream, in order. What it throws harms itself alone. */
+export interface LaneSink {
+  /** Stream data, lent until {@link settle} returns: who keeps it copies it (D46). */
+  data(view: Uint8Array): void
+  /** All that this turn brought to the stream has been given. */
+  settle(): void
+  /** The peer has accepted the stream. */
+  accepted(): void
+  /** The peer sends no more data. */
+  end(): void
+  /** The stream is over in both directions; without an error in order. */
+  closed(error: AnyTlsError | undefined): void
+  /** All that was written is with the machine; the end may follow it at once. */
+  sent(): void
+  /** All that was written, and the end if there was one, has been taken by the socket (D45). */
+  left(): void
+  /** Gives the stream up. */
+  destroy(error: Error | undefined): void
+}
+
+/** What a lane asks of its core. */
+export interface LaneHost {
+  ready(lane: Lane): void
+  drained(lane: Lane): void
+  accept(lane: Lane): void
+  finish(lane: Lane): void
+  reset(lane: Lane, code: CloseCode, reason: string): void
+  consumed(lane: Lane, bytes: number): void
+  dropped(lane: Lane): void
+  schedule(delay: number, callback: () => void): Timer
+}
+
+/** Where a stream comes from. */
+export interface LaneOrigin {
+  readonly id: number
+  readonly openedHere: boolean
+  /** What it was opened for, on a wire that says so (Mux.Pro). */
+  readonly request: StreamRequest | undefined
+  /** Whose data goes first: 0 is first, 255 last. */
+  readonly priority: number
+}
+
+export class Lane implements Sender {
+  readonly id: number
+  readonly openedHere: boolean
+  readonly request: StreamRequest | undefined
+  readonly priority: number
+  readonly messages: boolean
+  /** Bytes that the peer has sent and the application has not taken. */
+  unread = 0
+  /** Nobody reads it any more. */
+  dropped = false
+  /** Something has arrived in this turn. */
+  unsettled = false
+
+  readonly #host: LaneHost
+  #pending: ByteQueue | undefined
+  #sink: LaneSink | undefined
+
+  constructor(host: LaneHost, origin: LaneOrigin) {
+    this.#host = host
+    this.id = origin.id
+    this.openedHere = origin.openedHere
+    this.request = origin.request
+    this.priority = origin.priority
+    this.messages = origin.request?.network === 'udp'
+  }
+
+  /** Who takes what arrives; to be set before anything can. */
+  get sink(): LaneSink | undefined {
+    return this.#sink
+  }
+
+  attach(sink: LaneSink): void {
+    this.#sink = sink
+  }
+
+  /** Sends `chunks`, each of which must not change until {@link LaneSink.left}. */
+  write(chunks: readonly Uint8Array[]): void {
+    const pending = (this.#pending ??= new ByteQueue())
+    for (const chunk of chunks) pending.push(chunk)
+    this.#host.ready(this)
+  }
+
+  /** This end sends no more; to be called when nothing waits any more. {@link LaneSink.left} follows. */
+  finish(): void {
+    this.#host.finish(this)
+    this.#host.drained(this)
+  }
+
+  accept(): void {
+    this.#host.accept(this)
+  }
+
+  /** The application has taken `bytes` bytes. */
+  consumed(bytes: number): void {
+    this.unread -= bytes
+    this.#host.consumed(this, bytes)
+  }
+
+  /** Ends the stream in both directions; no {@link LaneSink.closed} follows. */
+  reset(code: CloseCode, reason: string): void {
+    this.dropped = true
+    this.discard()
+    this.#host.reset(this, code, reason)
+  }
+
+  /** Nobody reads the rest of a stream that is over. */
+  drop(): void {
+    this.dropped = true
+    this.#host.dropped(this)
+  }
+
+  /** Lets go what waits to be sent. */
+  discard(): void {
+    this.#pending = undefined
+  }
+
+  schedule(delay: number, callback: () => void): Timer {
+    return this.#host.schedule(delay, callback)
+  }
+
+  get pendingBytes(): number {
+    return this.#pending?.length ?? 0
+  }
+
+  get firstPendingBytes(): number {
+    return this.#pending?.firstLength ?? 0
+  }
+
+  takePending(max: number): Uint8Array[] {
+    return this.#pending?.take(max) ?? []
+  }
+
+  sent(): void {
+    if (this.pendingBytes > 0) return
+    this.#host.drained(this)
+    this.#sink?.sent()
+  }
+}
