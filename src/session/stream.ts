@@ -25,7 +25,7 @@ const MAX_DATAGRAM = 65_535
 /** Views of fewer bytes are always copied for the reader: they would keep the record that they came in. */
 const WORTH_KEEPING = 4_096
 
-const heldLength = Object.getOwnPropertyDescriptor(Readable.prototype, 'readableLength')?.get
+const baseLength = Object.getOwnPropertyDescriptor(Readable.prototype, 'readableLength')
 
 // The readable side holds one piece: the others wait in blocks, which cost what their bytes do (D46).
 const DUPLEX_OPTIONS = { writableHighWaterMark: STREAM_HIGH_WATER_MARK, readableHighWaterMark: 1 }
@@ -178,7 +178,7 @@ export class Stream extends Duplex {
       else this.off('timeout', callback)
     }
     if (delay > 0 && !this.destroyed) {
-      const onTimeout = (): void => void this.#run(() => this.emit('timeout'))
+      const onTimeout = (): void => this.#run(() => this.emit('timeout'))
       this.#timer = this.#lane.schedule(delay, onTimeout)
     }
     return this
@@ -264,7 +264,7 @@ export class Stream extends Duplex {
 
   /** What the readable side itself holds, in bytes, or datagrams. */
   get #held(): number {
-    return Number(heldLength?.call(this))
+    return Number(baseLength?.get?.call(this))
   }
 
   #run(action: () => void): void {
