@@ -407,7 +407,9 @@ export class Stream extends Duplex {
   #onClosed(error: AnyTlsError | undefined): void {
     if (this.#over) return
     this.#over = true
-    if (error !== undefined) {
+    // A session that is closed in order takes nothing from a direction that had ended before.
+    const complete = this.#endCame && error?.code === 'ERR_SESSION_CLOSED'
+    if (error !== undefined && !(complete && this.writableLength === 0)) {
       this.destroy(error)
       return
     }
