@@ -91,7 +91,7 @@ It needs no key: only the five bytes before each record are looked at.
 The capture is text, a JSON object a line, and can be read even if the program was killed.`
 
 /** More than any handshake has. */
-const MAX_SKIP = 1_000
+export const MAX_SKIP = 1_000
 
 /** Elsewhere `-` is a standard stream; nobody wants a file of that name. */
 function parseOut(path: string): string {

@@ -10,10 +10,12 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { AnyTlsError } from '../errors.ts'
 
 /** The most that a password, scheme, certificate or state file may hold, in bytes. */
@@ -90,6 +92,21 @@ function putPrivateFile(
     }
   } catch (cause) {
     throw new AnyTlsError('ERR_FILE', `cannot write '${path}': ${fileProblem(cause)}`, { cause })
+  }
+}
+
+/** Whether two paths lead to one file, whatever its names; one that is not there is known by its path alone. */
+export function isSameFile(one: string, other: string): boolean {
+  if (resolve(one) === resolve(other)) return true
+  const [first, second] = [fileAt(one), fileAt(other)]
+  return first !== undefined && first.dev === second?.dev && first.ino === second.ino
+}
+
+function fileAt(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return undefined
   }
 }
 

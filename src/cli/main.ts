@@ -36,6 +36,8 @@ try {
     capture: async (options) => (await import('./capture-command.ts')).runCapture(options, openLog),
     report: async (files, options) =>
       (await import('./report-command.ts')).runReport(files, options),
+    compare: async (files, options) =>
+      (await import('./compare-command.ts')).runCompare(files, options),
   }).parseAsync()
   process.exit(0)
 } catch (error) {

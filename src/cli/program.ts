@@ -11,6 +11,8 @@ import * as options from './options.ts'
 import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'
 import { addCapture, addReport } from './capture-options.ts'
 import type { CaptureCommandOptions, ReportCommandOptions } from './capture-options.ts'
+import { addCompare } from './compare-options.ts'
+import type { CompareCommandOptions } from './compare-options.ts'
 import { addScheme } from './scheme-options.ts'
 import type { SchemeCommands } from './scheme-options.ts'
 
@@ -22,6 +24,7 @@ export interface Commands {
   link(server: string, options: LinkCommandOptions): Promise<void>
   capture(options: CaptureCommandOptions): Promise<void>
   report(files: readonly string[], options: ReportCommandOptions): Promise<void>
+  compare(files: readonly string[], options: CompareCommandOptions): Promise<void>
 }
 
 /** The program for `parseAsync`. It throws CommanderError instead of ending the process. */
@@ -39,6 +42,7 @@ export function createProgram(commands: Commands): Command {
   addScheme(program, () => commands.scheme())
   addCapture(program, (flags) => commands.capture(flags))
   addReport(program, (files, flags) => commands.report(files, flags))
+  addCompare(program, (files, flags) => commands.compare(files, flags))
   return program
 }
 

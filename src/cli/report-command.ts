@@ -1,9 +1,7 @@
 // `anytls report`: turns captures and simulations into one HTML page.
 // Must never read a file without a bound, or leave out a file that it was given.
 
-import { statSync, writeFileSync } from 'node:fs'
-import type { BigIntStats } from 'node:fs'
-import { resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { renderReport } from '../harness/report/page.ts'
 import { MAX_SOURCES } from '../harness/report/series-style.ts'
@@ -11,7 +9,7 @@ import type { ReportSource } from '../harness/report/source.ts'
 import { parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { ReportCommandOptions } from './capture-options.ts'
-import { fileError, fileProblem, readTextFile } from './files.ts'
+import { fileError, fileProblem, isSameFile, readTextFile } from './files.ts'
 import { readSource } from './source-file.ts'
 
 /** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */
@@ -44,24 +42,8 @@ export async function runReport(
 
 /** The page would take the place of what it is made of. */
 function refuseInput(out: string, inputs: readonly (string | undefined)[]): void {
-  const own = fileAt(out)
-  for (const input of inputs) {
-    if (input === undefined) continue
-    const file = fileAt(input)
-    const isSame = file !== undefined && file.dev === own?.dev && file.ino === own.ino
-    if (isSame || resolve(input) === resolve(out)) {
-      throw fileError(`cannot write report '${out}': it is read here, too`)
-    }
-  }
-}
-
-/** Which file it is, whatever its name; undefined where none can be seen, which is told when it is read. */
-function fileAt(path: string): BigIntStats | undefined {
-  try {
-    return statSync(path, { bigint: true })
-  } catch {
-    return undefined
-  }
+  if (!inputs.some((input) => input !== undefined && isSameFile(input, out))) return
+  throw fileError(`cannot write report '${out}': it is read here, too`)
 }
 
 function isEmpty({ runs }: ReportSource): boolean {

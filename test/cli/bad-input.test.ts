@@ -199,6 +199,7 @@ async function usageFailure(args: readonly string[]): Promise<Ending> {
     scheme: unexpected,
     capture: unexpected,
     report: unexpected,
+    compare: unexpected,
   })
   return program.parseAsync(args, { from: 'user' }).then(unexpected, endingFor)
 }

@@ -48,6 +48,18 @@ export function requireCurlWithHttp2(): RequiredProgram {
   return /\bHTTP2\b/.test(stdout) ? curl : lackOf('curl with HTTP/2', curl.path)
 }
 
+/**
+ * Looks for a Python that has scikit-learn, as {@link requireProgram} does for any.
+ *
+ * @throws Error when there is none and `CI` is `true`
+ */
+export function requireScikitLearn(): RequiredProgram {
+  const python = requireProgram('python3')
+  if (python.isMissing) return python
+  const { status } = spawnSync(python.path, ['-c', 'import sklearn'], { stdio: 'ignore' })
+  return status === 0 ? python : lackOf('scikit-learn', python.path)
+}
+
 function lackOf(what: string, path: string): RequiredProgram {
   if (process.env.CI === 'true') throw new Error(`${what} is not installed, and CI needs it`)
   return { path, isMissing: true, note: ` (skipped: ${what} is not installed)` }

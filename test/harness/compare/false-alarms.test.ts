@@ -1,0 +1,35 @@
+// Two halves of one source: how often the comparison claims a difference that is none.
+import { describe, expect, it } from 'vitest'
+import { crossValidate, judge } from '../../../src/harness/compare/evaluate.ts'
+import { featuresOf, sequenceOf } from '../../../src/harness/compare/features.ts'
+import { binColumns } from '../../../src/harness/compare/forest.ts'
+import { seededRandomInt } from '../../../src/harness/simulate/seeded-random.ts'
+import { makeRuns } from './runs.ts'
+
+const SEEDS = 200
+const SIDE = 50
+
+describe('two halves of one source', () => {
+  // Of 200 that each fail in 5 of 100, 3 to 18 fail in 99 of 100 series.
+  it(
+    'the interval misses 0.5, and p is below 0.05, as often as they say',
+    { timeout: 600_000 },
+    () => {
+      let [missed, low] = [0, 0]
+      for (let seed = 1; seed <= SEEDS; seed += 1) {
+        const rows = makeRuns(2 * SIDE, seed).map((run) => featuresOf(sequenceOf(run)))
+        const classes = Uint8Array.from(rows, (_, place) => place % 2)
+        const randomInt = seededRandomInt(seed)
+        const { folds } = crossValidate(binColumns(rows), classes, randomInt)
+        const { ci, p } = judge(folds, 400, randomInt)
+        if (ci.low > 0.5 || ci.high < 0.5) missed += 1
+        if (p < 0.05) low += 1
+      }
+      console.log(`of ${SEEDS}: ${missed} intervals miss 0.5, ${low} p are below 0.05`)
+      for (const alarms of [missed, low]) {
+        expect(alarms).toBeGreaterThanOrEqual(3)
+        expect(alarms).toBeLessThanOrEqual(18)
+      }
+    },
+  )
+})
