@@ -14,6 +14,7 @@ export const ERROR_TEXT = {
   ERR_SCHEME_LIMIT: 'padding scheme asks for more than the limits allow',
   ERR_WORKLOAD_INVALID: 'a workload is not valid',
   ERR_SIMULATION_INVALID: 'a simulation is not valid',
+  ERR_SHAPE_MISMATCH: 'records do not have the sizes that the padding scheme asks for',
   // the connection
   ERR_PROTOCOL_VIOLATION: 'the peer broke the protocol',
   ERR_VERSION_UNSUPPORTED: 'no protocol version in common',

@@ -1,4 +1,4 @@
-// The public face of `anytls/shaping`: read, check and sum up a padding scheme, shape with it, simulate it;
+// The public face of `anytls/shaping`: read, check and sum up a padding scheme, shape with it, simulate it, hold it against records;
 // in any JavaScript runtime that has TextEncoder and TextDecoder.
 // Must never import a module of Node, or define anything but the table of the wires.
 import { V1_WIRE } from './harness/simulate/v1-model.ts'
@@ -38,6 +38,15 @@ export {
   Shaper,
 } from './shaping/shaper.ts'
 export { seededRandomInt } from './harness/simulate/seeded-random.ts'
+export {
+  type AllowedSizes,
+  expectShape,
+  type ExpectShapeOptions,
+  ShapeError,
+  type ShapeExpectation,
+} from './harness/expect-shape.ts'
+export type { HandshakeRecords } from './harness/report/handshake-records.ts'
+export { parseCapture, type ParsedCapture } from './harness/capture/capture-parser.ts'
 export {
   DEFAULT_FLUSH_TIME,
   simulate,

@@ -33,7 +33,7 @@ describe('a plain JavaScript runtime', () => {
     expect(bundle).not.toMatch(/\brequire\(|from ?["']node:/)
     expect(inputs.some((path) => path.includes('src/shaping/shaper.ts'))).toBe(true)
     const folders = inputs.map((path) => /src\/(\w+)(?=\/)/.exec(path)?.[1]).filter(Boolean)
-    expect(new Set(folders)).toEqual(new Set(['shaping', 'wire', 'mux', 'anytls', 'legacy']))
+    expect(new Set(folders)).toEqual(new Set(['shaping', 'codec', 'engine', 'wires', 'harness']))
   })
 
   it('anytls/shaping parses, checks, shapes and simulates without a global of Node', () => {
@@ -51,6 +51,14 @@ describe('a plain JavaScript runtime', () => {
     expect(run(`return shaping.checkScheme("stop=3\\n1=9-3").problems`)).toBe(
       JSON.stringify(shaping.checkScheme('stop=3\n1=9-3').problems),
     )
+    expect(
+      run(`
+        const { simulate, expectShape, WIRES, WORKLOADS } = shaping
+        const scheme = shaping.parseScheme(${text})
+        const made = simulate({ scheme, wire: WIRES.v1, workload: WORKLOADS.page })
+        expectShape(made).toFollow(scheme)
+        try { expectShape(made).toFollow('stop=2\\n1=5000-6000') } catch (error) { return error.name }`),
+    ).toBe('"AssertionError"')
     const shaped = `
       const { padding } = shaping.WIRES.v1
       const shaper = new shaping.Shaper(shaping.parseScheme(${text}), (min) => min, padding)
