@@ -11,7 +11,7 @@ import type { Address } from '../codec/address.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
 import type { LogFormat, LogLevel } from './logger.ts'
 import { argument } from './options.ts'
-import { wholeNumber } from './scheme-options.ts'
+import { MAX_SKIP, wholeNumber } from './scheme-options.ts'
 
 export interface CaptureCommandOptions {
   readonly listen: Address
@@ -89,9 +89,6 @@ export function addReport(
 const CAPTURE_HELP = `
 It needs no key: only the five bytes before each record are looked at.
 The capture is text, a JSON object a line, and can be read even if the program was killed.`
-
-/** More than any handshake has. */
-export const MAX_SKIP = 1_000
 
 /** Elsewhere `-` is a standard stream; nobody wants a file of that name. */
 function parseOut(path: string): string {

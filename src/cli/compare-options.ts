@@ -3,8 +3,7 @@
 
 import type { Command } from 'commander'
 import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/handshake-records.ts'
-import { MAX_SKIP } from './capture-options.ts'
-import { wholeNumber } from './scheme-options.ts'
+import { MAX_SKIP, wholeNumber } from './scheme-options.ts'
 
 export interface CompareCommandOptions {
   readonly with: readonly string[]

@@ -1,6 +1,9 @@
 // `anytls scheme`: reads the files, and prints what the shaping harness finds.
-// Must never write results anywhere but to standard output.
+// Must never write results anywhere but to standard output and the file that was named for them.
 
+import { writeFileSync } from 'node:fs'
+import { fitScheme } from '../harness/fit/fit.ts'
+import type { Run } from '../harness/report/source.ts'
 import { V1_WIRE } from '../harness/simulate/v1-model.ts'
 import { AnyTlsError } from '../errors.ts'
 import { LEGACY_WIRE } from '../harness/simulate/legacy-model.ts'
@@ -13,11 +16,20 @@ import type { SchemeProblem } from '../shaping/scheme-check.ts'
 import { summarizeScheme } from '../shaping/scheme-summary.ts'
 import { DEFAULT_SCHEME, formatScheme, parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
-import { MAX_FILE_SIZE, readTextFile, systemCode } from './files.ts'
+import {
+  fileError,
+  fileProblem,
+  isSameFile,
+  MAX_FILE_SIZE,
+  readTextFile,
+  systemCode,
+} from './files.ts'
 import { escapeControls } from './printable.ts'
+import { Progress } from './progress.ts'
 import type { SchemeCommands } from './scheme-options.ts'
 import { formatSimulation, formatSimulationCsv } from './simulation-text.ts'
-import { formatSummary } from './scheme-text.ts'
+import { formatFit, formatSummary } from './scheme-text.ts'
+import { readSource } from './source-file.ts'
 import { writeStdout } from './stdout.ts'
 
 const WIRES = { v1: V1_WIRE, legacy: LEGACY_WIRE } as const
@@ -84,6 +96,32 @@ export const schemeCommands: SchemeCommands = {
       const [first = []] = simulateRuns({ ...simulated, runs: 1 })
       await writeStdout(formatSimulation(simulation, first))
     }
+  },
+
+  async fit(files, options) {
+    const { out, wire, direction, records, maxOverhead, restart, seed, skipUp, skipDown } = options
+    if (files.some((file) => isSameFile(file, out))) {
+      throw fileError(`cannot write scheme '${out}': it is read here, too`)
+    }
+    const progress = new Progress()
+    const runs: Run[] = []
+    for (const file of files) {
+      progress.tell(`reading '${file}'`)
+      const source = await readSource(file, { up: skipUp, down: skipDown })
+      for (const run of source.runs) runs.push(run)
+    }
+    progress.tell('fitting')
+    const fit = fitScheme(runs, {
+      ...{ direction, records, maxOverhead, seed, wire: WIRES[wire] },
+      workload: await readWorkload(options.workload),
+      ...(restart !== undefined && { restart }),
+    })
+    try {
+      writeFileSync(out, `${fit.scheme.text}\n`)
+    } catch (cause) {
+      throw fileError(`cannot write scheme '${out}': ${fileProblem(cause)}`, cause)
+    }
+    await writeStdout(formatFit(fit))
   },
 }
 

@@ -6,8 +6,11 @@ import type { Command } from 'commander'
 import { AnyTlsError } from '../errors.ts'
 import { DEFAULT_FLUSH_TIME, MAX_FLUSH_TIME } from '../harness/simulate/simulate.ts'
 import { MAX_RUNS } from '../harness/simulate/simulation.ts'
+import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/handshake-records.ts'
 import { WIRE_NAMES } from '../harness/simulate/wire-model.ts'
 import type { WireName } from '../harness/simulate/wire-model.ts'
+import { DIRECTIONS } from '../harness/simulate/workload.ts'
+import type { Direction } from '../harness/simulate/workload.ts'
 import { WORKLOADS } from '../harness/simulate/workloads.ts'
 import { argument } from './options.ts'
 
@@ -34,11 +37,26 @@ export interface SchemeSimulateOptions {
   readonly csv?: boolean
 }
 
+export interface SchemeFitOptions {
+  readonly out: string
+  readonly direction: Direction
+  readonly wire: WireName
+  /** The name of a built-in workload, or a file. */
+  readonly workload: string
+  readonly records: number
+  readonly maxOverhead: number
+  readonly restart?: number
+  readonly seed: number
+  readonly skipUp: number
+  readonly skipDown: number
+}
+
 /** What runs when one of the commands is called. A file may be `-`, standard input. */
 export interface SchemeCommands {
   check(file: string, options: SchemeCheckOptions): Promise<void>
   show(file: string | undefined, options: SchemeShowOptions): Promise<void>
   simulate(file: string | undefined, options: SchemeSimulateOptions): Promise<void>
+  fit(files: readonly string[], options: SchemeFitOptions): Promise<void>
 }
 
 /** @param load brings the commands when one is called for */
@@ -69,7 +87,66 @@ export function addScheme(program: Command, load: () => Promise<SchemeCommands>)
       (await load()).show(file, flags),
     )
   addSimulate(scheme, load)
+  addFit(scheme, load)
 }
+
+function addFit(scheme: Command, load: () => Promise<SchemeCommands>): void {
+  scheme
+    .command('fit')
+    .description('Make a scheme whose records look like those of captures.')
+    .argument('<captures...>', 'what is to be imitated: from anytls capture, or simulations')
+    .requiredOption('--out <file>', 'the scheme; what is there now is lost')
+    .addOption(
+      new Option('--direction <direction>', 'whose records: of the client, or of the server')
+        .choices(DIRECTIONS)
+        .default('up'),
+    )
+    .addOption(new Option('--wire <wire>', 'what is spoken').choices(WIRE_NAMES).default('v1'))
+    .option(
+      '--workload <name>',
+      `what goes through the tunnel: ${Object.keys(WORKLOADS).join(', ')}, or a JSON file`,
+      'page',
+    )
+    .option('--records <number>', 'how many to imitate', wholeNumber(1, MAX_FIT_RECORDS), 16)
+    .option(
+      '--max-overhead <percent>',
+      'how much padding may be added, in percent of the bytes of that direction',
+      wholeNumber(0, 1_000_000),
+      200,
+    )
+    .option(
+      '--restart <index>',
+      'shape streams that are opened later, too, from this index on',
+      wholeNumber(1, MAX_FIT_RECORDS),
+    )
+    .option('--seed <number>', 'the same seed gives the same draws', parseSeed, 1)
+    .option(
+      '--skip-up <number>',
+      'records of a TLS handshake that look like data, from the client',
+      wholeNumber(0, MAX_SKIP),
+      DEFAULT_HANDSHAKE_RECORDS.up,
+    )
+    .option(
+      '--skip-down <number>',
+      'the same from the server, behind those of the client: session tickets',
+      wholeNumber(0, MAX_SKIP),
+      DEFAULT_HANDSHAKE_RECORDS.down,
+    )
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('after', FIT_HELP)
+    .action(async (files: readonly string[], flags: SchemeFitOptions) =>
+      (await load()).fit(files, flags),
+    )
+}
+
+const FIT_HELP = `
+It takes at least 20 connections. Each record gets the range that comes nearest, and the table tells, by
+index, how far unshaped and shaped records are from the captures (Wasserstein-1 in bytes), how near one
+range can come at best, and what stands in the way:
+  range     the sizes are no even spread, and the language knows no other
+  first     AUTH, negotiation and OPEN are longer, or nothing pads that record
+  data      the workload has more data than room, or no record there
+  overhead  shaping ends before: more would cost more than allowed, or than clients accept`
 
 function addSimulate(scheme: Command, load: () => Promise<SchemeCommands>): void {
   scheme
@@ -122,6 +199,12 @@ A workload of your own:
 
 Time: while shaping lasts, a Write leaves when the flush of the one before it is over.
 Left out: flow control, keepalive, and the time that a network takes.`
+
+/** More would be no beginning any more. */
+const MAX_FIT_RECORDS = 64
+
+/** Records of a TLS handshake: more than any has. */
+export const MAX_SKIP = 1_000
 
 const parseSeed = wholeNumber(0, Number.MAX_SAFE_INTEGER)
 const parseRuns = wholeNumber(1, MAX_RUNS)
