@@ -5,7 +5,7 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import { MAX_CAPTURE_RECORDS } from '../harness/capture/capture-event.ts'
 import { AnyTlsError } from '../errors.ts'
-import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/handshake-records.ts'
+import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
@@ -22,6 +22,19 @@ export interface CaptureCommandOptions {
   readonly logFormat: LogFormat
 }
 
+/** `capture --from`. */
+export interface ConvertCommandOptions {
+  readonly from: string
+  /** Standard output without it, unless there are traces to be written. */
+  readonly out?: string
+  /** A folder. */
+  readonly toTrace?: string
+  readonly maxRecords: number
+}
+
+/** What the command may be called with; `--from` decides. */
+type CaptureFlags = Partial<CaptureCommandOptions> & Partial<ConvertCommandOptions>
+
 export interface ReportCommandOptions {
   readonly out: string
   readonly scheme?: string
@@ -33,17 +46,23 @@ export interface ReportCommandOptions {
 export function addCapture(
   program: Command,
   run: (options: CaptureCommandOptions) => Promise<void>,
+  convert: (options: ConvertCommandOptions) => Promise<void>,
 ): void {
   program
     .command('capture')
-    .description('Relay connections and write down the sizes and times of the TLS records in them.')
-    .requiredOption(
-      '-l, --listen <host:port>',
-      'where to listen; port 0 lets the system choose',
-      argument(parseHostPort),
+    .description(
+      'Write down the sizes and times of TLS records: of connections that are relayed, or in a file.',
     )
-    .requiredOption('--to <host:port>', 'where the connections go', argument(parseTarget))
-    .requiredOption('--out <file>', 'the capture; what is there now is lost', argument(parseOut))
+    .option(LISTEN, 'where to listen; port 0 lets the system choose', argument(parseHostPort))
+    .option(TO, 'where the connections go', argument(parseTarget))
+    .addOption(
+      new Option(
+        '--from <file>',
+        'instead: what is in a .pcap, .pcapng, .trace or a capture',
+      ).conflicts(['listen', 'to']),
+    )
+    .option(OUT, 'the capture; what is there now is lost', argument(parseOut))
+    .option('--to-trace <folder>', 'with --from: a trace of each connection, as maybenot reads it')
     .option(
       '--max-records <number>',
       'how many records to write down; then it relays on without',
@@ -56,7 +75,29 @@ export function addCapture(
     )
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', CAPTURE_HELP)
-    .action((flags: CaptureCommandOptions) => run(flags))
+    .action(async (flags: CaptureFlags & Pick<CaptureCommandOptions, 'maxRecords'>) => {
+      const { from, listen, to, out, toTrace } = flags
+      if (from !== undefined) return convert({ ...flags, from })
+      if (listen === undefined) throw missing(LISTEN)
+      if (to === undefined) throw missing(TO)
+      if (out === undefined) throw missing(OUT)
+      if (toTrace !== undefined) {
+        throw new AnyTlsError(
+          'ERR_OPTION_INVALID',
+          "option '--to-trace <folder>' needs '--from <file>'",
+        )
+      }
+      return run({ ...(flags as CaptureCommandOptions), listen, to, out })
+    })
+}
+
+const LISTEN = '-l, --listen <host:port>'
+const TO = '--to <host:port>'
+const OUT = '--out <file>'
+
+/** As commander says it of options that are always required. */
+function missing(option: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', `required option '${option}' not specified`)
 }
 
 export function addReport(
@@ -88,7 +129,13 @@ export function addReport(
 
 const CAPTURE_HELP = `
 It needs no key: only the five bytes before each record are looked at.
-The capture is text, a JSON object a line, and can be read even if the program was killed.`
+The capture is text, a JSON object a line, and can be read even if the program was killed.
+
+With --from, the TCP connections in the file are put together, and the TLS records in them written down: Ethernet
+with VLANs, Linux cooked, loopback and raw IP, IPv4 and IPv6. No address, name or payload is kept. Connections
+without TLS, or whose beginning is not there, are left out and counted on standard error. Without --out the
+capture goes to standard output. A trace has a line time,direction,size for each record: nanoseconds, s or r as
+the client sees it, bytes on the wire; with --from it becomes the one connection of a capture.`
 
 /** Elsewhere `-` is a standard stream; nobody wants a file of that name. */
 function parseOut(path: string): string {

@@ -115,6 +115,37 @@ export function fileError(message: string, cause?: unknown): AnyTlsError {
   return new AnyTlsError('ERR_FILE', message, { cause })
 }
 
+/**
+ * A result would take the place of what it is made of.
+ *
+ * @param what the result, for the message
+ * @throws AnyTlsError `ERR_FILE`
+ */
+export function refuseInput(
+  what: string,
+  out: string,
+  inputs: readonly (string | undefined)[],
+): void {
+  const own = fileAt(out)
+  for (const input of inputs) {
+    if (input === undefined) continue
+    const file = fileAt(input)
+    const isSame = file !== undefined && file.dev === own?.dev && file.ino === own.ino
+    if (isSame || resolve(input) === resolve(out)) {
+      throw fileError(`cannot write ${what}: it is read here, too`)
+    }
+  }
+}
+
+/** Which file it is, whatever its name; undefined where none can be seen, which is told when it is read. */
+function fileAt(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return undefined
+  }
+}
+
 /** What went wrong with a file, in a few words and without its path. */
 export function fileProblem(error: unknown): string {
   const code = systemCode(error)

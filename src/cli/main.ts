@@ -34,6 +34,7 @@ try {
     client: async (options) => (await import('./client-command.ts')).runClient(options, openLog),
     link: async (server, options) => (await import('./link-command.ts')).runLink(server, options),
     capture: async (options) => (await import('./capture-command.ts')).runCapture(options, openLog),
+    convert: async (options) => (await import('./convert-command.ts')).runConvert(options),
     report: async (files, options) =>
       (await import('./report-command.ts')).runReport(files, options),
     compare: async (files, options) =>

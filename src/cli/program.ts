@@ -10,7 +10,11 @@ import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
 import * as options from './options.ts'
 import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'
 import { addCapture, addReport } from './capture-options.ts'
-import type { CaptureCommandOptions, ReportCommandOptions } from './capture-options.ts'
+import type {
+  CaptureCommandOptions,
+  ConvertCommandOptions,
+  ReportCommandOptions,
+} from './capture-options.ts'
 import { addCompare } from './compare-options.ts'
 import type { CompareCommandOptions } from './compare-options.ts'
 import { addScheme } from './scheme-options.ts'
@@ -23,6 +27,7 @@ export interface Commands {
   client(options: ClientCommandOptions): Promise<void>
   link(server: string, options: LinkCommandOptions): Promise<void>
   capture(options: CaptureCommandOptions): Promise<void>
+  convert(options: ConvertCommandOptions): Promise<void>
   report(files: readonly string[], options: ReportCommandOptions): Promise<void>
   compare(files: readonly string[], options: CompareCommandOptions): Promise<void>
 }
@@ -40,7 +45,11 @@ export function createProgram(commands: Commands): Command {
   addClient(program, commands)
   addLink(program, commands)
   addScheme(program, () => commands.scheme())
-  addCapture(program, (flags) => commands.capture(flags))
+  addCapture(
+    program,
+    (flags) => commands.capture(flags),
+    (flags) => commands.convert(flags),
+  )
   addReport(program, (files, flags) => commands.report(files, flags))
   addCompare(program, (files, flags) => commands.compare(files, flags))
   return program

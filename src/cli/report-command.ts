@@ -9,7 +9,7 @@ import type { ReportSource } from '../harness/report/source.ts'
 import { parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { ReportCommandOptions } from './capture-options.ts'
-import { fileError, fileProblem, isSameFile, readTextFile } from './files.ts'
+import { fileError, fileProblem, readTextFile, refuseInput } from './files.ts'
 import { readSource } from './source-file.ts'
 
 /** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */
@@ -21,7 +21,7 @@ export async function runReport(
     throw new AnyTlsError('ERR_OPTION_INVALID', `a report takes at most ${MAX_SOURCES} files`)
   }
   const { out, scheme, downlinkScheme } = options
-  refuseInput(out, [...files, scheme, downlinkScheme])
+  refuseInput(`report '${out}'`, out, [...files, scheme, downlinkScheme])
   const schemes = {
     ...(scheme !== undefined && { up: readScheme(scheme) }),
     ...(downlinkScheme !== undefined && { down: readScheme(downlinkScheme) }),
@@ -38,12 +38,6 @@ export async function runReport(
   }
   if (sources.every(isEmpty))
     process.stderr.write('anytls: none of the files has records to show\n')
-}
-
-/** The page would take the place of what it is made of. */
-function refuseInput(out: string, inputs: readonly (string | undefined)[]): void {
-  if (!inputs.some((input) => input !== undefined && isSameFile(input, out))) return
-  throw fileError(`cannot write report '${out}': it is read here, too`)
 }
 
 function isEmpty({ runs }: ReportSource): boolean {

@@ -8,7 +8,7 @@ import { CaptureParser } from '../harness/capture/capture-parser.ts'
 import type { ParsedCapture } from '../harness/capture/capture-parser.ts'
 import { sourceFromCapture } from '../harness/report/from-capture.ts'
 import { sourceFromSimulation } from '../harness/report/from-simulation.ts'
-import type { HandshakeRecords } from '../harness/report/handshake-records.ts'
+import type { HandshakeRecords } from '../harness/report/from-capture.ts'
 import type { ReportSource } from '../harness/report/source.ts'
 import { parseSimulation, SIMULATION_FORMAT } from '../harness/simulate/simulation.ts'
 import { fileError, fileProblem } from './files.ts'
@@ -68,7 +68,7 @@ const READING = { encoding: 'utf8', highWaterMark: 256 * 1024 } as const
 /** Both begin with their format. */
 const startOf = (format: string) =>
   new RegExp(`^\\s{0,9}\\{\\s{0,9}"format"\\s{0,9}:\\s{0,9}"${format}"`)
-const CAPTURE_START = startOf(CAPTURE_FORMAT)
+export const CAPTURE_START = startOf(CAPTURE_FORMAT)
 const SIMULATION_START = startOf(SIMULATION_FORMAT)
 /** Characters within which either shows. */
 const FIRST_LINE = 100

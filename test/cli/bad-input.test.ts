@@ -198,6 +198,7 @@ async function usageFailure(args: readonly string[]): Promise<Ending> {
     link: unexpected,
     scheme: unexpected,
     capture: unexpected,
+    convert: unexpected,
     report: unexpected,
     compare: unexpected,
   })

@@ -9,9 +9,13 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parseCapture } from '../../src/harness/capture/capture-parser.ts'
+import type { ParsedCapture } from '../../src/harness/capture/capture-parser.ts'
 import { endingFor } from '../../src/cli/failure.ts'
 import { createProgram } from '../../src/cli/program.ts'
 import type { Commands } from '../../src/cli/program.ts'
+import { packetOf, pcapFile, record, segmentsOf } from '../harness/pcap/packets.ts'
+import type { Turn } from '../harness/pcap/packets.ts'
+import { seededRandomInt } from '../support/seeded-random.ts'
 import { runProgram, stop } from './run-program.ts'
 import type { Program } from './run-program.ts'
 
@@ -65,6 +69,89 @@ async function captureTo(out: string, count: number, ...flags: string[]): Promis
   }
   return program
 }
+
+describe('anytls capture --from', { timeout: 60_000 }, () => {
+  const random = seededRandomInt(3)
+  const turns: Turn[] = [
+    { direction: 'up', bytes: record(22, 300) },
+    { direction: 'down', bytes: Buffer.concat([record(22, 90), record(23, 2_000)]) },
+    { direction: 'up', bytes: record(23, 50) },
+  ]
+  const options = {
+    link: 'ethernet',
+    v6: true,
+    clientPort: 40_000,
+    initial: { up: 1, down: 2 },
+  } as const
+  const packets = segmentsOf(turns, random).map((segment) => packetOf(segment, options))
+  const pcap = join(folder, 'made.pcap')
+  writeFileSync(pcap, pcapFile(packets, { link: 'ethernet', little: true, nano: false }))
+
+  it('main job: a capture of a pcap, which keeps no address, and traces of it and back', async () => {
+    const out = join(folder, 'from.jsonl')
+    const program = run('--from', pcap, '--out', out, '--to-trace', join(folder, 'traces'))
+    expect(await program.ended, program.stderr()).toEqual({ code: 0, signal: null })
+    expect(program.stderr()).toBe('anytls: 1 connection, 4 records\n')
+    const text = readFileSync(out, 'utf8')
+    expect(text).not.toMatch(/2001|192|40000|443/)
+    const capture = parseCapture(text)
+    expect(capture).toMatchObject({ header: { from: 'pcap' }, cutOff: false })
+    const trace = join(folder, 'traces', 'connection-1.trace')
+    expect(readFileSync(trace, 'utf8')).toMatch(/^0,s,305\n\d+,r,95\n\d+,r,2005\n\d+,s,55\n$/)
+    const back = run('--from', trace)
+    expect(await back.ended, back.stderr()).toEqual({ code: 0, signal: null })
+    const sizes = ({ connections }: ParsedCapture) =>
+      connections.map(({ records }) =>
+        records.map(({ direction, bytes, time }) => [direction, bytes, time - records[0]!.time]),
+      )
+    expect(sizes(parseCapture(back.stdout()))).toEqual(sizes(capture))
+    const again = run('--from', out, '--to-trace', join(folder, 'again'))
+    expect(await again.ended).toEqual({ code: 0, signal: null })
+    expect(readFileSync(join(folder, 'again', 'connection-1.trace'), 'utf8')).toBe(
+      readFileSync(trace, 'utf8'),
+    )
+  })
+
+  it.concurrent.for([
+    [
+      'a cut file',
+      'cut.pcap',
+      (): string | Uint8Array => readFileSync(pcap).subarray(0, -5),
+      /'.*cut.pcap': byte \d+: the file ends in the middle of a packet$/m,
+    ],
+    [
+      'something else',
+      'text.pcap',
+      (): string | Uint8Array => 'hello',
+      /'.*text.pcap': byte 0: it is neither pcap, pcapng, a trace nor a capture$/m,
+    ],
+    [
+      'a bad line of a trace',
+      'bad.trace',
+      (): string | Uint8Array => '0,s,60\n1,x,70\n',
+      /'.*bad.trace': line 2: it is not time/,
+    ],
+  ] as const)(
+    'Bad input: %s: one line, exit code 2, nothing written',
+    async ([, name, content, says]) => {
+      const [file, out] = [join(folder, name), join(folder, `${name}.jsonl`)]
+      writeFileSync(file, content())
+      const program = runProgram(['capture', '--from', file, '--out', out])
+      expect(await program.ended).toEqual({ code: 2, signal: null })
+      expect(program.stderr()).toMatch(/^anytls: [^\n]*\n$/)
+      expect(program.stderr()).toMatch(says)
+      expect(existsSync(out)).toBe(false)
+    },
+  )
+
+  it('Bad input: an output in the place of the input, and flags that contradict', async () => {
+    const own = run('--from', pcap, '--out', pcap)
+    expect(await own.ended).toEqual({ code: 2, signal: null })
+    expect(own.stderr()).toMatch(/cannot write capture '.*made.pcap': it is read here, too/)
+    const both = run('--from', pcap, '--to', 'a:1')
+    expect(await both.ended).toEqual({ code: 2, signal: null })
+  })
+})
 
 describe('anytls capture', { timeout: 60_000 }, () => {
   it.for(['SIGINT', 'SIGTERM'] as const)(

@@ -101,7 +101,7 @@ describe('anytls report', { timeout: 60_000 }, () => {
     const out = join(folder, 'cut.html')
     const { code } = await report(fileWith('cut.jsonl', CAPTURE.slice(0, -9)), '--out', out)
     expect(code).toBe(0)
-    expect(readFileSync(out, 'utf8')).toContain('breaks off in its last line')
+    expect(readFileSync(out, 'utf8')).toContain('The file breaks off: its end is missing.')
   })
 
   const out = ['--out', join(folder, 'bad.html')]

@@ -7,11 +7,17 @@ import type { Direction } from '../simulate/workload.ts'
 export interface CaptureHeader {
   readonly format: typeof CAPTURE_FORMAT
   readonly version: typeof CAPTURE_VERSION
-  /** Where the connections went, `host:port`. */
-  readonly to: string
-  /** When the capture began, ISO 8601. */
-  readonly started: string
+  /** Where a relay passed the connections on to, `host:port`. */
+  readonly to?: string
+  /** What it was made of, when not by a relay. No address or name is kept of that. */
+  readonly from?: CaptureOrigin
+  /** When the capture began, ISO 8601; absent where nobody knows. */
+  readonly started?: string
 }
+
+/** What other programs write. */
+export const CAPTURE_ORIGINS = ['pcap', 'pcapng', 'trace'] as const
+export type CaptureOrigin = (typeof CAPTURE_ORIGINS)[number]
 
 export const CAPTURE_FORMAT = 'anytls-capture'
 export const CAPTURE_VERSION = 1
@@ -64,6 +70,17 @@ export interface NotTlsEvent {
   readonly offset: number
 }
 
+/** From `offset` on, bytes of a direction are not in the file that was converted, and so no records are known. */
+export interface LostEvent {
+  readonly event: 'lost'
+  readonly connection: number
+  readonly direction: Direction
+  /** As in {@link RecordEvent}. */
+  readonly time: number
+  /** Bytes of the direction before the record in which some are missing. */
+  readonly offset: number
+}
+
 /** A connection is over. */
 export interface CloseEvent {
   readonly event: 'close'
@@ -76,7 +93,7 @@ export interface CloseEvent {
   readonly down: number
 }
 
-/** Nothing is recorded any more, as there is too much: the last line of the file. */
+/** Nothing is recorded any more, as there is too much: no more events come. */
 export interface LimitEvent {
   readonly event: 'limit'
   /** In ms since the capture began. */
@@ -87,7 +104,13 @@ export interface LimitEvent {
 
 export const LIMITS = ['records', 'connections'] as const
 
-export type CaptureEvent = OpenEvent | RecordEvent | NotTlsEvent | CloseEvent | LimitEvent
+/** The last line of a capture that was not broken off. */
+export interface EndEvent {
+  readonly event: 'end'
+}
+
+export type CaptureEvent =
+  OpenEvent | RecordEvent | NotTlsEvent | LostEvent | CloseEvent | LimitEvent | EndEvent
 
 /** Most records of a capture, made or read: what a report of it needs must fit in memory. */
 export const MAX_CAPTURE_RECORDS = 1_000_000
@@ -95,7 +118,16 @@ export const MAX_CAPTURE_RECORDS = 1_000_000
 /** Most connections of a capture, made or read. */
 export const MAX_CAPTURE_CONNECTIONS = 100_000
 
-/** One line of a capture file, LF included. */
-export function encodeCaptureLine(line: CaptureHeader | CaptureEvent): string {
-  return `${JSON.stringify(line)}\n`
+/**
+ * One line of a capture file, LF included.
+ *
+ * @param number of an event: its place in the file, from 2, so that a reader sees when a line is missing
+ */
+export function encodeCaptureLine(line: CaptureHeader | CaptureEvent, number?: number): string {
+  return `${JSON.stringify(number === undefined ? line : { ...line, line: number })}\n`
+}
+
+/** A time in ms as captures have it: to the microsecond. */
+export function roundTime(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }

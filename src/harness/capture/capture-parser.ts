@@ -4,6 +4,7 @@
 import { AnyTlsError } from '../../errors.ts'
 import {
   CAPTURE_FORMAT,
+  CAPTURE_ORIGINS,
   CAPTURE_VERSION,
   CLOSE_REASONS,
   LIMITS,
@@ -33,6 +34,8 @@ export interface CapturedConnection {
   readonly records: readonly CapturedRecord[]
   /** Directions that ceased to be TLS. */
   readonly notTls: readonly Direction[]
+  /** Directions of which bytes are missing, so that what came then is not known. */
+  readonly lost: readonly Direction[]
   /** Absent when the capture ended before it. */
   readonly close?: Omit<CloseEvent, 'event' | 'connection'>
 }
@@ -41,7 +44,7 @@ export interface CapturedConnection {
 export interface ParsedCapture {
   readonly header: CaptureHeader
   readonly connections: readonly CapturedConnection[]
-  /** Whether the file breaks off in its last line, as when its program was killed. That line is left out. */
+  /** Whether the file breaks off, as when its program was killed. A last line that is not whole is left out. */
   readonly cutOff: boolean
   /** What there was too much of, so that the end is missing. */
   readonly limit?: LimitEvent['of']
@@ -55,6 +58,7 @@ type Growing<T> = { -readonly [Key in keyof T]: T[Key] }
 interface OpenConnection extends Growing<CapturedConnection> {
   records: CapturedRecord[]
   notTls: Direction[]
+  lost: Direction[]
 }
 
 /** Reads a capture in pieces of any length. */
@@ -65,6 +69,9 @@ export class CaptureParser {
   readonly #connections: OpenConnection[] = []
   #records = 0
   #limit: LimitEvent['of'] | undefined
+  /** Whether lines have numbers, which shows that none is missing; older captures have none. */
+  #isNumbered: boolean | undefined
+  #isOver = false
 
   /** @throws AnyTlsError `ERR_CAPTURE_INVALID`, one line that begins with the number of the line */
   push(text: string): void {
@@ -82,7 +89,7 @@ export class CaptureParser {
     return {
       header: this.#header,
       connections: this.#connections,
-      cutOff,
+      cutOff: cutOff || (this.#isNumbered === true && !this.#isOver),
       ...(this.#limit && { limit: this.#limit }),
     }
   }
@@ -93,15 +100,29 @@ export class CaptureParser {
       if (text.length > LINE_MAX_LENGTH) throw problem(TOO_LONG)
       const value = parseJson(text, problem)
       if (this.#header === undefined) this.#header = readHeader(value)
-      else if (this.#limit !== undefined) throw problem('there is a line behind the limit')
-      else this.#take(readEvent(value))
+      else this.#take(this.#readEvent(value))
     } catch (error) {
       if (error instanceof AnyTlsError) throw this.#invalid(this.#line, error.message)
       throw error
     }
   }
 
+  #readEvent(value: unknown): CaptureEvent {
+    const fields = new JsonFields(value, EVENT_FIELDS, 'the event', problem)
+    this.#isNumbered ??= fields.has('line')
+    if (this.#isNumbered && fields.whole('line', 1, Number.MAX_SAFE_INTEGER) !== this.#line) {
+      throw problem(
+        `it says that it is line ${Number(fields.raw('line'))}: lines are missing before it`,
+      )
+    }
+    return readEvent(fields)
+  }
+
   #take(event: CaptureEvent): void {
+    if (this.#isOver) throw problem('there is a line behind the end')
+    if (this.#limit !== undefined && event.event !== 'end') {
+      throw problem('there is a line behind the limit')
+    }
     switch (event.event) {
       case 'open':
         if (event.connection !== this.#connections.length + 1) {
@@ -112,6 +133,7 @@ export class CaptureParser {
           opened: event.time,
           records: [],
           notTls: [],
+          lost: [],
         })
         break
       case 'record': {
@@ -127,13 +149,21 @@ export class CaptureParser {
       case 'not-tls':
         this.#open(event.connection, event.time).notTls.push(event.direction)
         break
+      case 'lost':
+        this.#open(event.connection, event.time).lost.push(event.direction)
+        break
       case 'close': {
         const { time, reason, up, down } = event
-        this.#open(event.connection, time).close = { time, reason, up, down }
+        const connection = this.#open(event.connection, time)
+        checkTotals(connection, { up, down })
+        connection.close = { time, reason, up, down }
         break
       }
       case 'limit':
         this.#limit = event.of
+        break
+      case 'end':
+        this.#isOver = true
         break
     }
   }
@@ -162,31 +192,50 @@ export function parseCapture(text: string): ParsedCapture {
   return parser.end()
 }
 
+/** What a connection carried is its records, and at most the beginning of one more where it was all TLS. */
+function checkTotals(
+  { records, notTls, lost }: CapturedConnection,
+  totals: Readonly<Record<Direction, number>>,
+): void {
+  for (const direction of DIRECTIONS) {
+    let rest = totals[direction]
+    for (const record of records) if (record.direction === direction) rest -= record.bytes
+    const isWhole = !notTls.includes(direction) && !lost.includes(direction)
+    if (rest >= 0 && (rest < RECORD_MAX_LENGTH || !isWhole)) continue
+    throw problem(
+      `"${direction}" is not the sum of the records: lines are missing or added before it`,
+    )
+  }
+}
+
 const TOO_LONG = `the line is longer than ${LINE_MAX_LENGTH} characters`
 
 /** All fields that there are; each event has some of them. */
 const EVENT_FIELDS = [
   ...['event', 'time', 'connection', 'direction', 'type', 'bytes'],
-  ...['offset', 'reason', 'up', 'down', 'of'],
+  ...['offset', 'reason', 'up', 'down', 'of', 'line'],
 ]
-const EVENTS = ['open', 'record', 'not-tls', 'close', 'limit'] as const
+const EVENTS = ['open', 'record', 'not-tls', 'lost', 'close', 'limit', 'end'] as const
 /** Of characters: of a time stamp, and of a host with its port. */
 const TEXT_MAX_LENGTH = 300
 
 function readHeader(value: unknown): CaptureHeader {
-  const known = ['format', 'version', 'to', 'started']
+  const known = ['format', 'version', 'to', 'from', 'started']
   const fields = new JsonFields(value, known, 'the header', problem)
   const format = fields.choice('format', [CAPTURE_FORMAT])
   if (fields.raw('version') !== CAPTURE_VERSION) {
     throw fields.problem(`"version" must be ${CAPTURE_VERSION}`)
   }
   const text = (field: string) => fields.text(field, 1, TEXT_MAX_LENGTH)
-  return { format, version: CAPTURE_VERSION, to: text('to'), started: text('started') }
+  const head = { format, version: CAPTURE_VERSION } as const
+  if (!fields.has('from')) return { ...head, to: text('to'), started: text('started') }
+  const from = fields.choice('from', CAPTURE_ORIGINS)
+  return { ...head, from, ...(fields.has('started') && { started: text('started') }) }
 }
 
-function readEvent(value: unknown): CaptureEvent {
-  const fields = new JsonFields(value, EVENT_FIELDS, 'the event', problem)
+function readEvent(fields: JsonFields): CaptureEvent {
   const event = fields.choice('event', EVENTS)
+  if (event === 'end') return { event }
   const time = fields.number('time', 0, Number.MAX_SAFE_INTEGER)
   if (event === 'limit') return { event, time, of: fields.choice('of', LIMITS) }
   const connection = fields.whole('connection', 1, MAX_CAPTURE_CONNECTIONS)
@@ -200,7 +249,8 @@ function readEvent(value: unknown): CaptureEvent {
       const bytes = fields.whole('bytes', RECORD_HEAD_LENGTH, RECORD_MAX_LENGTH)
       return { event, connection, direction, time, type, bytes }
     }
-    case 'not-tls': {
+    case 'not-tls':
+    case 'lost': {
       const direction = fields.choice('direction', DIRECTIONS)
       return { event, connection, direction, time, offset: count('offset') }
     }
@@ -222,4 +272,27 @@ function isJson(text: string): boolean {
 
 function problem(text: string): AnyTlsError {
   return new AnyTlsError('ERR_CAPTURE_INVALID', text)
+}
+
+/** The events of a capture that is known as a whole, connection by connection. */
+export function* captureEvents(capture: ParsedCapture): Generator<CaptureEvent> {
+  for (const { connection, opened, records, notTls, lost, close } of capture.connections) {
+    yield { event: 'open', connection, time: opened }
+    const passed = { up: 0, down: 0 }
+    for (const record of records) {
+      passed[record.direction] += record.bytes
+      yield { event: 'record', connection, ...record }
+    }
+    const time = records.at(-1)?.time ?? 0
+    for (const [event, directions] of [['not-tls', notTls] as const, ['lost', lost] as const]) {
+      for (const direction of directions) {
+        yield { event, connection, direction, time, offset: passed[direction] }
+      }
+    }
+    if (close !== undefined) yield { event: 'close', connection, ...close }
+  }
+  if (capture.limit !== undefined) {
+    const time = Math.max(0, ...capture.connections.slice(-1).map(({ opened }) => opened))
+    yield { event: 'limit', time, of: capture.limit }
+  }
 }

@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net'
 import type { CloseReason } from './capture-event.ts'
-import { drained } from './drained.ts'
+import { drained } from './capture-file.ts'
 import type { Tap } from './recorder.ts'
 
 /** Which bytes each tap is shown: what comes from the client goes up. */

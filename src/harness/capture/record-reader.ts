@@ -36,8 +36,8 @@ export class RecordReader {
   #lostAt: number | undefined
 
   /**
-   * Where the bytes ceased to be TLS: the offset in the direction at which a record should begin and none
-   * does. From then on nothing is read any more. `undefined` while all is well.
+   * Where the bytes ceased to be TLS, or to be known: the offset in the direction at which a record should begin
+   * and none does. From then on nothing is read any more. `undefined` while all is well.
    */
   get lostAt(): number | undefined {
     return this.#lostAt
@@ -62,6 +62,20 @@ export class RecordReader {
       if (this.#headLength === RECORD_HEAD_LENGTH && this.#missing === 0) records.push(this.#end())
     }
     return records
+  }
+
+  /**
+   * `length` bytes went by that nobody saw. As long as they belong to the record under way, nothing is lost by that;
+   * otherwise it is unknown where the next one begins, and nothing is read any more.
+   */
+  skip(length: number): TlsRecord[] {
+    if (this.#lostAt !== undefined) return []
+    if (this.#headLength < RECORD_HEAD_LENGTH || length > this.#missing) {
+      this.#lostAt = this.#offset
+      return []
+    }
+    this.#missing -= length
+    return this.#missing === 0 ? [this.#end()] : []
   }
 
   /** Whether what has come of the head can begin a record. */

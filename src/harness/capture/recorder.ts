@@ -2,7 +2,7 @@
 // Must never hold a connection up unless its sink asks for it.
 
 import { performance } from 'node:perf_hooks'
-import { MAX_CAPTURE_CONNECTIONS } from './capture-event.ts'
+import { MAX_CAPTURE_CONNECTIONS, roundTime } from './capture-event.ts'
 import type { Direction } from '../simulate/workload.ts'
 import type { CaptureEvent, CloseReason, LimitEvent } from './capture-event.ts'
 import { RecordReader } from './record-reader.ts'
@@ -84,7 +84,6 @@ export class Recorder {
   }
 }
 
-/** In ms, to the microsecond. */
 function since(began: number): number {
-  return Math.round((performance.now() - began) * 1000) / 1000
+  return roundTime(performance.now() - began)
 }

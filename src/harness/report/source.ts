@@ -1,6 +1,7 @@
 // What a report compares: captures and simulations, brought to the same terms.
 // Must never mix sizes on the wire with sizes that are carried: all sizes here are carried bytes.
 
+import { RECORD_OVERHEAD } from '../simulate/simulation.ts'
 import type { Direction } from '../simulate/workload.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 
@@ -12,7 +13,10 @@ export interface Trace {
 }
 
 /** One connection of a capture, or one run of a simulation. */
-export type Run = Readonly<Record<Direction, Trace>>
+export type Run = Readonly<Record<Direction, Trace>> & {
+  /** Bytes that TLS adds to each record; 22, as in TLS 1.3, where nothing else is known. */
+  readonly overhead?: number
+}
 
 /** One column of the report. */
 export interface ReportSource {
@@ -33,6 +37,14 @@ export interface ReportSource {
 export interface Fact {
   readonly name: string
   readonly value: string
+}
+
+/** Bytes that TLS adds to the records of a direction. */
+export function tlsBytesOf({ runs }: ReportSource, direction: Direction): number {
+  return runs.reduce(
+    (sum, run) => sum + run[direction].sizes.length * (run.overhead ?? RECORD_OVERHEAD),
+    0,
+  )
 }
 
 /** All sizes of a direction, runs one after the other. */

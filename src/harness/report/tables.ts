@@ -3,7 +3,6 @@
 
 import { DIRECTIONS } from '../simulate/workload.ts'
 import type { Direction } from '../simulate/workload.ts'
-import { RECORD_OVERHEAD } from '../simulate/simulation.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import { DIRECTION_NAMES, NOTHING } from './chart-frame.ts'
 import type { Series } from './chart-frame.ts'
@@ -13,7 +12,7 @@ import type { Html, HtmlPart } from './html.ts'
 import { html, table } from './html.ts'
 import type { Section } from './page.ts'
 import { isInBand } from './scheme-band.ts'
-import { gapsOf, sizesOf } from './source.ts'
+import { gapsOf, sizesOf, tlsBytesOf } from './source.ts'
 import { summarize } from './statistics.ts'
 
 /** What stands in the first column of each source. */
@@ -87,7 +86,7 @@ export function overheadSection(all: readonly Series[], nameOf: NameOf): Section
       const heads = [nameOf(series), directionCell(direction)]
       if (sizes === undefined) return [...heads, 0, ...new Array<string>(8).fill(NOTHING)]
       const padding = source.padding?.[direction]
-      const tls = sizes.count * RECORD_OVERHEAD
+      const tls = tlsBytesOf(source, direction)
       return [
         ...heads,
         ...[formatCount(sizes.count), formatCount(sizes.sum)],
@@ -106,8 +105,8 @@ export function overheadSection(all: readonly Series[], nameOf: NameOf): Section
     title: 'Overhead',
     body: html`<p>
         Padding is known of simulations alone: in a capture it is encrypted. Its percentage is that
-        of the bytes without it; that of TLS, 22 bytes a record, is of the bytes carried. In the
-        band: of the records at an index at which every record is shaped.
+        of the bytes without it; that of TLS, 22 bytes a record in TLS 1.3, is of the bytes carried.
+        In the band: of the records at an index at which every record is shaped.
       </p>
       ${table(
         'Records and bytes by direction',

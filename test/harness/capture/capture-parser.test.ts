@@ -46,15 +46,48 @@ describe('capture files', () => {
           connection: 1,
           opened: 5,
           notTls: [],
+          lost: [],
           records: [
             { direction: 'up', time: 0.25, type: 22, bytes: 517 },
             { direction: 'down', time: 0.5, type: 23, bytes: 5 },
           ],
           close: { time: 9, reason: 'end', up: 517, down: 5 },
         },
-        { connection: 2, opened: 5.5, records: [], notTls: ['down'] },
+        { connection: 2, opened: 5.5, records: [], notTls: ['down'], lost: [] },
       ],
     })
+  })
+
+  it('with numbered lines, none can be missing, doubled or moved: the next one says so', () => {
+    const all = [
+      encodeCaptureLine(HEADER),
+      ...EVENTS.map((event, index) => encodeCaptureLine(event, index + 2)),
+      encodeCaptureLine({ event: 'end' }, EVENTS.length + 2),
+    ]
+    expect(parseCapture(all.join(''))).toEqual(parseCapture(textOf(EVENTS)))
+    for (let at = 1; at < all.length - 1; at += 1) {
+      const text = all.toSpliced(at, 1).join('')
+      expect(() => parseCapture(text), `without line ${at + 1}`).toThrow(/^line \d+: it says that/)
+      const doubled = all.toSpliced(at, 0, all[at]!).join('')
+      expect(() => parseCapture(doubled)).toThrow(/^line \d+: it says that/)
+    }
+    expect(parseCapture(all.slice(0, -1).join('')).cutOff).toBe(true)
+    expect(() => parseCapture([...all, encodeCaptureLine({ event: 'end' }, 10)].join(''))).toThrow(
+      /^line 10: there is a line behind the end$/,
+    )
+  })
+
+  it('without numbers, what a connection carried shows that records are missing or added', () => {
+    const [open, record] = ['{"event":"open","connection":1,"time":0}', RECORD]
+    const large = RECORD.replace('100', '16406')
+    const closed = (up: number) =>
+      `{"event":"close","connection":1,"time":9,"reason":"end","up":${up},"down":0}`
+    const read = (...more: string[]) => parseCapture(lines(open, ...more))
+    expect(read(record, record, closed(200)).connections[0]?.records).toHaveLength(2)
+    // The beginning of one more.
+    expect(read(record, closed(17_000)).connections[0]?.records).toHaveLength(1)
+    expect(() => read(record, record, closed(150))).toThrow(/^line 5: "up" is not the sum/)
+    expect(() => read(large, closed(2 * 16_406 + 16_406))).toThrow(/^line 4: "up" is not the sum/)
   })
 
   it('are read in pieces as they are in one', () => {

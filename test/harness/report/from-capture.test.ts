@@ -23,7 +23,7 @@ function connectionOf(lines: string, reason: 'end' | 'reset' = 'end'): ParsedCap
     return { direction: direction as 'up' | 'down', time: index, type: +type!, bytes: +bytes! }
   })
   const close = { time: 99, reason, up: 0, down: 0 }
-  const connection = { connection: 1, opened: 0, notTls: [], records, close }
+  const connection = { connection: 1, opened: 0, notTls: [], lost: [], records, close }
   return { header: HEADER, cutOff: false, connections: [connection] }
 }
 
@@ -112,9 +112,9 @@ describe('notes on a capture', () => {
     expect(sizes(capture)).toEqual([[[100], []]])
     expect(notes(capture)).toEqual([
       '2 connections without application data left out.',
-      '1 connection with TLS 1.2 or older: sizes as if the cipher were AES-GCM.',
+      '1 connection with TLS 1.2 or older: 29 bytes a record taken for TLS.',
       '1 connection not TLS, or not to the end: only what was TLS before counts.',
-      'The file breaks off in its last line, which was left out.',
+      'The file breaks off: its end is missing.',
       'Recording stopped at the limit of records: the end is missing.',
     ])
   })
