@@ -39,6 +39,7 @@ export interface ReportCommandOptions {
   readonly out: string
   readonly scheme?: string
   readonly downlinkScheme?: string
+  readonly comparison?: string
   readonly skipUp: number
   readonly skipDown: number
 }
@@ -111,6 +112,7 @@ export function addReport(
     .requiredOption('--out <file>', 'the page; what is there now is lost', argument(parseOut))
     .option('--scheme <file>', 'the target: the scheme of the captures, client to server')
     .option('--downlink-scheme <file>', 'the same, server to client')
+    .option('--comparison <file>', 'from anytls compare --json: draw the AUC by records seen, too')
     .option(
       '--skip-up <number>',
       'records of a TLS handshake that look like data, from the client',

@@ -4,7 +4,9 @@
 import { writeFileSync } from 'node:fs'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { renderReport } from '../harness/report/page.ts'
-import { MAX_SOURCES } from '../harness/report/series-style.ts'
+import { MAX_SOURCES } from '../harness/report/chart-frame.ts'
+import { parseComparison } from '../harness/report/comparison.ts'
+import type { ComparisonResult } from '../harness/report/comparison.ts'
 import type { ReportSource } from '../harness/report/source.ts'
 import { parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
@@ -20,8 +22,8 @@ export async function runReport(
   if (files.length > MAX_SOURCES) {
     throw new AnyTlsError('ERR_OPTION_INVALID', `a report takes at most ${MAX_SOURCES} files`)
   }
-  const { out, scheme, downlinkScheme } = options
-  refuseInput(`report '${out}'`, out, [...files, scheme, downlinkScheme])
+  const { out, scheme, downlinkScheme, comparison } = options
+  refuseInput(`report '${out}'`, out, [...files, scheme, downlinkScheme, comparison])
   const schemes = {
     ...(scheme !== undefined && { up: readScheme(scheme) }),
     ...(downlinkScheme !== undefined && { down: readScheme(downlinkScheme) }),
@@ -30,7 +32,10 @@ export async function runReport(
   const sources: ReportSource[] = []
   // One at a time: only what the report needs of each is kept.
   for (const file of files) sources.push(await readSource(file, skip))
-  const page = renderReport(sources, { schemes })
+  const page = renderReport(sources, {
+    schemes,
+    ...(comparison !== undefined && { comparison: readComparison(comparison) }),
+  })
   try {
     writeFileSync(out, page)
   } catch (cause) {
@@ -42,6 +47,15 @@ export async function runReport(
 
 function isEmpty({ runs }: ReportSource): boolean {
   return runs.every(({ up, down }) => up.sizes.length + down.sizes.length === 0)
+}
+
+function readComparison(path: string): ComparisonResult {
+  try {
+    return parseComparison(path, readTextFile(path, 'comparison'))
+  } catch (cause) {
+    if (!(cause instanceof AnyTlsError) || cause.code === 'ERR_FILE') throw cause
+    throw fileError(`'${path}': ${cause.message}`)
+  }
 }
 
 function readScheme(path: string): Scheme {

@@ -77,18 +77,37 @@ describe.skipIf(chromiumProgram.isMissing)(
         marks: number
         troubles: string[]
       }[]
-      expect(charts).toHaveLength(8)
+      expect(charts).toHaveLength(12)
       for (const { label, width, height, marks, troubles } of charts) {
         expect(width, label).toBeGreaterThan(600)
         expect(height, label).toBeGreaterThan(200)
-        expect(marks, label).toBeGreaterThan(4)
+        expect(marks, label).toBeGreaterThan(label.includes('cumulative distribution') ? 2 : 4)
         expect(troubles, label).toEqual([])
       }
+      expect(await open.evaluate(CUT_TABLES)).toEqual([])
       // What is wider than the window scrolls in a box of its own.
       expect(await open.evaluate('document.documentElement.scrollWidth')).toBe(view.width)
       const png = await open.screenshot()
       expect(png.readUInt32BE(16)).toBe(view.width)
       expect(png.length).toBeGreaterThan(30_000)
+    })
+
+    it('each shaped record has a panel: target, hits, and their rate', async () => {
+      await open.look(WIDE)
+      const panels = (await open.evaluate(
+        MEASURE_CHARTS.replace('.chart > svg', '.panel > svg'),
+      )) as {
+        label: string
+        width: number
+        marks: number
+        troubles: string[]
+      }[]
+      expect(panels.length).toBeGreaterThan(3)
+      for (const { label, width, marks, troubles } of panels) {
+        expect(width, label).toBeGreaterThan(200)
+        expect(marks, label).toBeGreaterThan(2)
+        expect(troubles, label).toEqual([])
+      }
     })
 
     it.for([
@@ -244,6 +263,11 @@ const MEASURE_CHARTS = `[...document.querySelectorAll('.chart > svg')].map((svg)
     troubles: [...cut, ...overlapping],
   }
 })`
+
+/** Tables that are wider than what shows of them, so that a part of them is cut off. */
+const CUT_TABLES = `[...document.querySelectorAll('.scroll:not(.chart)')]
+  .filter((box) => box.querySelector('table').getBoundingClientRect().right > innerWidth)
+  .map((box) => box.getAttribute('aria-label'))`
 
 /** Texts, and marks in charts, that stand out too little from what is behind them (WCAG 2, 1.4.3 and 1.4.11). */
 const WEAK_CONTRASTS = `(() => {

@@ -1,13 +1,14 @@
-// What all charts of a report have in common: their series, their frame, their rows.
-// Must never hold a chart.
+// What all charts of a report have in common: their series and how these are told apart, their frame, their rows, and
+// how they become SVG without a browser: Observable Plot on a document of linkedom.
+// Must never tell two sources apart by colour alone, or put text from a file into a drawing: there, letters name them.
 
-import { text } from '@observablehq/plot'
-import type { Markish } from '@observablehq/plot'
+import { plot, text } from '@observablehq/plot'
+import type { Markish, PlotOptions, SymbolType } from '@observablehq/plot'
+import { parseHTML } from 'linkedom'
 import type { Direction } from '../simulate/workload.ts'
-import type { Html } from './html.ts'
+import { Html } from './html.ts'
 import type { Column } from './html.ts'
 import type { SchemeBand } from './scheme-band.ts'
-import type { SeriesStyle } from './series-style.ts'
 import type { ReportSource } from './source.ts'
 
 /** A source with the look that it has in every chart. */
@@ -20,6 +21,8 @@ export interface Series {
 /** A chart and the same as a table. */
 export interface Chart {
   readonly image: Html
+  /** The same data on axes of another kind. */
+  readonly more?: Html
   readonly data: Html
 }
 
@@ -67,4 +70,61 @@ export function rowNames(all: readonly Series[]): Markish {
 /** A column of a table for each source. */
 export function letterColumns(all: readonly Series[]): Column[] {
   return all.map(({ style }) => ({ heading: style.letter, numeric: true }))
+}
+
+export interface SeriesStyle {
+  readonly letter: string
+  /** A variable of the page's style sheet, which has one value for light and one for dark. */
+  readonly color: string
+  readonly symbol: SymbolType
+  /** For `stroke-dasharray`. */
+  readonly dash: string
+}
+
+const STYLES: readonly SeriesStyle[] = [
+  { letter: 'A', color: 'var(--series-a)', symbol: 'circle', dash: 'none' },
+  { letter: 'B', color: 'var(--series-b)', symbol: 'triangle', dash: '7 4' },
+  { letter: 'C', color: 'var(--series-c)', symbol: 'square', dash: '2 4' },
+  { letter: 'D', color: 'var(--series-d)', symbol: 'times', dash: '10 4 2 4' },
+  { letter: 'E', color: 'var(--series-e)', symbol: 'diamond', dash: '14 5' },
+  { letter: 'F', color: 'var(--series-f)', symbol: 'star', dash: '6 3 2 3 2 3' },
+]
+
+/** Most sources that one report can show. */
+export const MAX_SOURCES = STYLES.length
+
+/** @param index from 0 to below {@link MAX_SOURCES} */
+export function seriesStyle(index: number): SeriesStyle {
+  const style = STYLES[index]
+  if (style === undefined) throw new RangeError(`there are ${MAX_SOURCES} styles`)
+  return style
+}
+
+/** What is used of an element here; the types of browsers are not loaded in this package. */
+interface SvgElement {
+  setAttribute(name: string, value: string): void
+  querySelector(selector: string): { remove(): void } | null
+  readonly outerHTML: string
+}
+
+/**
+ * The chart as one `<svg>`, an image to a screen reader.
+ *
+ * @param label what it shows, in words
+ */
+export function drawChart(label: string, options: PlotOptions): Html {
+  const page: unknown = parseHTML('<!doctype html><html><body></body></html>')
+  const { document } = page as { document: unknown }
+  const drawn: unknown = plot({
+    className: 'plot',
+    style: { fontSize: '13px', background: 'none', overflow: 'visible' },
+    ...options,
+    document: document as never,
+  })
+  const svg = drawn as SvgElement
+  // The style sheet of the page says it once for all charts.
+  svg.querySelector('style')?.remove()
+  svg.setAttribute('role', 'img')
+  svg.setAttribute('aria-label', label)
+  return Html.trusted(svg.outerHTML)
 }

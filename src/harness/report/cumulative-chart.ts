@@ -4,11 +4,10 @@
 import { axisX, axisY, dot, gridY, line, ruleY } from '@observablehq/plot'
 import type { Markish } from '@observablehq/plot'
 import type { Direction } from '../simulate/workload.ts'
-import { DIRECTION_NAMES, FRAME, letterColumns } from './chart-frame.ts'
+import { DIRECTION_NAMES, drawChart, FRAME, letterColumns } from './chart-frame.ts'
 import type { Chart, Series } from './chart-frame.ts'
 import { formatCompact, formatCount, formatTime } from './format.ts'
 import { table } from './html.ts'
-import { drawChart } from './plot.ts'
 import type { ReportSource } from './source.ts'
 import { meanCumulativeBytes } from './statistics.ts'
 

@@ -1,15 +1,23 @@
 // The charts of distributions: record sizes, and times between records.
 // Must never leave anything of a sample out: what lies beyond the bins counts to the outermost.
 
-import { axisX, axisY, gridX, gridY, rectY, ruleY } from '@observablehq/plot'
+import { axisX, axisY, dot, gridX, gridY, line, rectY, ruleY, text } from '@observablehq/plot'
 import type { Direction } from '../simulate/workload.ts'
-import { DIRECTION_NAMES, letterColumns, rowNames, rows, SIZE_TICKS } from './chart-frame.ts'
+import {
+  DIRECTION_NAMES,
+  drawChart,
+  FRAME,
+  letterColumns,
+  rowNames,
+  rows,
+  SIZE_TICKS,
+} from './chart-frame.ts'
 import type { Chart, Series } from './chart-frame.ts'
 import { formatCount, formatPercent, formatTime } from './format.ts'
 import { table } from './html.ts'
-import { drawChart } from './plot.ts'
+import type { Html } from './html.ts'
 import { gapsOf, sizesOf } from './source.ts'
-import { logBins } from './statistics.ts'
+import { ecdf, logBins } from './statistics.ts'
 import type { LogBins } from './statistics.ts'
 
 /** The share of records in each bin of sizes, one row a source. */
@@ -89,10 +97,15 @@ function histogram(
         rowNames(all),
         ...bars,
         ruleY([0]),
+        text(
+          all.filter((_, row) => samples[row]?.length === 0).map(({ style }) => style),
+          { text: () => 'no data', fy: 'letter', frameAnchor: 'middle', fill: 'currentColor' },
+        ),
         axisY({ label: '↑ share of records', tickFormat: formatPercent, ticks: 4 }),
         axisX(ticks, { label: axis, tickFormat: format }),
       ],
     }),
+    more: ecdfChart(all, samples, { label, ticks, axis, format, domain }),
     data: table(
       label.replace(/, one row a source\.$/, ''),
       [{ heading: column }, ...letterColumns(all)],
@@ -104,4 +117,59 @@ function histogram(
         .filter((_, index) => inUse[index]),
     ),
   }
+}
+
+/** Points of one line. */
+const ECDF_POINTS = 200
+
+/** The empirical distribution functions on one pair of axes, both of which begin and end where the data may. */
+function ecdfChart(
+  all: readonly Series[],
+  samples: readonly (readonly number[])[],
+  options: Pick<HistogramOptions, 'label' | 'ticks' | 'axis' | 'format'> & {
+    readonly domain: readonly number[]
+  },
+): Html {
+  const { ticks, axis, format, domain } = options
+  const [least = 1, most = 1] = domain
+  const label = options.label.replace('distribution of', 'cumulative distribution of')
+  const lines = all.flatMap(({ style: { color, dash, symbol } }, row) => {
+    const points = ecdf(samples[row] ?? [], ECDF_POINTS)
+    const first = points[0]
+    if (first === undefined) return []
+    const inside = points.map(({ value, share }) => ({
+      value: Math.min(Math.max(value, least), most),
+      share,
+    }))
+    const whole = [{ value: least, share: 0 }, ...inside, { value: most, share: 1 }]
+    const look = {
+      stroke: color,
+      strokeWidth: 2,
+      strokeDasharray: dash,
+      curve: 'step-after',
+    } as const
+    // The mark of the source, thrice on its line, where those of the others are not.
+    const marked = [0.2, 0.5, 0.8].flatMap((share) => {
+      const at = Math.floor((share + row * 0.04) * (inside.length - 1))
+      return inside.slice(at, at + 1)
+    })
+    return [
+      line(whole, { x: 'value', y: 'share', ...look }),
+      dot(marked, { x: 'value', y: 'share', stroke: color, symbol, r: 4.5, strokeWidth: 2 }),
+    ]
+  })
+  return drawChart(label.replace(/one row a source/, 'a line a source'), {
+    ...FRAME,
+    height: 300,
+    x: { type: 'log', label: null, domain },
+    y: { label: null, domain: [0, 1] },
+    marks: [
+      gridY({ ticks: 5 }),
+      gridX(ticks),
+      ruleY([0]),
+      ...lines,
+      axisY({ label: '↑ share of records up to there', tickFormat: formatPercent, ticks: 5 }),
+      axisX(ticks, { label: axis, tickFormat: format }),
+    ],
+  })
 }

@@ -52,18 +52,32 @@ function escapeCharacter(character: string): string {
   return NAMED[character] ?? `\\u${code}`
 }
 
+/** A part of the page with a heading of its own. */
+export interface Section {
+  readonly id: string
+  readonly title: string
+  readonly body: Html
+}
+
 /** A table column: its heading, and whether it holds numbers. */
 export interface Column {
   readonly heading: HtmlPart
   readonly numeric?: boolean
 }
 
-/** A table that scrolls by itself where it is wider than the page. The first cell of a row is its heading. */
+/**
+ * A table that scrolls by itself where it is wider than the page; in a narrow window each cell has a line of its own,
+ * behind its heading. The first cell of a row is its heading.
+ */
 export function table(
   caption: string,
   columns: readonly Column[],
   rows: readonly (readonly HtmlPart[])[],
 ): Html {
+  const labelOf = (index: number) => {
+    const heading = columns[index]?.heading
+    return typeof heading === 'string' ? heading : ''
+  }
   const align = (index: number) => (columns[index]?.numeric === true ? html` class="number"` : '')
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}">
     <table>
@@ -80,7 +94,10 @@ export function table(
           ([heading, ...cells]) =>
             html`<tr>
               <th scope="row" ${align(0)}>${heading}</th>
-              ${cells.map((cell, index) => html`<td${align(index + 1)}>${cell}</td>`)}
+              ${cells.map(
+                (cell, index) =>
+                  html`<td${align(index + 1)} data-heading="${labelOf(index + 1)}">${cell}</td>`,
+              )}
             </tr> `,
         )}
       </tbody>

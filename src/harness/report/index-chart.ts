@@ -6,6 +6,7 @@ import type { Markish } from '@observablehq/plot'
 import type { Direction } from '../simulate/workload.ts'
 import {
   DIRECTION_NAMES,
+  drawChart,
   letterColumns,
   NOTHING,
   rowNames,
@@ -16,7 +17,6 @@ import type { Chart, Series } from './chart-frame.ts'
 import { formatCount } from './format.ts'
 import type { Html } from './html.ts'
 import { table } from './html.ts'
-import { drawChart } from './plot.ts'
 import type { BandStep, SchemeBand } from './scheme-band.ts'
 import type { Run } from './source.ts'
 import { summarize } from './statistics.ts'
@@ -75,7 +75,7 @@ export function sizeByIndexChart(all: readonly Series[], direction: Direction): 
 }
 
 const BAND_RECT = { x1: 'x1', x2: 'x2', y1: 'y1', y2: 'y2', fy: 'letter' } as const
-const SIZE_AXIS = { label: '↑ bytes', tickFormat: formatCount }
+const SIZE_AXIS = { label: '↑ bytes (logarithmic)', tickFormat: formatCount }
 const INDEX_AXIS = { label: 'index of the record →', tickFormat: formatCount }
 
 interface Point {

@@ -5,23 +5,28 @@ import { dot } from '@observablehq/plot'
 import { DIRECTIONS } from '../simulate/workload.ts'
 import type { Direction } from '../simulate/workload.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
-import { DIRECTION_NAMES } from './chart-frame.ts'
+import { DIRECTION_NAMES, drawChart, seriesStyle } from './chart-frame.ts'
 import type { Chart, Series } from './chart-frame.ts'
+import { comparisonSection } from './comparison.ts'
+import type { ComparisonResult } from './comparison.ts'
 import { cumulativeChart } from './cumulative-chart.ts'
 import { gapChart, sizeChart } from './histogram-charts.ts'
 import { Html, html } from './html.ts'
+import type { Section } from './html.ts'
 import { SHOWN_POINTS, SHOWN_RECORDS, sizeByIndexChart } from './index-chart.ts'
-import { drawChart } from './plot.ts'
 import { schemeBand } from './scheme-band.ts'
-import { seriesStyle } from './series-style.ts'
+import { targetOf } from './source.ts'
 import type { ReportSource } from './source.ts'
 import { STYLE_SHEET } from './style.ts'
 import { distanceSection, overheadSection, sourceSection } from './tables.ts'
+import { targetSection } from './target-panels.ts'
 
 /** Options of {@link renderReport}. */
 export interface ReportOptions {
-  /** The target of each direction; counts for the sources that do not say which scheme they were made with. */
+  /** The target of each direction, for captures: a simulation has its own, or none. */
   readonly schemes?: Readonly<Partial<Record<Direction, Scheme>>>
+  /** The result of a comparison, whose curve is drawn. */
+  readonly comparison?: ComparisonResult
 }
 
 /**
@@ -31,11 +36,11 @@ export interface ReportOptions {
  */
 export function renderReport(
   sources: readonly ReportSource[],
-  { schemes = {} }: ReportOptions = {},
+  { schemes = {}, comparison }: ReportOptions = {},
 ): string {
   const all = sources.map((source, index): Series => {
     const bandOf = (direction: Direction) => {
-      const scheme = source.schemes[direction] ?? schemes[direction]
+      const scheme = targetOf(source, schemes, direction)
       return scheme === undefined ? [] : schemeBand(scheme, SHOWN_RECORDS)
     }
     return {
@@ -48,17 +53,14 @@ export function renderReport(
     sourceSection(all, schemes, nameOf),
     overheadSection(all, nameOf),
     ...(all.length > 1 ? [distanceSection(all)] : []),
-    ...CHARTS.map((section) => chartSection(section, all)),
+    ...(comparison === undefined ? [] : [comparisonSection(comparison)]),
+    ...CHARTS.flatMap((section) => {
+      const targets = section.id === 'by-index' ? targetSection(all, keyOf(all)) : undefined
+      return [chartSection(section, all), ...(targets === undefined ? [] : [targets])]
+    }),
     METHOD,
   ]
   return page(`Shapes of ${sources.map(({ name }) => name).join(', ')}`, sections).markup
-}
-
-/** A part of the page with a heading of its own. */
-export interface Section {
-  readonly id: string
-  readonly title: string
-  readonly body: Html
 }
 
 function page(title: string, sections: readonly Section[]): Html {
@@ -114,13 +116,20 @@ function nameOf({ style: { letter, color, symbol } }: Series): Html {
   return html`<span class="source">${mark}${letter}</span>`
 }
 
+/** Which letter is which file, above each figure. */
+function keyOf(all: readonly Series[]): Html {
+  const names = all.map(
+    (series) =>
+      html`<span>${nameOf(series)} <span class="name">${series.source.name}</span></span> `,
+  )
+  return html`<p class="key">${names}</p> `
+}
+
 interface ChartSection {
   readonly id: string
   readonly title: string
   readonly text: string
   readonly draw: (all: readonly Series[], direction: Direction) => Chart
-  /** Whether sources share one plot, so that a key is needed. */
-  readonly isShared?: boolean
 }
 
 const CHARTS: readonly ChartSection[] = [
@@ -136,14 +145,14 @@ already, or pause, so that any size is possible.`,
   {
     id: 'sizes',
     title: 'Distribution of sizes',
-    text: 'All records of all connections.',
+    text: 'All records of all connections: the share of each size, and below it the share up to each size.',
     draw: sizeChart,
   },
   {
     id: 'gaps',
     title: 'Times between records',
     text: `From each record of a direction to the next one of that direction. What came at once counts to the
-smallest times.`,
+smallest times. Below, the share up to each time.`,
     draw: gapChart,
   },
   {
@@ -151,31 +160,28 @@ smallest times.`,
     title: 'Cumulative bytes',
     text: `Bytes carried since the first record of a connection, the mean over the connections of a source.`,
     draw: cumulativeChart,
-    isShared: true,
   },
 ]
 
-function chartSection(
-  { id, title, text, draw, isShared }: ChartSection,
-  all: readonly Series[],
-): Section {
-  const key = isShared === true ? html`<p class="key">${all.map(nameOf)}</p> ` : undefined
+function chartSection({ id, title, text, draw }: ChartSection, all: readonly Series[]): Section {
   const figures = DIRECTIONS.map((direction) => {
     if (all.every(({ source }) => source.runs.every((run) => run[direction].sizes.length === 0))) {
-      return html`<p>${DIRECTION_NAMES[direction]}: no records.</p> `
+      return html`<p>${DIRECTION_NAMES[direction]}: no data.</p> `
     }
-    const { image, data } = draw(all, direction)
-    return html`<figure>
-      <figcaption>${DIRECTION_NAMES[direction]}</figcaption>
-      ${key}
-      <div
+    const { image, more, data } = draw(all, direction)
+    const chartOf = (drawn: Html, kind: string) =>
+      html`<div
         class="scroll chart"
         tabindex="0"
         role="group"
-        aria-label="${title}, ${DIRECTION_NAMES[direction]}"
+        aria-label="${title}, ${DIRECTION_NAMES[direction]}${kind}"
       >
-        ${image}
-      </div>
+        ${drawn}
+      </div> `
+    return html`<figure>
+      <figcaption>${DIRECTION_NAMES[direction]}</figcaption>
+      ${keyOf(all)} ${chartOf(image, '')}
+      ${more === undefined ? undefined : chartOf(more, ', cumulative')}
       <details>
         <summary>${title}, ${DIRECTION_NAMES[direction]}: the numbers</summary>
         ${data}
@@ -198,7 +204,8 @@ const METHOD: Section = {
       <strong>Sizes</strong> are bytes that a record carries. A simulation tells the sizes of
       Writes, and a Write of up to 16,384 bytes is one record. A capture tells the size of records
       on the wire, from which 22 bytes are taken for TLS 1.3: five of head, sixteen of tag, one
-      inner content type (RFC 8446, section 5.2).
+      inner content type (RFC 8446, section 5.2); for TLS 1.2 what its cipher adds, which the record
+      of Finished shows.
     </li>
     <li>
       <strong>Left out of captures</strong>: every record that is not application data, and what TLS

@@ -59,3 +59,13 @@ export function gapsOf({ runs }: ReportSource, direction: Direction): number[] {
     return times.slice(1).map((time, index) => time - (times[index] ?? time))
   })
 }
+
+/** The scheme that a source is judged by: its own; `schemes` are those of captures, which do not name theirs. */
+export function targetOf(
+  source: ReportSource,
+  schemes: ReportSource['schemes'],
+  direction: Direction,
+): Scheme | undefined {
+  const own = source.schemes[direction]
+  return source.kind === 'simulation' ? own : (own ?? schemes[direction])
+}

@@ -80,3 +80,44 @@ export function meanCumulativeBytes(
   }
   return totals.map((total) => total / runs.length)
 }
+
+/** A rate and where the true one lies, at 95 %. */
+export interface Rate {
+  readonly rate: number
+  readonly low: number
+  readonly high: number
+}
+
+/** Of the normal distribution, for 95 %. */
+const Z = 1.959964
+
+/** Wilson's score interval: it holds for few cases, and for rates of 0 and 1, too. `undefined` for none. */
+export function wilson(hits: number, count: number): Rate | undefined {
+  if (count === 0) return undefined
+  const rate = hits / count
+  const weight = Z ** 2 / count
+  const middle = (rate + weight / 2) / (1 + weight)
+  const reach = (Z * Math.sqrt((rate * (1 - rate)) / count + weight / (4 * count))) / (1 + weight)
+  // At the ends it is exact but for the last digits.
+  const low = hits === 0 ? 0 : Math.max(middle - reach, 0)
+  return { rate, low, high: hits === count ? 1 : Math.min(middle + reach, 1) }
+}
+
+/** A point of an empirical distribution function: the share of the sample that is at most `value`. */
+export interface EcdfPoint {
+  readonly value: number
+  readonly share: number
+}
+
+/** The empirical distribution function at no more than `most` of its steps, the first and the last among them. */
+export function ecdf(sample: readonly number[], most: number): EcdfPoint[] {
+  const sorted = Float64Array.from(sample).sort()
+  const count = sorted.length
+  const places = Math.min(count, most)
+  const points: EcdfPoint[] = []
+  for (let place = 0; place < places; place += 1) {
+    const at = places === 1 ? count - 1 : Math.round((place * (count - 1)) / (places - 1))
+    points.push({ value: sorted[at] ?? 0, share: (at + 1) / count })
+  }
+  return points
+}

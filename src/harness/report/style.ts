@@ -48,5 +48,20 @@ figcaption { margin-bottom: 0.5rem; font-weight: 600; }
 .plot text, .plot tspan { white-space: pre; }
 .chart svg { display: block; width: 100%; min-width: 44rem; height: auto; }
 summary { cursor: pointer; color: var(--link); width: fit-content; }
+figure > .key { margin: 0 0 0.5rem; }
+.key .name, .panel .name { font-weight: 400; min-width: 0; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 0.75rem; padding: 0; }
+.panels svg { display: block; width: 100%; height: auto; }
+.panels h4 { margin: 0; font-size: 0.95rem; }
+@media (max-width: 40rem) {
+  .scroll:not(.chart) { overflow-x: visible; }
+  table, tbody, tr, tbody th, td, caption { display: block; }
+  thead { position: absolute; left: -100rem; }
+  tr { padding: 0.4rem 0; border-bottom: 1px solid var(--line); }
+  tbody th.number, tbody th, td { padding: 0.1rem 0; border: 0; text-align: left; overflow-wrap: anywhere; }
+  td { display: flex; justify-content: space-between; gap: 1rem; }
+  td.number { white-space: normal; text-align: right; }
+  td[data-heading]:not([data-heading=""])::before { content: attr(data-heading); color: var(--quiet); text-align: left; }
+}
 @media print { .skip, nav { display: none; } }
 `

@@ -8,11 +8,10 @@ import { DIRECTION_NAMES, NOTHING } from './chart-frame.ts'
 import type { Series } from './chart-frame.ts'
 import { kolmogorovSmirnov, wasserstein } from './distances.ts'
 import { formatCount, formatMeasure, formatPercent, formatTime } from './format.ts'
-import type { Html, HtmlPart } from './html.ts'
+import type { Html, HtmlPart, Section } from './html.ts'
 import { html, table } from './html.ts'
-import type { Section } from './page.ts'
 import { isInBand } from './scheme-band.ts'
-import { gapsOf, sizesOf, tlsBytesOf } from './source.ts'
+import { gapsOf, sizesOf, targetOf, tlsBytesOf } from './source.ts'
 import { summarize } from './statistics.ts'
 
 /** What stands in the first column of each source. */
@@ -64,7 +63,7 @@ function schemeTexts(
   }
   for (const direction of DIRECTIONS) {
     for (const { source, style } of all) {
-      const scheme = source.schemes[direction] ?? schemes[direction]
+      const scheme = targetOf(source, schemes, direction)
       add(scheme?.text, `${style.letter}, ${DIRECTION_NAMES[direction].toLowerCase()}`)
     }
   }

@@ -5,15 +5,15 @@ import { RECORD_SIZE } from '../../shaping/limits.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import { Shaper } from '../../shaping/shaper.ts'
 import type { RandomInt } from '../../shaping/shaper.ts'
+import type { Spread } from '../../shaping/scheme-summary.ts'
 import { seededRandomInt } from './seeded-random.ts'
-import { summarizeRuns } from './simulation-summary.ts'
 import {
   MAX_RUNS,
   MAX_SIMULATION_RECORDS,
   SIMULATION_FORMAT,
   SIMULATION_VERSION,
 } from './simulation.ts'
-import type { SchemeText, SimulatedRecord, Simulation } from './simulation.ts'
+import type { DirectionSummary, SchemeText, SimulatedRecord, Simulation } from './simulation.ts'
 import type { ModelDeliver, WireModel } from './wire-model.ts'
 import type { Direction, Workload } from './workload.ts'
 
@@ -255,4 +255,73 @@ function textOf({ text, digest }: Scheme): SchemeText {
 
 function invalid(option: string, what: string): AnyTlsError {
   return new AnyTlsError('ERR_OPTION_INVALID', `${option} must be ${what}`)
+}
+
+/** What shaping costs in each direction: least, mean and most over all runs, of which there is at least one. */
+function summarizeRuns(runs: readonly (readonly SimulatedDeliver[])[]): Simulation['summary'] {
+  return { up: summarize(runs, 'up'), down: summarize(runs, 'down') }
+}
+
+function summarize(
+  runs: readonly (readonly SimulatedDeliver[])[],
+  direction: Direction,
+): DirectionSummary {
+  const totals = runs.map((run) => totalOf(run.filter((made) => made.direction === direction)))
+  const over = (number: (total: Total) => number) => spreadOf(totals.map(number))
+  const [{ data, framing, delivers }] = totals as [Total, ...Total[]]
+  return {
+    data,
+    framing,
+    delivers,
+    writes: over(({ writes }) => writes),
+    writesAdded: over(({ writes }) => writes - delivers),
+    records: over(({ records }) => records),
+    padding: over(({ padding }) => padding),
+    overhead: over(({ padding }) =>
+      data + framing === 0 ? 0 : (100 * padding) / (data + framing),
+    ),
+    latency: spreadOf(
+      runs.flatMap((run) =>
+        run.filter((made) => made.direction === direction).map(({ latency }) => latency),
+      ),
+    ),
+  }
+}
+
+/** One direction of one run. */
+interface Total {
+  data: number
+  framing: number
+  delivers: number
+  writes: number
+  records: number
+  padding: number
+}
+
+function totalOf(made: readonly SimulatedDeliver[]): Total {
+  const total = { data: 0, framing: 0, delivers: made.length, writes: 0, records: 0, padding: 0 }
+  for (const { data, framing, padding, writes } of made) {
+    total.data += data
+    total.framing += framing
+    total.padding += padding
+    total.writes += writes.length
+    for (const { bytes } of writes) total.records += Math.ceil(bytes / RECORD_SIZE)
+  }
+  return total
+}
+
+function spreadOf(numbers: readonly number[]): Spread {
+  if (numbers.length === 0) return { least: 0, mean: 0, most: 0 }
+  let [least, sum, most] = [Infinity, 0, 0]
+  for (const number of numbers) {
+    least = Math.min(least, number)
+    most = Math.max(most, number)
+    sum += number
+  }
+  return { least: rounded(least), mean: rounded(sum / numbers.length), most: rounded(most) }
+}
+
+/** Digits beyond these say nothing and fill the file. */
+function rounded(number: number): number {
+  return Math.round(number * 1e6) / 1e6
 }

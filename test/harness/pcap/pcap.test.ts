@@ -315,7 +315,7 @@ describe('TLS of Node in packets', () => {
   )
 
   it.skipIf(tshark.isMissing)(
-    `record lengths are those of tshark, in every kind of file (only where tshark is installed)`,
+    'record lengths are those of tshark, in every kind of file (only where tshark is installed)',
     { timeout: 120_000 },
     async () => {
       const turns = await dialogue({}, { up: [100, 1, 2_000], down: [7, 40_000, 300] })

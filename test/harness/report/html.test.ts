@@ -28,7 +28,7 @@ describe('markup', () => {
     expect(markup).toMatch(/<caption>\s*Sizes &amp; more\s*<\/caption>/)
     expect(markup).toMatch(/<th scope="col"\s+class="number">Size<\/th>/)
     expect(markup).toMatch(/<th scope="row"\s*>&lt;a&gt;<\/th>/)
-    expect(markup).toContain('<td class="number">5</td>')
+    expect(markup).toContain('<td class="number" data-heading="Size">5</td>')
     expect(markup).toMatch(/tabindex="0"\s+role="region"\s+aria-label="Sizes &amp; more"/)
   })
 })

@@ -1,8 +1,9 @@
 import { parseHTML } from 'linkedom'
 import { describe, expect, it } from 'vitest'
 import { SHOWN_POINTS } from '../../../src/harness/report/index-chart.ts'
+import { parseComparison } from '../../../src/harness/report/comparison.ts'
 import { renderReport } from '../../../src/harness/report/page.ts'
-import { MAX_SOURCES } from '../../../src/harness/report/series-style.ts'
+import { MAX_SOURCES } from '../../../src/harness/report/chart-frame.ts'
 import type { ReportSource, Run } from '../../../src/harness/report/source.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../../../src/shaping/scheme.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
@@ -138,7 +139,7 @@ describe('a report', () => {
     const page = renderReport([makeSource({ runs: makeRuns(3, 50, 60) })], {
       schemes: { up: scheme },
     })
-    const chart = [...parse(page).querySelectorAll('section')][2]?.querySelector('svg')
+    const chart = [...parse(page).querySelectorAll('section')][2]?.querySelector('.chart svg')
     const marks = [...(chart?.querySelectorAll('[aria-label="rect"], [aria-label="dot"]') ?? [])]
     const look = (mark: number, name: string) => marks[mark]?.querySelector('g')?.getAttribute(name)
     expect(marks.map((mark) => mark.getAttribute('aria-label'))).toEqual(['rect', 'dot', 'rect'])
@@ -172,11 +173,75 @@ describe('a report', () => {
     expect(rows[1]).toBe('A and C | Client to server | 1.000 | 900 bytes | 0.000 | 0 ms')
   })
 
+  it('shows each shaped record close up, on a linear axis, with hits, misses and their rate', () => {
+    const trace = (first: number) => ({ times: [0, 1, 2], sizes: [500, first, 350] })
+    const nothing = { times: [], sizes: [] }
+    const runs = [150, 160, 205, 240, 900].map((size) => ({ up: trace(size), down: nothing }))
+    const page = renderReport(
+      [makeSource({ runs }), makeSource({ runs, name: 'long/name.jsonl' })],
+      {
+        schemes: { up: parseScheme('stop=4\n1=100-200\n2=300-400\n3=60-60') },
+      },
+    )
+    const section = '[aria-labelledby="targets"]'
+    expect(texts(page, `${section} h4`)).toEqual(['Record 1', 'Record 2', 'Record 3'])
+    expect(texts(page, `${section} .name`)).toEqual(['a.jsonl', 'long/name.jsonl'])
+    const labels = texts(page, `${section} .panel svg text`)
+    expect(labels.filter((label) => label.includes('bytes (linear)'))).toHaveLength(2)
+    // 150, 160 and 205 (seven more than 199 may be, D22) hit; of each source, 240 is in sight and 900 is not.
+    const first = parse(page).querySelector(`${section} .panel svg`)!
+    const marks = [...first.querySelectorAll('[aria-label="dot"]')].map(
+      (mark) => [...mark.querySelectorAll('path, circle')].length,
+    )
+    expect(marks).toEqual([6, 2, 2])
+    const rows = cells(page, `${section} tbody tr`)
+    expect(rows[0]).toBe('A | 1 | 100–199 | 5 | 3 | 60 % | 23.1 % – 88.2 %')
+    expect(rows[1]).toBe('A | 2 | 300–399 | 5 | 5 | 100 % | 56.6 % – 100 %')
+    expect(rows[2]).toBe('A | 3 | 60 | 0 | no data | – | –')
+  })
+
+  it('judges a simulation by its own scheme, not by that of the captures', () => {
+    const given = parseScheme('stop=3\n1=100-200\n2=300-400')
+    const simulated = makeSource({
+      kind: 'simulation',
+      schemes: { up: parseScheme('stop=2\n1=9-9') },
+    })
+    const page = renderReport([simulated], { schemes: { up: given, down: given } })
+    expect(texts(page, '[aria-labelledby="targets"] h4')).toEqual(['Record 1'])
+    expect(cells(page, '[aria-labelledby="targets"] tbody tr')[0]).toMatch(/^A \| 1 \| 9 \|/)
+    expect(texts(page, '[aria-labelledby="targets"] p')).toContain('Server to client: no target.')
+    expect(texts(page, 'summary').join()).not.toContain('Scheme of A, server to client')
+  })
+
+  it('draws what a comparison found, and refuses what is none', () => {
+    const points = [
+      { records: 1, auc: 0.5, low: 0.4, high: 0.6 },
+      { records: 8, auc: 0.9, low: 0.85, high: 0.95 },
+    ]
+    const read = (value: unknown) => parseComparison('c.json', JSON.stringify(value))
+    const comparison = read({ auc: 0.9, byRecords: points })
+    expect(comparison.byRecords).toEqual(points)
+    const nested = points.map(({ low, high, ...rest }) => ({ ...rest, ci: { low, high } }))
+    expect(read({ byRecords: nested })).toEqual(comparison)
+    const page = renderReport([one], { comparison })
+    expect(cells(page, '[aria-labelledby="comparison"] tbody tr')).toEqual([
+      '1 | 0.500 | 0.400 – 0.600',
+      '8 | 0.900 | 0.850 – 0.950',
+    ])
+    expect(texts(page, '[aria-labelledby="comparison"] svg text')).toContain(
+      'records seen (logarithmic) →',
+    )
+    expect(renderReport([one], { comparison: read({ byRecords: [] }) })).toContain('no data')
+    for (const bad of [null, [], {}, { byRecords: [{ records: 1, auc: 2, low: 0, high: 1 }] }]) {
+      expect(() => read(bad)).toThrow(/^the comparison is not valid: /)
+    }
+  })
+
   it('bears sources without anything in them', () => {
     const nothing = { times: [], sizes: [] }
     for (const runs of [[], [{ up: nothing, down: nothing }]]) {
       const page = renderReport([makeSource({ runs }), makeSource({ runs })])
-      expect(texts(page, 'p').filter((text) => text.endsWith('no records.'))).toHaveLength(8)
+      expect(texts(page, 'p').filter((text) => text.endsWith('no data.'))).toHaveLength(8)
     }
     const lonely = { times: [0], sizes: [5] }
     const page = renderReport([makeSource({ runs: [{ up: lonely, down: nothing }] }), one])

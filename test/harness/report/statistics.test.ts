@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { logBins, meanCumulativeBytes, summarize } from '../../../src/harness/report/statistics.ts'
+import {
+  ecdf,
+  logBins,
+  meanCumulativeBytes,
+  summarize,
+  wilson,
+} from '../../../src/harness/report/statistics.ts'
 
 describe('summaries', () => {
   it.for([
@@ -64,5 +70,44 @@ describe('mean cumulative bytes', () => {
     ]
     expect(meanCumulativeBytes(runs, 'up', [0, 1, 4, 5, 99])).toEqual([5, 55, 55, 80, 80])
     expect(meanCumulativeBytes(runs, 'down', [0, 1])).toEqual([0, 0])
+  })
+})
+
+describe('the interval of Wilson', () => {
+  // By the formula, worked with other software.
+  it.for([
+    [8, 10, 0.4902, 0.9433],
+    [0, 10, 0, 0.2775],
+    [10, 10, 0.7225, 1],
+    [50, 100, 0.4038, 0.5962],
+  ] as const)('of %i of %i', ([hits, count, low, high]) => {
+    const found = wilson(hits, count)!
+    expect(found.rate).toBe(hits / count)
+    expect(found.low).toBeCloseTo(low, 4)
+    expect(found.high).toBeCloseTo(high, 4)
+  })
+
+  it('there is none of nothing', () => {
+    expect(wilson(0, 0)).toBeUndefined()
+  })
+})
+
+describe('the empirical distribution function', () => {
+  it('has a step for each value, and no more than asked', () => {
+    expect(ecdf([3, 1, 2, 2], 10)).toEqual([
+      { value: 1, share: 0.25 },
+      { value: 2, share: 0.5 },
+      { value: 2, share: 0.75 },
+      { value: 3, share: 1 },
+    ])
+    const many = ecdf(
+      Array.from({ length: 1_000 }, (_, index) => index),
+      5,
+    )
+    expect(many).toHaveLength(5)
+    expect(many[0]).toEqual({ value: 0, share: 0.001 })
+    expect(many.at(-1)).toEqual({ value: 999, share: 1 })
+    expect(ecdf([], 5)).toEqual([])
+    expect(ecdf([7], 5)).toEqual([{ value: 7, share: 1 }])
   })
 })
