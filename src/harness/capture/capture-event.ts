@@ -36,7 +36,7 @@ export const CLOSE_REASONS = [
 export type CloseReason = (typeof CLOSE_REASONS)[number]
 
 /** A connection was accepted. Connections are numbered from 1, in order. */
-export interface OpenEvent {
+interface OpenEvent {
   readonly event: 'open'
   readonly connection: number
   /** In ms since the capture began. */
@@ -60,7 +60,7 @@ export interface RecordEvent {
 }
 
 /** From `offset` on, a direction is no TLS. It is relayed, but there are no more records of it. */
-export interface NotTlsEvent {
+interface NotTlsEvent {
   readonly event: 'not-tls'
   readonly connection: number
   readonly direction: Direction
@@ -71,7 +71,7 @@ export interface NotTlsEvent {
 }
 
 /** From `offset` on, bytes of a direction are not in the file that was converted, and so no records are known. */
-export interface LostEvent {
+interface LostEvent {
   readonly event: 'lost'
   readonly connection: number
   readonly direction: Direction
@@ -105,7 +105,7 @@ export interface LimitEvent {
 export const LIMITS = ['records', 'connections'] as const
 
 /** The last line of a capture that was not broken off. */
-export interface EndEvent {
+interface EndEvent {
   readonly event: 'end'
 }
 

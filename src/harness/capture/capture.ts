@@ -22,7 +22,7 @@ export interface CaptureOptions {
 }
 
 /** A relay that captures. */
-export interface Capture {
+interface Capture {
   /** The listening side; to be told to listen by its owner. */
   readonly server: Server
   /**

@@ -8,7 +8,7 @@ import { drained } from './capture-file.ts'
 import type { Tap } from './recorder.ts'
 
 /** Which bytes each tap is shown: what comes from the client goes up. */
-export interface Taps {
+interface Taps {
   readonly up: Tap
   readonly down: Tap
 }

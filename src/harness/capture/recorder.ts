@@ -20,7 +20,7 @@ export interface CaptureSink {
 export type Tap = (bytes: Uint8Array) => Promise<unknown> | undefined
 
 /** Records one connection. */
-export interface ConnectionRecorder {
+interface ConnectionRecorder {
   tap(direction: Direction): Tap
   /** @param up bytes that came from the client; `down` from the server */
   close(reason: CloseReason, up: number, down: number): void

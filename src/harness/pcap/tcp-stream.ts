@@ -2,7 +2,7 @@
 // Must never hold more than its bound: what is missing by then counts as lost.
 
 /** Who is given the bytes of a direction, in order. Each is told the time at which they were complete, in ms. */
-export interface StreamReader {
+interface StreamReader {
   push(bytes: Uint8Array, time: number): void
   /** `length` bytes went by that nobody captured. */
   skip(length: number, time: number): void

@@ -72,7 +72,7 @@ export function letterColumns(all: readonly Series[]): Column[] {
   return all.map(({ style }) => ({ heading: style.letter, numeric: true }))
 }
 
-export interface SeriesStyle {
+interface SeriesStyle {
   readonly letter: string
   /** A variable of the page's style sheet, which has one value for light and one for dark. */
   readonly color: string

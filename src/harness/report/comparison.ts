@@ -10,7 +10,7 @@ import { html, table } from './html.ts'
 import type { Section } from './html.ts'
 
 /** The AUC once so many records of each connection have been seen, with its 95 % interval. */
-export interface SeenRecords {
+interface SeenRecords {
   readonly records: number
   readonly auc: number
   readonly low: number

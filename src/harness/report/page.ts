@@ -22,7 +22,7 @@ import { distanceSection, overheadSection, sourceSection } from './tables.ts'
 import { targetSection } from './target-panels.ts'
 
 /** Options of {@link renderReport}. */
-export interface ReportOptions {
+interface ReportOptions {
   /** The target of each direction, for captures: a simulation has its own, or none. */
   readonly schemes?: Readonly<Partial<Record<Direction, Scheme>>>
   /** The result of a comparison, whose curve is drawn. */

@@ -24,7 +24,7 @@ export function summarize(sample: readonly number[]): Summary | undefined {
 }
 
 /** A bin of a histogram: from `from` to below `to`. */
-export interface Bin {
+interface Bin {
   readonly from: number
   readonly to: number
 }
@@ -82,7 +82,7 @@ export function meanCumulativeBytes(
 }
 
 /** A rate and where the true one lies, at 95 %. */
-export interface Rate {
+interface Rate {
   readonly rate: number
   readonly low: number
   readonly high: number
@@ -104,7 +104,7 @@ export function wilson(hits: number, count: number): Rate | undefined {
 }
 
 /** A point of an empirical distribution function: the share of the sample that is at most `value`. */
-export interface EcdfPoint {
+interface EcdfPoint {
   readonly value: number
   readonly share: number
 }

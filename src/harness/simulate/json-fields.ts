@@ -2,7 +2,7 @@
 // Must never convert a value, or pass over a field that nobody asked for.
 
 /** Makes the error to throw: its message is one line. */
-export type Fail = (problem: string) => Error
+type Fail = (problem: string) => Error
 
 /** @throws what `fail` makes when `text` is not JSON */
 export function parseJson(text: string, fail: Fail): unknown {
