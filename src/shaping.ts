@@ -45,7 +45,7 @@ export {
   ShapeError,
   type ShapeExpectation,
 } from './harness/expect-shape.ts'
-export type { HandshakeRecords } from './harness/report/handshake-records.ts'
+export type { HandshakeRecords } from './harness/report/from-capture.ts'
 export { parseCapture, type ParsedCapture } from './harness/capture/capture-parser.ts'
 export {
   DEFAULT_FLUSH_TIME,

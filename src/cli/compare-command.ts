@@ -4,7 +4,7 @@
 import { AnyTlsError } from '../errors.ts'
 import { compare, observe } from '../harness/compare/compare.ts'
 import type { Observation } from '../harness/compare/compare.ts'
-import type { HandshakeRecords } from '../harness/report/handshake-records.ts'
+import type { HandshakeRecords } from '../harness/report/from-capture.ts'
 import type { CompareCommandOptions } from './compare-options.ts'
 import { formatComparison } from './compare-text.ts'
 import { isSameFile } from './files.ts'

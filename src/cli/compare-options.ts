@@ -2,7 +2,7 @@
 // Must never do anything itself: the command is loaded when it is called for.
 
 import type { Command } from 'commander'
-import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/handshake-records.ts'
+import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
 import { MAX_SKIP, wholeNumber } from './scheme-options.ts'
 
 export interface CompareCommandOptions {

@@ -126,23 +126,8 @@ export function refuseInput(
   out: string,
   inputs: readonly (string | undefined)[],
 ): void {
-  const own = fileAt(out)
-  for (const input of inputs) {
-    if (input === undefined) continue
-    const file = fileAt(input)
-    const isSame = file !== undefined && file.dev === own?.dev && file.ino === own.ino
-    if (isSame || resolve(input) === resolve(out)) {
-      throw fileError(`cannot write ${what}: it is read here, too`)
-    }
-  }
-}
-
-/** Which file it is, whatever its name; undefined where none can be seen, which is told when it is read. */
-function fileAt(path: string): BigIntStats | undefined {
-  try {
-    return statSync(path, { bigint: true })
-  } catch {
-    return undefined
+  if (inputs.some((input) => input !== undefined && isSameFile(input, out))) {
+    throw fileError(`cannot write ${what}: it is read here, too`)
   }
 }
 
