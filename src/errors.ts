@@ -43,6 +43,7 @@ export const ERROR_TEXT = {
   ERR_DIAL_TIMEOUT: 'connecting to the target took too long',
   ERR_TARGET_INVALID: 'the stream does not begin with a valid target address',
   ERR_TARGET_REJECTED: 'the target is not allowed',
+  ERR_HTTP_INVALID: 'what the target answers is not valid HTTP',
   // options, files, links
   ERR_OPTION_INVALID: 'an option is not valid',
   ERR_FILE: 'a file cannot be used',

@@ -158,6 +158,9 @@ function logInbound(inbound: Inbound, logger: Logger): void {
     const fields = { source, target: formatHostPort(target), protocol, err: error }
     logger.warn(fields, 'a tunnel could not be opened')
   })
+  inbound.on('failed', ({ source, target, protocol, reason }: InboundEvents['failed'][0]) => {
+    logger.warn({ source, target: formatHostPort(target), protocol, reason }, 'a request failed')
+  })
   inbound.on('invalid', ({ source, reason }: InboundEvents['invalid'][0]) => {
     logger.info({ source, reason }, 'a program did not ask properly')
   })

@@ -1,5 +1,5 @@
 // Which headers a proxy passes on and which end with it (RFC 9110 section 7.6.1).
-// Must never touch a header that frames a body: the HTTP library of each side does that.
+// Must never drop a header that frames a body unless it is named: whoever frames it does that.
 
 /** Raw headers as node:http has them: name, value, name, value. */
 export type RawHeaders = readonly string[]
@@ -20,17 +20,21 @@ const FRAMING: readonly string[] = ['content-length', 'transfer-encoding']
 
 /** The headers that go on to the other side, in order, without those of this hop and without `except`. */
 export function endToEndHeaders(headers: RawHeaders, ...except: readonly string[]): string[] {
-  const named = new Set(
-    pairs(headers)
-      .filter(([name]) => name.toLowerCase() === 'connection')
-      .flatMap(([, value]) => value.split(','))
-      .map((option) => option.trim().toLowerCase()),
-  )
+  const named = new Set(headerValues(headers, 'connection').map((option) => option.toLowerCase()))
   for (const name of FRAMING) named.delete(name)
   const dropped = new Set([...named, ...HOP_BY_HOP, ...except])
   return pairs(headers)
     .filter(([name]) => !dropped.has(name.toLowerCase()))
     .flat()
+}
+
+/** The members of a list header, whether in one line or in several (RFC 9110 section 5.3); none are empty. */
+export function headerValues(headers: RawHeaders, wanted: string): string[] {
+  return pairs(headers)
+    .filter(([name]) => name.toLowerCase() === wanted)
+    .flatMap(([, value]) => value.split(','))
+    .map((member) => member.trim())
+    .filter((member) => member !== '')
 }
 
 function pairs(headers: RawHeaders): [string, string][] {

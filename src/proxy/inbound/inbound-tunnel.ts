@@ -1,4 +1,4 @@
-// What both protocols of the local port share: opening the tunnel for a program, telling an observer.
+// What the protocols of the local port share: opening the tunnel for a program, telling an observer.
 // Must never know SOCKS or HTTP.
 import type { Socket } from 'node:net'
 import { CloseCode } from '../../engine/close-code.ts'
@@ -10,7 +10,7 @@ import type { OpenTunnel, TunnelStream } from '../tunnel.ts'
 import type { UdpCounts } from '../udp/udp-socket.ts'
 
 /** How a program asked. */
-export type InboundProtocol = 'socks5' | 'socks5-udp' | 'http-connect' | 'http'
+export type InboundProtocol = 'socks4' | 'socks5' | 'socks5-udp' | 'http-connect' | 'http'
 
 /** Events of the local port, for a log. `source` is `HOST:PORT` of the program. */
 export interface InboundEvents {
@@ -18,6 +18,8 @@ export interface InboundEvents {
   tunnel: [{ source: string; target: Address; protocol: InboundProtocol }]
   /** No tunnel could be had, and the program was told so. */
   refused: [{ source: string; target: Address; protocol: InboundProtocol; error: unknown }]
+  /** The tunnel stood, but the target did not answer as it must. `reason` is text of ours. */
+  failed: [{ source: string; target: Address; protocol: InboundProtocol; reason: string }]
   /** The program did not say what is expected of it, or not in time. `reason` is text of ours. */
   invalid: [{ source: string; reason: string }]
   /** An association for datagrams stands; they are to be sent to `address`, a `HOST:PORT`. */
@@ -26,7 +28,7 @@ export interface InboundEvents {
   associationOver: [{ source: string; counts: Readonly<UdpCounts>; error: Error | undefined }]
 }
 
-/** What the two protocols are given. */
+/** What the protocols are given. */
 export interface InboundContext {
   readonly openTunnel: OpenTunnel
   /** Missing when everybody may use the port. */

@@ -1,14 +1,16 @@
-// The local port that programs use as their proxy: SOCKS5 and HTTP, told apart by the first byte.
+// The local port that programs use as their proxy: SOCKS4, SOCKS4a, SOCKS5 and HTTP, told apart by the first byte.
 // Must never let a silent program hold a connection longer than the handshake timeout.
 import { createServer } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import type { Credentials } from './credentials.ts'
 import { credentialsCheck } from './credentials.ts'
-import { serveHttp } from './http-inbound.ts'
+import { MAX_HEAD } from './http-answer.ts'
+import { HttpInbound } from './http-inbound.ts'
+import { KEPT_IDLE } from './http-kept.ts'
 import type { InboundEvents } from './inbound-tunnel.ts'
 import { sourceOf } from './inbound-tunnel.ts'
-import { serveSocks5 } from './socks5-inbound.ts'
-import type { Socks5Context } from './socks5-inbound.ts'
+import { serveSocks } from './socks-inbound.ts'
+import type { SocksContext } from './socks-inbound.ts'
 import type { OpenTunnel } from '../tunnel.ts'
 import { UdpAssociations } from '../udp/udp-inbound.ts'
 import type { UdpInboundOptions } from '../udp/udp-inbound.ts'
@@ -38,8 +40,6 @@ export interface Inbound extends Server {
 
 const DEFAULT_HANDSHAKE_TIMEOUT = 10_000
 const KEEP_ALIVE_DELAY = 60_000
-const FIRST_BYTE_SOCKS4 = 4
-const FIRST_BYTE_SOCKS5 = 5
 
 /**
  * Makes the local port; call `listen` on it.
@@ -53,18 +53,24 @@ export function createInbound(options: InboundOptions): Inbound {
     // A request may have a body of any length.
     requestTimeout: 0,
     connectionsCheckingInterval: Math.ceil(handshakeTimeout / 4),
+    keepAliveTimeout: KEPT_IDLE,
+    maxHeaderSize: MAX_HEAD,
+    // Looked at with the rest of the request, so that a log tells of it.
+    requireHostHeader: false,
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY,
   })
   // Headers are bounded in bytes; those above a count would be dropped silently.
   server.maxHeadersCount = 0
-  const context: Socks5Context = {
+  // A program that ends its direction behind its request gets its answer. (As old as node:http, but not in its types.)
+  Object.assign(server, { httpAllowHalfOpen: true })
+  const context: SocksContext = {
     openTunnel,
     checkCredentials: auth && credentialsCheck(auth),
     associations: new UdpAssociations(options.udp),
     emit: (event, ...args) => void server.emit(event, ...args),
   }
-  serveHttp(server, context)
+  const httpInbound = new HttpInbound(server, context)
 
   // An HTTP server that is handed only those connections that turn out to be HTTP.
   const [parseHttp] = server.listeners('connection') as [(socket: Socket) => void]
@@ -75,7 +81,10 @@ export function createInbound(options: InboundOptions): Inbound {
     socket.once('close', () => sockets.delete(socket))
     // An error is followed by close, which is what is acted upon.
     socket.on('error', () => {})
-    tellApart(socket, context, handshakeTimeout, (httpSocket) => parseHttp.call(server, httpSocket))
+    tellApart(socket, context, handshakeTimeout, (bytes) => {
+      socket.unshift(httpInbound.prepare(socket, bytes))
+      parseHttp.call(server, socket)
+    })
   })
   const closeAllConnections = () => {
     // What is cut off must not look complete to the program.
@@ -86,9 +95,9 @@ export function createInbound(options: InboundOptions): Inbound {
 
 function tellApart(
   socket: Socket,
-  context: Socks5Context,
+  context: SocksContext,
   handshakeTimeout: number,
-  parseHttp: (socket: Socket) => void,
+  serveHttp: (bytes: Buffer) => void,
 ): void {
   const timer = setTimeout(() => {
     context.emit('invalid', {
@@ -99,20 +108,18 @@ function tellApart(
   }, handshakeTimeout)
   const stopTimer = () => clearTimeout(timer)
   const onReadable = () => {
-    const chunk = socket.read() as Uint8Array | null
+    const chunk = socket.read() as Buffer | null
     if (chunk === null) return
     socket.off('readable', onReadable)
     socket.off('end', onEnd)
-    socket.unshift(chunk)
-    if (chunk[0] === FIRST_BYTE_SOCKS5) {
-      serveSocks5(socket, context, stopTimer)
-    } else if (chunk[0] === FIRST_BYTE_SOCKS4) {
-      context.emit('invalid', { source: sourceOf(socket), reason: 'SOCKS4 is not supported' })
-      socket.destroy()
+    const [version] = chunk
+    if (version === 4 || version === 5) {
+      socket.unshift(chunk)
+      serveSocks(socket, version, context, stopTimer)
     } else {
       // From here on the HTTP server's own headersTimeout counts.
       stopTimer()
-      parseHttp(socket)
+      serveHttp(chunk)
     }
   }
   const onEnd = () => socket.destroy()

@@ -1,8 +1,9 @@
 // The server side of a SOCKS5 handshake (RFC 1928, RFC 1929) as a machine: bytes in, events out.
 // Must never do I/O, hold more than one message of the handshake, or drop a byte that follows it.
 import type { Address } from '../../codec/address.ts'
-import { AddressType, decodeAddress, encodeAddress } from '../../codec/address.ts'
+import { AddressType, encodeAddress } from '../../codec/address.ts'
 import { concatBytes } from '../../codec/bytes.ts'
+import { decodeProgramAddress } from '../host.ts'
 import type { CheckCredentials } from './credentials.ts'
 
 /** Replies to a request (RFC 1928 section 6) that have a use here beside {@link FAILURES}. */
@@ -89,13 +90,17 @@ export class Socks5Handshake {
     if (version === undefined) return 0
     if (version !== VERSION) return this.#refuse(events, `version ${version} instead of 5`)
     if (count === undefined || bytes.length < 2 + count) return 0
-    const wanted = this.#check === undefined ? METHOD_NONE : METHOD_CREDENTIALS
-    if (!bytes.subarray(2, 2 + count).includes(wanted)) {
+    const offered = bytes.subarray(2, 2 + count)
+    // An open port takes any credentials from a program that will not go without.
+    const accepted =
+      this.#check === undefined ? [METHOD_NONE, METHOD_CREDENTIALS] : [METHOD_CREDENTIALS]
+    const method = accepted.find((candidate) => offered.includes(candidate))
+    if (method === undefined) {
       events.push({ type: 'send', bytes: Uint8Array.of(VERSION, METHOD_UNACCEPTABLE) })
       return this.#refuse(events, 'no acceptable authentication method')
     }
-    events.push({ type: 'send', bytes: Uint8Array.of(VERSION, wanted) })
-    this.#state = this.#check === undefined ? 'request' : 'credentials'
+    events.push({ type: 'send', bytes: Uint8Array.of(VERSION, method) })
+    this.#state = method === METHOD_NONE ? 'request' : 'credentials'
     return 2 + count
   }
 
@@ -112,7 +117,7 @@ export class Socks5Handshake {
     if (passwordLength === undefined || bytes.length < passwordStart + passwordLength) return 0
     const username = bytes.subarray(2, 2 + usernameLength)
     const password = bytes.subarray(passwordStart, passwordStart + passwordLength)
-    const right = this.#check?.(username, password) === true
+    const right = this.#check?.(username, password) ?? true
     events.push({ type: 'send', bytes: Uint8Array.of(CREDENTIALS_VERSION, right ? 0 : 1) })
     if (!right) return this.#refuse(events, 'wrong username or password')
     this.#state = 'request'
@@ -140,7 +145,7 @@ export class Socks5Handshake {
     }
     let decoded
     try {
-      decoded = decodeAddress(bytes, 3)
+      decoded = decodeProgramAddress(bytes, 3)
     } catch {
       return this.#reject(events, Socks5Reply.GeneralFailure, 'the target address is not valid')
     }

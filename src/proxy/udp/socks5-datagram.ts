@@ -1,8 +1,9 @@
 // The head that SOCKS5 puts before each datagram (RFC 1928 section 7), between program and local port.
 // Must never take a fragment for a datagram, or throw for what a program sent.
 import type { Address } from '../../codec/address.ts'
-import { decodeAddress, encodeAddress } from '../../codec/address.ts'
+import { encodeAddress } from '../../codec/address.ts'
 import { concatBytes } from '../../codec/bytes.ts'
+import { decodeProgramAddress } from '../host.ts'
 
 /** A datagram and its other end: where it goes, or came from. */
 export interface Socks5Datagram {
@@ -18,7 +19,7 @@ export interface Socks5Datagram {
 export function decodeSocks5Datagram(bytes: Uint8Array): Socks5Datagram | undefined {
   if (bytes[2] !== NOT_FRAGMENTED) return undefined
   try {
-    const decoded = decodeAddress(bytes, HEAD_LENGTH)
+    const decoded = decodeProgramAddress(bytes, HEAD_LENGTH)
     return (
       decoded && {
         address: decoded.address,

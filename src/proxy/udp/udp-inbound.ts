@@ -6,6 +6,7 @@ import { isIPv4 } from 'node:net'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { closeGently } from '../close-gently.ts'
+import { unmapped } from '../host.ts'
 import type { InboundContext } from '../inbound/inbound-tunnel.ts'
 import { openForProgram, sourceOf } from '../inbound/inbound-tunnel.ts'
 import { encodeSocks5Reply, Socks5Reply } from '../inbound/socks5.ts'
@@ -190,10 +191,4 @@ class Association {
 
 function refuse(control: Socket): void {
   closeGently(control, encodeSocks5Reply(Socks5Reply.GeneralFailure))
-}
-
-/** An IPv4 address as it is, where a socket that listens on both families has written it as IPv6. */
-function unmapped(address: string): string {
-  const ipv4 = address.slice('::ffff:'.length)
-  return address.startsWith('::ffff:') && isIPv4(ipv4) ? ipv4 : address
 }

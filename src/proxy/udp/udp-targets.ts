@@ -5,6 +5,7 @@ import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatIPv6, parseIPv6 } from '../../codec/ip.ts'
 import type { Lookup } from '../outbound/outbound.ts'
+import { unmapped } from '../host.ts'
 import { resolve } from '../outbound/outbound.ts'
 import type { UdpCounts, UdpEndpoint } from './udp-socket.ts'
 import { UDP_MAX_WAITING, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
@@ -92,7 +93,14 @@ export class UdpTargets {
     const key = keyOf(target)
     const known = this.#entries.get(key)
     if (known !== undefined && performance.now() < known.expires) return known
-    const entry: Entry = { target, state: 'asking', expires: Infinity, waiting: [] }
+    const { host, port } = target
+    // As IPv4, for policy as for the socket: a socket for IPv6 cannot reach it.
+    const entry: Entry = {
+      target: { host: unmapped(host), port },
+      state: 'asking',
+      expires: Infinity,
+      waiting: [],
+    }
     const question = this.#answerAtOnce(entry)
     if (question !== undefined && this.#questions >= MAX_QUESTIONS) {
       question.catch(() => {})
@@ -202,5 +210,5 @@ export class UdpTargets {
 }
 
 function keyOf({ host, port }: Address): string {
-  return `${host} ${port}`
+  return `${unmapped(host)} ${port}`
 }

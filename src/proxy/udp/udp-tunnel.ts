@@ -32,14 +32,20 @@ export interface UdpTunnelOptions {
 // Least time between two openings of the stream, in ms. What comes meanwhile is dropped.
 const REOPEN_DELAY = 1_000
 
+// Every server takes a datagram of this size, in bytes.
+const SURELY_TAKEN = 8_000
+
+// A server that takes no such datagram ends the stream at once: one round trip, with much to spare, in ms.
+const VERDICT_TIME = 2_000
+
 /**
  * Carries datagrams to any number of targets and back over one stream of version 2 with isConnect = 0. When
  * the stream ends, the next datagram opens a new one. The request and the first datagram leave together
  * with the stream's target: servers may read them before they accept, and it saves a round trip.
  *
- * Datagrams are sent up to the 65,527 bytes of UDP, though some servers of the original wire end the
- * stream at more than 8 to 16 KiB: such a datagram is rare, and costs there what it would cost to drop it,
- * and one stream more.
+ * Datagrams are sent up to the 65,527 bytes of UDP, though some servers of the original wire end the stream at more
+ * than 8 to 16 KiB. When that happens right behind a large one, the next datagram opens a stream at once, and datagrams
+ * of that size are dropped from then on.
  */
 export class UdpTunnel {
   readonly #options: UdpTunnelOptions
@@ -49,6 +55,10 @@ export class UdpTunnel {
   #waitingBytes = 0
   #notBefore = -Infinity
   #closed = false
+  /** Datagrams of this size and above are known to be too much for the server. */
+  #tooLarge = Infinity
+  /** The largest datagram above {@link SURELY_TAKEN} that was sent last, and when. */
+  #large = { size: 0, sent: -Infinity }
 
   constructor(options: UdpTunnelOptions) {
     this.#options = options
@@ -57,6 +67,11 @@ export class UdpTunnel {
   /** Sends `data` to `target`, or drops it, which is counted. Never throws for what a decoder has let through. */
   send(target: Address, data: Uint8Array): void {
     if (this.#closed) return
+    if (data.length >= this.#tooLarge) {
+      this.#options.counts.dropped += 1
+      return
+    }
+    this.#remember(data.length)
     if (this.#stream !== undefined) this.#write(this.#stream, encodeUdpPacket(target, data))
     else if (this.#waiting !== undefined) this.#wait(this.#waiting, encodeUdpPacket(target, data))
     else if (performance.now() >= this.#notBefore) void this.#open(target, data)
@@ -68,6 +83,21 @@ export class UdpTunnel {
     this.#closed = true
     this.#stream?.destroy()
     this.#stream = undefined
+  }
+
+  #remember(size: number): void {
+    const now = performance.now()
+    const isOver = now - this.#large.sent > VERDICT_TIME
+    if (size > SURELY_TAKEN && (isOver || size >= this.#large.size))
+      this.#large = { size, sent: now }
+  }
+
+  /** The server has ended the stream: perhaps for a datagram that was too large for it. */
+  #judge(): void {
+    if (this.#closed || performance.now() - this.#large.sent > VERDICT_TIME) return
+    this.#tooLarge = this.#large.size
+    this.#large = { size: 0, sent: -Infinity }
+    this.#notBefore = -Infinity
   }
 
   async #open(target: Address, data: Uint8Array): Promise<void> {
@@ -97,7 +127,10 @@ export class UdpTunnel {
   #use(stream: TunnelStream): void {
     const decoder = new UdpOverTcpDecoder('addressed')
     const onOver = () => {
-      if (this.#stream === stream) this.#stream = undefined
+      if (this.#stream === stream) {
+        this.#stream = undefined
+        this.#judge()
+      }
       stream.destroy()
     }
     this.#stream = stream

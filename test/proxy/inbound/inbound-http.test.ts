@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { parseOrigin } from '../../../src/proxy/inbound/http-forward.ts'
-import { serveHttp } from '../../../src/proxy/inbound/http-inbound.ts'
+import { parseOrigin } from '../../../src/proxy/inbound/http-target.ts'
 import { endToEndHeaders } from '../../../src/proxy/inbound/http-headers.ts'
 import {
   closing,
@@ -14,7 +13,6 @@ import {
   readAll,
   readExactly,
   startInbound,
-  streamPair,
 } from '../support.ts'
 
 /** A server that answers the first request on each connection with `answer`, byte for byte. */
@@ -43,27 +41,6 @@ describe('HTTP on the local port', () => {
     expect((await readAll(program)).toString()).toBe(
       'HTTP/1.1 200 Connection Established\r\n\r\nearly data',
     )
-  })
-
-  it('a request that cannot be passed on leaves no tunnel behind', async () => {
-    const [tunnel, far] = streamPair()
-    far.on('error', () => {})
-    const server = http.createServer()
-    // The parser lets no such header through; the library refuses to send it.
-    server.on('request', ({ rawHeaders }: http.IncomingMessage) => rawHeaders.push('X', '\u007f'))
-    const openTunnel = () => Promise.resolve(tunnel)
-    serveHttp(server, { openTunnel, checkCredentials: undefined, emit() {} })
-    const port = await listen(server)
-    const answer = await ask(
-      port,
-      'GET http://a.test/ HTTP/1.1',
-      'Host: x',
-      'Connection: close',
-      '',
-      '',
-    )
-    expect(answer).toMatch(/^HTTP\/1\.1 502 /)
-    expect(tunnel.destroyed).toBe(true)
   })
 
   it('CONNECT to something that is no host:port is 400', async () => {
@@ -251,7 +228,7 @@ describe('HTTP on the local port', () => {
     program.write(`GET http://127.0.0.1:${originPort}/ HTTP/1.1\r\nHost: x\r\n\r\n`)
     const [socket] = await connection
     await once(program, 'data')
-    program.destroy()
+    program.resetAndDestroy()
     await closing(socket)
   })
 
@@ -267,7 +244,9 @@ describe('HTTP on the local port', () => {
       const program = await connectTo(port)
       program.write(`${line} HTTP/1.1\r\nHost: x\r\n\r\n`)
       const opening = await signal
-      program.destroy()
+      // With GET an end alone is a half-close: the program may wait for its answer.
+      if (line.startsWith('GET')) program.resetAndDestroy()
+      else program.destroy()
       if (!opening.aborted) await once(opening, 'abort')
       expect(events.refused).toEqual([])
     }
@@ -309,7 +288,7 @@ describe('HTTP on the local port', () => {
   it('what is not HTTP, or too large for a header, is answered with an error', async () => {
     const { port } = await startInbound()
     expect(await ask(port, '\x00\x01\x02\x03')).toMatch(/^HTTP\/1\.1 400 /)
-    const long = 'x'.repeat(20_000)
+    const long = 'x'.repeat(70_000)
     expect(await ask(port, 'GET http://any.test/ HTTP/1.1', `X: ${long}`, '', '')).toMatch(
       /^HTTP\/1\.1 431 /,
     )

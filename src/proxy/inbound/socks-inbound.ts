@@ -1,4 +1,4 @@
-// SOCKS5 on a socket of the local port: drives the handshake machine, then carries the tunnel or datagrams.
+// SOCKS on a socket of the local port: drives the handshake machine, then carries the tunnel or datagrams.
 // Must never wait without a limit for a program that is silent: the caller's timer ends its handshake.
 import type { Socket } from 'node:net'
 import type { Address } from '../../codec/address.ts'
@@ -7,25 +7,37 @@ import { reportFailure } from '../failure.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
 import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 import { relay } from '../relay.ts'
+import { encodeSocks4Reply, Socks4Handshake } from './socks4.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
+import type { Socks5Event } from './socks5.ts'
 import type { UdpAssociations } from '../udp/udp-inbound.ts'
 
-/** What SOCKS5 needs beside what HTTP needs too. */
-export interface Socks5Context extends InboundContext {
+/** What SOCKS needs beside what HTTP needs too. */
+export interface SocksContext extends InboundContext {
   readonly associations: UdpAssociations
 }
 
-/** Serves SOCKS5 on `socket`. `onHandshakeOver` is called once the request stands or was refused. */
-export function serveSocks5(
+/** One version of SOCKS: its handshake and how a tunnel is answered, by the reply that SOCKS5 has for it. */
+interface Version {
+  readonly protocol: 'socks4' | 'socks5'
+  readonly handshake: { receive(chunk: Uint8Array): readonly Socks5Event[] }
+  readonly reply: (reply: number) => Uint8Array
+}
+
+/**
+ * Serves SOCKS4, SOCKS4a or SOCKS5 on `socket`. `onHandshakeOver` is called once the request stands or was refused.
+ */
+export function serveSocks(
   socket: Socket,
-  context: Socks5Context,
+  version: 4 | 5,
+  context: SocksContext,
   onHandshakeOver: () => void,
 ): void {
-  const handshake = new Socks5Handshake(context.checkCredentials)
+  const socks = version === 4 ? socks4(context) : socks5(context)
   const onReadable = () => {
     const chunk = socket.read() as Uint8Array | null
     if (chunk === null) return
-    for (const event of handshake.receive(chunk)) {
+    for (const event of socks.handshake.receive(chunk)) {
       switch (event.type) {
         case 'send':
           socket.write(event.bytes)
@@ -33,7 +45,7 @@ export function serveSocks5(
         case 'connect':
           release()
           if (event.rest.length > 0) socket.unshift(event.rest)
-          void serveTunnel(socket, event.target, context)
+          void serveTunnel(socket, event.target, socks, context)
           break
         case 'associate':
           release()
@@ -41,7 +53,10 @@ export function serveSocks5(
           break
         case 'refuse':
           release()
-          context.emit('invalid', { source: sourceOf(socket), reason: `SOCKS5: ${event.reason}` })
+          context.emit('invalid', {
+            source: sourceOf(socket),
+            reason: `SOCKS${version}: ${event.reason}`,
+          })
           closeGently(socket)
           break
       }
@@ -57,22 +72,39 @@ export function serveSocks5(
   socket.on('end', onEnd)
 }
 
+function socks4({ checkCredentials }: InboundContext): Version {
+  return {
+    protocol: 'socks4',
+    handshake: new Socks4Handshake(checkCredentials !== undefined),
+    reply: (reply) => encodeSocks4Reply(reply === Socks5Reply.Succeeded),
+  }
+}
+
+function socks5({ checkCredentials }: InboundContext): Version {
+  return {
+    protocol: 'socks5',
+    handshake: new Socks5Handshake(checkCredentials),
+    reply: (reply) => encodeSocks5Reply(reply),
+  }
+}
+
 async function serveTunnel(
   socket: Socket,
   target: Address,
+  { protocol, reply }: Version,
   context: InboundContext,
 ): Promise<void> {
   const departure = watchDeparture(socket)
-  const request = { source: sourceOf(socket), target, protocol: 'socks5' } as const
+  const request = { source: sourceOf(socket), target, protocol }
   let stream
   try {
     stream = await openForProgram(context, request, departure.signal)
   } catch (error) {
     departure.release()
-    if (!socket.destroyed) closeGently(socket, encodeSocks5Reply(reportFailure(error).socksReply))
+    if (!socket.destroyed) closeGently(socket, reply(reportFailure(error).socksReply))
     return
   }
   departure.release()
-  socket.write(encodeSocks5Reply(Socks5Reply.Succeeded))
+  socket.write(reply(Socks5Reply.Succeeded))
   await relay(socket, stream)
 }

@@ -1,0 +1,51 @@
+// Hosts as programs and people write them, in the one form that goes over a wire.
+// Must never hand on a name whose ASCII form has characters that no host has.
+import { domainToASCII } from 'node:url'
+import { isIPv4 } from 'node:net'
+import type { Address, DecodedAddress } from '../codec/address.ts'
+import { AddressType, decodeAddress } from '../codec/address.ts'
+import { AnyTlsError } from '../errors.ts'
+
+/**
+ * The ASCII form of a host by the platform's rules (UTS 46, as browsers have it): `bücher.example` is
+ * `xn--bcher-kva.example`. A host that is ASCII stays as it was written; `undefined` for one that has no such form.
+ */
+export function toAsciiName(host: string): string | undefined {
+  if (/^[\x21-\x7e]*$/.test(host)) return host
+  const ascii = domainToASCII(host)
+  return /^[\w.-]+$/.test(ascii) ? ascii : undefined
+}
+
+/** An IPv4 address as it is where it was written as IPv6 (RFC 4291 section 2.5.5.2); any other host unchanged. */
+export function unmapped(host: string): string {
+  const ipv4 = host.slice('::ffff:'.length)
+  return host.startsWith('::ffff:') && isIPv4(ipv4) ? ipv4 : host
+}
+
+/**
+ * Decodes the address at `offset` that a program sent; `undefined` when bytes are missing. Names may be UTF-8, for
+ * there are programs that leave it to the proxy.
+ *
+ * @throws AnyTlsError `ERR_ADDRESS_INVALID`
+ */
+export function decodeProgramAddress(
+  bytes: Uint8Array,
+  offset: number,
+): DecodedAddress | undefined {
+  const [type, length] = bytes.subarray(offset, offset + 2)
+  const name = bytes.subarray(offset + 2, offset + 2 + (length ?? 0))
+  if (type !== AddressType.Name || name.every((byte) => byte < 0x80)) {
+    const decoded = decodeAddress(bytes, offset)
+    return decoded && { ...decoded, address: withoutMapping(decoded.address) }
+  }
+  const port = bytes.subarray(offset + 2 + name.length, offset + 4 + name.length)
+  const [high, low] = port
+  if (high === undefined || low === undefined) return undefined
+  const host = toAsciiName(Buffer.from(name).toString('utf8'))
+  if (host === undefined) throw new AnyTlsError('ERR_ADDRESS_INVALID')
+  return { address: { host, port: (high << 8) | low }, length: 4 + name.length }
+}
+
+function withoutMapping({ host, port }: Address): Address {
+  return { host: unmapped(host), port }
+}
