@@ -4,9 +4,18 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { AnyTlsError } from '../errors.ts'
-import { createPrivateFile, readTextFile, readTextFileIfThere, systemCode } from './files.ts'
+import {
+  createPrivateFile,
+  readTextFile,
+  readTextFileIfThere,
+  systemCode,
+  writePrivateFile,
+} from './files.ts'
 import { makeSelfSigned } from './self-signed.ts'
 import type { KeyAndCertificate } from './self-signed.ts'
+
+/** The certificate alone, in the state folder: for clients and other programs, which must not get the key. */
+export const CERTIFICATE_FILE = 'certificate.pem'
 
 /** What a server needs for TLS and for its share link. */
 export interface ServerCertificate extends KeyAndCertificate {
@@ -29,7 +38,8 @@ export function readCertificate(certFile: string, keyFile: string): ServerCertif
 
 /**
  * The self-signed certificate of the state folder, made when there is none, for `localhost` and
- * `hosts`. Certificate and key stand in one file (mode 0600), so that they cannot come apart.
+ * `hosts`. Certificate and key stand in one file (mode 0600), so that they cannot come apart; the certificate alone
+ * stands beside it, to be handed on.
  *
  * @throws AnyTlsError `ERR_FILE` when the file is damaged or cannot be read or written
  */
@@ -38,18 +48,37 @@ export async function keptCertificate(
   hosts: readonly string[],
 ): Promise<ServerCertificate> {
   const file = join(folder, 'server.pem')
-  const kept = readKept(file)
-  if (kept !== undefined) return kept
+  const certificate = readKept(file) ?? (await makeKept(file, hosts))
+  putAlone(join(folder, CERTIFICATE_FILE), certificate)
+  return certificate
+}
+
+async function makeKept(file: string, hosts: readonly string[]): Promise<ServerCertificate> {
   const made = await makeSelfSigned(hosts)
   try {
     createPrivateFile(file, made.cert + made.key)
   } catch (error) {
     // Another server that starts now was quicker: its certificate is the one.
     const others = isThere(error) ? readKept(file) : undefined
-    if (others === undefined) throw error
+    if (others === undefined) throw withAdvice(error)
     return others
   }
   return checkCertificate(made, file, file)
+}
+
+function withAdvice(error: unknown): unknown {
+  if (!(error instanceof AnyTlsError)) return error
+  const { code, message, cause } = error
+  return new AnyTlsError(code, `${message}; --state-dir names another folder`, { cause })
+}
+
+/** A folder that cannot be written to any more still serves. */
+function putAlone(file: string, { cert }: ServerCertificate): void {
+  try {
+    if (readTextFileIfThere(file, 'certificate file') !== cert) writePrivateFile(file, cert)
+  } catch (error) {
+    if (!(error instanceof AnyTlsError)) throw error
+  }
 }
 
 function isThere(error: unknown): boolean {

@@ -74,6 +74,9 @@ function connectOptions(options: ClientCommandOptions, logger: Logger): ConnectO
     link: link.password,
     environment: process.env[PASSWORD_VARIABLE],
   })
+  if (link.ignored !== undefined) {
+    logger.info({ keys: link.ignored }, 'keys of the share link that change nothing here')
+  }
   const sni = options.sni ?? link.sni
   const folder = stateFolder(options.stateDir)
   const warn = (problem: string): void => logger.warn(problem)

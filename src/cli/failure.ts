@@ -37,6 +37,6 @@ function commanderEnding({ exitCode, code, message }: CommanderError): Ending {
   const problem =
     code === 'commander.help'
       ? 'a command is needed; anytls --help tells more'
-      : message.replace(/^error: /, '')
+      : message.replace(/^error: /, '').replace(/\n(?=\(Did you mean [^\n]*$)/, ' ')
   return { exitCode: 2, line: `anytls: ${problem}` }
 }

@@ -1,14 +1,19 @@
-// `anytls link`: prints the share link of a server in its standard form, and its QR code on request.
+// `anytls link`: prints the share link of a server in its standard form or that of another program, and its QR code.
 // Must never print anything but the link on standard output: others read it there.
 
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
 import { AnyTlsError } from '../errors.ts'
+import { CERTIFICATE_FILE } from './certificate.ts'
+import { readTextFile, readTextFileIfThere } from './files.ts'
+import { recogniseForeign } from './foreign-config.ts'
+import { certificatePin, formatLink } from './link-formats.ts'
 import type { LinkCommandOptions } from './options.ts'
 import { parseServerAt } from './options.ts'
 import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
-import { formatShareLink } from './share-link.ts'
 import type { ShareLink } from './share-link.ts'
+import { stateFolder } from './state-folder.ts'
 
 /** Most bytes that are read of a link on standard input. */
 const MAX_INPUT = 16_384
@@ -30,17 +35,54 @@ export function runLink(server: string, options: LinkCommandOptions): void {
     link: given.password,
     environment: process.env[PASSWORD_VARIABLE],
   })
+  const certificate = readLinkCertificate(options, pin ?? given.pin)
+  const { ignored, ...kept } = given
   const link: ShareLink = {
-    ...given,
+    ...kept,
     password,
     ...(sni !== undefined && { sni }),
     ...(pin !== undefined && { pin: pin.toLowerCase(), insecure: false }),
+    ...(options.cert !== undefined &&
+      certificate !== undefined && { pin: certificatePin(certificate) }),
     ...(name !== undefined && { name }),
     ...(insecure === true && { insecure }),
   }
-  const text = formatShareLink(link)
+  const text = formatLink(link, options.format, certificate)
   if (options.qr === true) process.stderr.write(`${drawCode(text)}\n`)
+  if (ignored !== undefined) {
+    process.stderr.write(`anytls: keys of the link that change nothing are left out: ${ignored}\n`)
+  }
   process.stdout.write(`${text}\n`)
+}
+
+/**
+ * The certificate of the server: what `--cert` names, or that of the state folder where it is the pinned one.
+ *
+ * @throws AnyTlsError `ERR_FILE`, `ERR_OPTION_INVALID` when `--cert` names another one than is pinned
+ */
+function readLinkCertificate(options: LinkCommandOptions, pin = ''): string | undefined {
+  const { cert } = options
+  const text =
+    cert === undefined
+      ? readTextFileIfThere(
+          join(stateFolder(options.stateDir), CERTIFICATE_FILE),
+          'certificate file',
+        )
+      : readTextFile(cert, 'certificate file')
+  if (text === undefined) return undefined
+  let found: string
+  try {
+    found = certificatePin(text)
+  } catch (cause) {
+    if (cert === undefined) return undefined
+    throw new AnyTlsError('ERR_FILE', `certificate file '${cert}' holds no certificate`, { cause })
+  }
+  if (found === pin.toLowerCase() || (cert !== undefined && pin === '')) return text
+  if (cert === undefined) return undefined
+  throw new AnyTlsError(
+    'ERR_OPTION_INVALID',
+    `--cert: '${cert}' is not the certificate that is pinned`,
+  )
 }
 
 function readLine(): string {
@@ -49,6 +91,10 @@ function readLine(): string {
     text = readFileSync(0, 'utf8')
   } catch (cause) {
     throw new AnyTlsError('ERR_FILE', `${INPUT} cannot be read`, { cause })
+  }
+  const foreign = recogniseForeign(text)
+  if (foreign !== undefined && !/^\s*anytls:/i.test(text)) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', `${INPUT}: ${foreign}`)
   }
   if (text.length > MAX_INPUT) {
     throw new AnyTlsError('ERR_LINK_INVALID', 'the share link is not valid: it is too long')

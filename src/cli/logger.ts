@@ -87,7 +87,7 @@ function textSink(
     colorize,
     singleLine: true,
     errorLikeObjectKeys: [],
-    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l o',
   })
   return { write: (line) => destination.write(prettify(escapeJsonStrings(line.trimEnd()))) }
 }

@@ -1,13 +1,17 @@
 // What the commands take, and how each option is read. Errors here name the option and say what is wrong.
 // Must never put a share link, which holds a password, into an error message.
 
+import { networkInterfaces } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import { AnyTlsError } from '../errors.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
+import { toAsciiName } from '../proxy/host.ts'
+import { recogniseForeign } from './foreign-config.ts'
+import type { LinkFormat } from './link-formats.ts'
 import type { LogFormat, LogLevel } from './logger.ts'
-import { isServerName, isShareLink, parseShareLink } from './share-link.ts'
+import { asciiAuthority, isServerName, isShareLink, parseShareLink } from './share-link.ts'
 import type { ShareLink } from './share-link.ts'
 
 /** What both commands take. */
@@ -34,6 +38,8 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly legacy: boolean
   /** `--no-link` makes it false. */
   readonly link: boolean
+  /** Where clients reach the server; port 0 for the one that it listens on. */
+  readonly publicHost?: Address
 }
 
 export interface ClientCommandOptions extends CommonOptions {
@@ -55,6 +61,10 @@ export interface LinkCommandOptions {
   /** What the link calls itself. */
   readonly name?: string
   readonly qr?: boolean
+  readonly format: LinkFormat
+  /** File with the certificate of the server. */
+  readonly cert?: string
+  readonly stateDir?: string
 }
 
 /** Most sessions that may be kept idle. */
@@ -72,24 +82,54 @@ export function argument<T>(parse: (text: string) => T): (text: string) => T {
   }
 }
 
+/** `-l`: a port alone, `443` or `:443`, means every address of this machine. */
+export function parseListen(text: string): Address {
+  const [, port] = /^:?(\d+)$/.exec(text) ?? []
+  return parseHostPort(port === undefined ? asciiAuthority(text) : `${everyAddress()}:${port}`)
+}
+
+/** Listening there takes IPv4 too, where the system has IPv6 at all. */
+function everyAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((ones) => ones ?? [])
+  return addresses.some(({ family }) => family === 'IPv6') ? '[::]' : '0.0.0.0'
+}
+
 /** `-s`. */
 export function parseServer(text: string): ShareLink {
-  return parseServerAt('-s', text)
+  return parseServerAt('-s, --server', text)
 }
 
 /** A share link, or an address that becomes one which says no more. `place` is what the user calls it. */
 export function parseServerAt(place: string, text: string): ShareLink {
   if (isShareLink(text)) return parseShareLink(text)
+  const foreign = recogniseForeign(text)
+  if (foreign !== undefined) throw invalid(`${place}: ${foreign}`)
   if (text.includes('@')) throw invalid(`${place}: a share link begins with anytls://`)
-  const { host, port } = argument(parseHostPort)(text)
+  const { host, port } = parseAddressQuietly(place, text)
   if (port === 0) throw invalid(`${place}: a server cannot have port 0`)
   return { host, port, insecure: false }
 }
 
+/** Repeats nothing of the text: it may be a password in the wrong place, or a piece of a link. */
+function parseAddressQuietly(place: string, text: string): Address {
+  try {
+    return parseHostPort(asciiAuthority(text))
+  } catch (error) {
+    if (!(error instanceof AnyTlsError)) throw error
+    throw invalid(`${place}: ${error.message.replace(/^.* is not an address: /s, '')}`)
+  }
+}
+
+/** `--public-host`: with port 0 where none is given. */
+export function parsePublicHost(text: string): Address {
+  return parseHostPort(asciiAuthority(text), 0)
+}
+
 /** `--sni`. */
 export function parseServerName(text: string): string {
-  if (!isServerName(text)) throw invalid('It is not a host name.')
-  return text
+  const name = toAsciiName(text)
+  if (name === undefined || !isServerName(name)) throw invalid('It is not a host name.')
+  return name
 }
 
 /** `--min-idle`. */

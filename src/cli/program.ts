@@ -6,6 +6,7 @@ import { parsePin } from '../tls/secure-socket.ts'
 import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
 import { parseHostPort } from '../codec/host-port.ts'
+import { LINK_FORMATS } from './link-formats.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
 import * as options from './options.ts'
 import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'
@@ -39,7 +40,6 @@ export function createProgram(commands: Commands): Command {
     .version(VERSION, '-V, --version')
     // Errors are told in one place (main.ts), help where it was asked for.
     .configureOutput({ writeErr: () => {} })
-    .showSuggestionAfterError(false)
     .exitOverride()
   addServer(program, commands)
   addClient(program, commands)
@@ -52,7 +52,21 @@ export function createProgram(commands: Commands): Command {
   )
   addReport(program, (files, flags) => commands.report(files, flags))
   addCompare(program, (files, flags) => commands.compare(files, flags))
+  for (const command of program.commands) refuseTwice(command)
   return program
+}
+
+/** Options whose last value would win silently over another one that somebody meant. */
+const ONCE = ['password', 'password-file', 'listen', 'cert', 'key', 'sni', 'pin']
+
+function refuseTwice(command: Command): void {
+  for (const option of command.options.filter((option) => ONCE.includes(option.name()))) {
+    let given = false
+    command.on(`option:${option.name()}`, () => {
+      if (given) command.error(`error: option '${option.flags}' is given twice`)
+      given = true
+    })
+  }
 }
 
 function addServer(program: Command, commands: Commands): void {
@@ -90,6 +104,11 @@ function addServer(program: Command, commands: Commands): void {
       'shape what the server sends, too: with the scheme of the clients, or that of the file',
     )
     .option('--no-legacy', 'serve ANYTLS v1 alone, and no clients of the original wire')
+    .option(
+      '--public-host <host[:port]>',
+      'where clients reach this server, for the share link (default: what it listens on)',
+      options.argument(options.parsePublicHost),
+    )
     .option('--no-link', 'do not print the share link, which holds the password')
   addCommonOptions(command).action((flags: ServerCommandOptions) => commands.server(flags))
 }
@@ -137,6 +156,16 @@ function addLink(program: Command, commands: Commands): void {
   addIdentityOptions(addPasswordOptions(command))
     .option('--name <name>', 'what the link calls itself')
     .option('--qr', 'show the QR code too, on standard error')
+    .addOption(
+      new Option('--format <format>', 'a share link, or what another program wants to be told')
+        .choices(LINK_FORMATS)
+        .default('uri'),
+    )
+    .option('--cert <file>', 'certificate of the server, PEM, to be pinned')
+    .option(
+      '--state-dir <folder>',
+      'where the server keeps its certificate, if it is the pinned one',
+    )
     .helpOption('-h, --help', 'show this help')
     .action((server: string, flags: LinkCommandOptions) => commands.link(server, flags))
 }
@@ -159,8 +188,11 @@ function addIdentityOptions(command: Command): Command {
 }
 
 function listenOption(address: string): Option {
-  return new Option('-l, --listen <host:port>', 'where to listen; port 0 lets the system choose')
-    .argParser(options.argument(parseHostPort))
+  return new Option(
+    '-l, --listen <host:port>',
+    'where to listen; a port alone means every address, port 0 lets the system choose',
+  )
+    .argParser(options.argument(options.parseListen))
     .default(parseHostPort(address), address)
 }
 

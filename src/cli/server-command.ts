@@ -72,7 +72,7 @@ export async function runServer(
 
   const address = await listen(server, options.listen)
   if (options.link && logger.isLevelEnabled('info')) {
-    const link = linkForServer(address, password, certificate)
+    const link = linkForServer(address, password, certificate, options.publicHost)
     log.announce(`share link: ${formatShareLink(link)}`)
   }
   log.announce(`listening on ${formatHostPort(address)}`)

@@ -8,14 +8,19 @@ import type { Address } from '../codec/address.ts'
 import type { ServerCertificate } from './certificate.ts'
 import type { ShareLink } from './share-link.ts'
 
-/** The link for a server that listens on `address`. */
+/**
+ * The link for a server that listens on `address`.
+ *
+ * @param known where clients reach it, if that was said; port 0 for the one that it listens on
+ */
 export function linkForServer(
   address: Address,
   password: string,
   certificate: ServerCertificate,
+  known?: Address,
 ): ShareLink {
-  const host = reachableHost(address.host)
-  const link = { host, port: address.port, password, insecure: false }
+  const host = known?.host ?? reachableHost(address.host)
+  const link = { host, port: known?.port || address.port, password, insecure: false }
   if (certificate.selfSigned) return { ...link, pin: certificate.fingerprint }
   const sni = nameOf(certificate, host)
   return sni === undefined ? link : { ...link, sni }

@@ -6,6 +6,7 @@ import { AnyTlsError } from '../errors.ts'
 import { parsePin } from '../tls/secure-socket.ts'
 import type { Address } from '../codec/address.ts'
 import { formatHostPort, parseHostPort } from '../codec/host-port.ts'
+import { toAsciiName } from '../proxy/host.ts'
 
 /** What a share link says. */
 export interface ShareLink {
@@ -24,6 +25,8 @@ export interface ShareLink {
   readonly alpn?: readonly string[]
   /** What the link calls itself, for people. Text from outside: escape it before showing it. */
   readonly name?: string
+  /** Which keys of the link change nothing here, in words. */
+  readonly ignored?: string
 }
 
 const SCHEME = /^anytls:\/\//i
@@ -41,8 +44,9 @@ export function isServerName(text: string): boolean {
 }
 
 /**
- * Parses a share link in any of its forms. Unknown keys are ignored; of a key that stands there
- * twice the first counts, and the official name (`sni`, `insecure`) before the other one.
+ * Parses a share link in any of its forms. Keys that change nothing here are named in `ignored`; what asks for
+ * something that we cannot do is refused, for another server would be met than the link means. Of a key that stands
+ * there twice the first counts, and the official name (`sni`, `insecure`, `hpkp`) before the others.
  *
  * @throws AnyTlsError `ERR_LINK_INVALID` naming the part that is wrong
  */
@@ -52,14 +56,17 @@ export function parseShareLink(text: string): ShareLink {
   const [beforeName, name] = splitAtFirst(text.replace(SCHEME, ''), '#')
   const [beforeQuery, query = ''] = splitAtFirst(beforeName, '?')
   const [authority, path = ''] = splitAtFirst(beforeQuery, '/')
+  if (!authority.includes('@')) refuseSplitPassword(query, name)
   if (path !== '') throw invalid('a path is not allowed (a / in the password is written %2F)')
 
   const at = authority.lastIndexOf('@')
   const password = at < 0 ? '' : parsePassword(authority.slice(0, at))
   const keys = parseQuery(query)
-  const sni = keys.get('sni') || keys.get('peer')
-  const pin = keys.get('hpkp')
+  refuseWhatWeCannotDo(keys)
+  const sni = first(keys, SNI_KEYS)
+  const pin = first(keys, PIN_KEYS)
   const alpn = keys.get('alpn')
+  const ignored = describeIgnored([...keys.keys()])
   return {
     ...parseServer(authority.slice(at + 1)),
     ...(password !== '' && { password }),
@@ -68,6 +75,7 @@ export function parseShareLink(text: string): ShareLink {
     ...(pin && { pin: parseHpkp(pin) }),
     ...(alpn && { alpn: parseAlpn(alpn) }),
     ...(name && { name: decodeName(name) }),
+    ...(ignored && { ignored }),
   }
 }
 
@@ -85,6 +93,13 @@ export function formatShareLink(link: ShareLink): string {
   return `anytls://${userinfo}${formatHostPort(link)}/${query}${name}`
 }
 
+/** A # or ? in a password that is not escaped makes its beginning the host, which would be asked for by name. */
+function refuseSplitPassword(query: string, name = ''): void {
+  const [sign, escaped] = query.includes('@') ? ['?', '%3F'] : ['#', '%23']
+  if (!query.includes('@') && !name.includes('@')) return
+  throw invalid(`an @ stands behind a ${sign} (a ${sign} in the password is written ${escaped})`)
+}
+
 /** `user:pass` where pass counts, or the password alone. */
 function parsePassword(userinfo: string): string {
   const [first, second] = splitAtFirst(userinfo, ':')
@@ -95,7 +110,7 @@ function parseServer(text: string): Address {
   if (text === '') throw invalid('the host is missing')
   let address: Address
   try {
-    address = parseHostPort(text, DEFAULT_PORT)
+    address = parseHostPort(asciiAuthority(text), DEFAULT_PORT)
   } catch {
     // Not the text itself: an unescaped @ in a password puts a piece of it here.
     throw invalid('the host or the port is not valid')
@@ -104,32 +119,115 @@ function parseServer(text: string): Address {
   return address
 }
 
+/** `host[:port]`, an international name in its ASCII form. */
+export function asciiAuthority(text: string): string {
+  if (text.startsWith('[')) return text
+  const [host, port] = splitAtFirst(text, ':')
+  const decoded = host.includes('%') ? decode(host, 'the host') : host
+  return `${toAsciiName(decoded) ?? host}${port === undefined ? '' : `:${port}`}`
+}
+
 function parseQuery(query: string): Map<string, string> {
   const keys = new Map<string, string>()
   for (const item of query.split('&')) {
     const [key, value = ''] = splitAtFirst(item, '=')
-    if (KNOWN_KEYS.has(key) && !keys.has(key)) keys.set(key, decode(value, key))
+    if (key === '' || keys.has(key)) continue
+    keys.set(key, WEIGHTY_KEYS.has(key) ? decode(value, key) : value)
   }
   return keys
 }
 
-const KNOWN_KEYS = new Set(['sni', 'peer', 'insecure', 'allowInsecure', 'hpkp', 'alpn'])
+const SNI_KEYS = ['sni', 'peer', 'servername', 'serverName', 'server_name']
+const INSECURE_KEYS = [
+  ...['insecure', 'allowInsecure', 'allow_insecure', 'allowinsecure', 'allow-insecure'],
+  ...['skip-cert-verify', 'skip_cert_verify', 'skipCertVerify'],
+]
+const PIN_KEYS = ['hpkp', 'pinSHA256', 'pinsha256', 'pin-sha256', 'pin_sha256', 'pin']
+
+/** Keys that ask for what we cannot do, but with the values that say so: what it is, and those values. */
+const DEMANDS: readonly (readonly [
+  what: string,
+  keys: readonly string[],
+  harmless: readonly string[],
+])[] = [
+  ['security other than TLS', ['security'], ['tls']],
+  ['a transport other than TCP', ['type', 'net', 'network', 'transport'], ['tcp', 'raw']],
+  ['REALITY', ['pbk', 'sid', 'spx', 'publicKey', 'public-key', 'shortId', 'short-id'], []],
+  ['a flow of another protocol', ['flow'], ['none']],
+  ['an encryption of another protocol', ['encryption'], ['none']],
+  ['an obfuscation', ['obfs', 'plugin', 'headerType'], ['none']],
+  ['encrypted client hello', ['ech', 'echConfig', 'ech-config'], ['0', 'false']],
+  ['a pinned public key', ['certificate_public_key_sha256', 'pinnedPublicKey'], []],
+]
+
+/** What changes nothing for the wire, as far as it is known: only these are ever repeated. */
+const HARMLESS_KEYS = [
+  ...[
+    'fp',
+    'fingerprint',
+    'client-fingerprint',
+    'udp',
+    'tfo',
+    'fast-open',
+    'mptcp',
+    'mux',
+    'remarks',
+    'group',
+  ],
+  ...['idle_session_check_interval', 'idle_session_timeout', 'min_idle_session', 'up', 'down'],
+]
+
+const WEIGHTY_KEYS = new Set([
+  ...[...SNI_KEYS, ...INSECURE_KEYS, ...PIN_KEYS, 'alpn'],
+  ...DEMANDS.flatMap(([, keys]) => keys),
+])
+
+function refuseWhatWeCannotDo(keys: ReadonlyMap<string, string>): void {
+  for (const [what, names, harmless] of DEMANDS) {
+    const name = names.find((candidate) => {
+      const value = keys.get(candidate)?.toLowerCase() ?? ''
+      return value !== '' && !harmless.includes(value)
+    })
+    if (name !== undefined) throw invalid(`${name} asks for ${what}, which anytls cannot do`)
+  }
+}
+
+function describeIgnored(keys: readonly string[]): string | undefined {
+  const ignored = keys.filter((key) => !WEIGHTY_KEYS.has(key))
+  const known = HARMLESS_KEYS.filter((key) => ignored.includes(key))
+  const unknown = ignored.length - known.length
+  const parts = [
+    ...known,
+    ...(unknown > 0 ? [`${unknown} that ${unknown > 1 ? 'are' : 'is'} not known`] : []),
+  ]
+  return parts.length === 0 ? undefined : parts.join(', ')
+}
+
+/** The value of the first of some keys that has one. */
+function first(keys: ReadonlyMap<string, string>, names: readonly string[]): string | undefined {
+  return names.map((name) => keys.get(name)).find((value) => value)
+}
 
 function parseSni(text: string): string {
-  if (!isServerName(text)) throw invalid('sni is not a host name')
-  return text
+  const name = toAsciiName(text)
+  if (name === undefined || !isServerName(name)) throw invalid('sni is not a host name')
+  return name
 }
 
 function parseInsecure(keys: ReadonlyMap<string, string>): boolean {
-  const key = keys.get('insecure') ? 'insecure' : 'allowInsecure'
-  switch (keys.get(key)) {
+  const key = INSECURE_KEYS.find((name) => keys.get(name)) ?? 'insecure'
+  switch (keys.get(key)?.toLowerCase()) {
     case '1':
     case 'true':
+    case 'yes':
+    case 'on':
       return true
     case undefined:
     case '':
     case '0':
     case 'false':
+    case 'no':
+    case 'off':
       return false
     default:
       throw invalid(`${key} is neither 0 nor 1`)
@@ -140,7 +238,7 @@ function parseHpkp(text: string): string {
   try {
     return parsePin(text).toLowerCase()
   } catch {
-    throw invalid('hpkp is not a SHA-256 fingerprint (64 hexadecimal digits)')
+    throw invalid('hpkp (pinSHA256) is not a SHA-256 fingerprint of 64 hexadecimal digits')
   }
 }
 

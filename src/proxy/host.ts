@@ -12,7 +12,8 @@ import { AnyTlsError } from '../errors.ts'
  */
 export function toAsciiName(host: string): string | undefined {
   if (/^[\x21-\x7e]*$/.test(host)) return host
-  const ascii = domainToASCII(host)
+  // The platform would leave control characters out, and another name would be asked for.
+  const ascii = /[\p{Cc}\s]/u.test(host) ? '' : domainToASCII(host)
   return /^[\w.-]+$/.test(ascii) ? ascii : undefined
 }
 

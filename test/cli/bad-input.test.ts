@@ -27,7 +27,34 @@ type Case = readonly [string, readonly string[], RegExp]
 /** What the command line itself shows to be wrong. */
 const usageCases: readonly Case[] = [
   ['no command', [], /a command is needed/],
-  ['an unknown command', ['serve'], /unknown command 'serve'/],
+  ['an unknown command', ['serve'], /unknown command 'serve' \(Did you mean server\?\)/],
+  ['a command in the wrong case', ['Client'], /unknown command 'Client' \(Did you mean client\?\)/],
+  [
+    'an option that is misspelt',
+    ['server', '--fallbak', 'x'],
+    /'--fallbak' \(Did you mean --fallback\?\)/,
+  ],
+  [
+    'an option of the other command',
+    [...CLIENT, '-s', 'a:1', '--cert', 'x'],
+    /unknown option '--cert'/,
+  ],
+  ['-p twice', ['server', '-p', SECRET, '-p', 'x'], /'-p, --password <password>' is given twice/],
+  ['-l twice', ['server', '-l', '1', '--listen', '2'], /'-l, --listen <host:port>' is given twice/],
+  ['a port alone that is too large', ['server', '-l', ':70000'], /--listen.*0 to 65535/],
+  ['a listening address with a path', ['server', '-l', 'http://a:1'], /--listen.*write NAME:PORT/],
+  ['an IPv6 address without brackets', ['server', '-l', '::1:443'], /--listen.*\[IPV6\]:PORT/],
+  ['an unknown log format', ['server', '--log-format', 'xml'], /--log-format.*text, json/],
+  [
+    'a public host with a bad port',
+    ['server', '--public-host', 'a:x'],
+    /--public-host.*0 to 65535/,
+  ],
+  [
+    'a link format that nobody has',
+    ['link', 'a:1', '--format', 'v2ray'],
+    /--format.*uri, sing-box, mihomo/,
+  ],
   ['an argument too many', ['server', 'now'], /too many arguments/],
   ['an option without its value', ['server', '-p'], /'-p, --password <password>' argument missing/],
   ['a port that is too large', ['server', '-l', '127.0.0.1:65536'], /--listen.*0 to 65535/],
@@ -48,6 +75,39 @@ const usageCases: readonly Case[] = [
     [...CLIENT, '-s', `${SECRET}@example.com:443`],
     /a share link begins with anytls:/,
   ],
+  [
+    'a share link that wants REALITY',
+    [...CLIENT, '-s', `anytls://${SECRET}@example.com/?security=reality`],
+    /security asks for security other than TLS, which anytls cannot do/,
+  ],
+  [
+    'a share link with a # in its password',
+    [...CLIENT, '-s', `anytls://let#${SECRET}@example.com`],
+    /a # in the password is written %23/,
+  ],
+  [
+    'a link of another protocol',
+    [...CLIENT, '-s', `vless://${SECRET}@a:1`],
+    /link of another protocol/,
+  ],
+  [
+    'a subscription',
+    [...CLIENT, '-s', `https://a/${SECRET}`],
+    /address of a web page or subscription/,
+  ],
+  ['JSON for a server', [...CLIENT, '-s', `{"password":"${SECRET}"}`], /it is JSON.*HOST:PORT/],
+  [
+    'YAML for a server',
+    [...CLIENT, '-s', `proxies: [{password: ${SECRET}}]`],
+    /it is YAML.*HOST:PORT/,
+  ],
+  [
+    'base64 for a server',
+    [...CLIENT, '-s', Buffer.from(`anytls://${SECRET}@example.com`).toString('base64')],
+    /it is base64.*base64 -d/,
+  ],
+  ['a password for a server', [...CLIENT, '-s', SECRET], /--server: the port is missing/],
+  ['a server with port 0', [...CLIENT, '-s', 'a:0'], /--server: a server cannot have port 0/],
   ['a bad pin', [...CLIENT, '-s', 'a:1', '--pin', '12'], /--pin.*64 hex/],
   ['a bad name', [...CLIENT, '-s', 'a:1', '--sni', 'a b'], /--sni.*not a host name/],
   ['a negative number', [...CLIENT, '-s', 'a:1', '--min-idle', '-1'], /--min-idle.*0 to 64/],
@@ -94,6 +154,11 @@ const programCases: readonly Case[] = [
     'a state folder that is a file',
     [...WITH_PASSWORD, '--state-dir', fileWith('file', '')],
     /'.*file.server\.pem'.*: a part of the path is not a folder/,
+  ],
+  [
+    'a state folder that cannot be written to',
+    [...WITH_PASSWORD, '--state-dir', '/proc/anytls'],
+    /cannot write '\/proc\/anytls.*'.*; --state-dir names another folder/,
   ],
   [
     'a damaged certificate in the state folder',

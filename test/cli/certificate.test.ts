@@ -42,14 +42,15 @@ describe('certificate: self-signed', () => {
     const first = await keptCertificate(folder, [])
     const second = await keptCertificate(folder, ['other.example.com'])
     expect(second).toEqual(first)
-    expect(readdirSync(folder)).toEqual(['server.pem'])
+    expect(readdirSync(folder)).toEqual(['certificate.pem', 'server.pem'])
+    expect(readFileSync(join(folder, 'certificate.pem'), 'utf8')).toBe(first.cert)
   })
 
   it('is one for servers that start at the same time', async () => {
     const made = await Promise.all(Array.from({ length: 4 }, () => keptCertificate(folder, [])))
     const kept = await keptCertificate(folder, [])
     for (const { fingerprint } of made) expect(fingerprint).toBe(kept.fingerprint)
-    expect(readdirSync(folder)).toEqual(['server.pem'])
+    expect(readdirSync(folder)).toEqual(['certificate.pem', 'server.pem'])
   })
 
   it.skipIf(process.platform === 'win32')(

@@ -1,10 +1,12 @@
 // `anytls link`: any form in, the standard form out, and a QR code that a scanner reads.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
+import { createHash, X509Certificate } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encode } from 'uqr'
 import { afterAll, describe, expect, it } from 'vitest'
+import { makeSelfSigned } from '../../src/cli/self-signed.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 const folder = mkdtempSync(join(tmpdir(), 'link-'))
@@ -25,7 +27,10 @@ describe('anytls link', () => {
       'anytls://user:p%40ss@[2001:db8::1]:443/?peer=a.example&allowInsecure=1&up=5#My%20home\n'
     const { stdout, stderr, status } = link(['-'], wild)
     expect(stdout).toBe('anytls://p%40ss@[2001:db8::1]:443/?sni=a.example&insecure=1#My%20home\n')
-    expect([stderr, status]).toEqual(['', 0])
+    expect([stderr, status]).toEqual([
+      'anytls: keys of the link that change nothing are left out: up\n',
+      0,
+    ])
   })
 
   it('a server and a password file make a link; options count more than what is there', () => {
@@ -56,9 +61,17 @@ describe('anytls link', () => {
   })
 
   it.each([
-    ['vless://x@h:1', '', /<server>: a share link begins with anytls:/],
+    [
+      'vless://x@h:1',
+      '',
+      /<server>: it is a link of another protocol: a share link begins with anytls:/,
+    ],
     ['h:0', '', /<server>: a server cannot have port 0/],
-    ['-', 'vless://x@h:1\n', /standard input: a share link begins with anytls:/],
+    [
+      '-',
+      'vless://x@h:1\n',
+      /standard input: it is a link of another protocol: a share link begins with anytls:/,
+    ],
     ['-', 'anytls://x@h:1\nanytls://x@i:1\n', /standard input: there is more than one line/],
     ['-', 'anytls://x@h:1\r\n\r\nh:1\r\n', /standard input: there is more than one line/],
     [
@@ -89,5 +102,64 @@ describe('anytls link', () => {
     expect(stderr.trimEnd().split('\n')).toHaveLength(1)
     expect(stderr).toMatch(pattern)
     expect(stderr).not.toContain('pw')
+  })
+
+  it('--format prints what sing-box and mihomo need, the certificate pinned as they pin it', async () => {
+    const { cert } = await makeSelfSigned(['example.net'])
+    const file = join(folder, 'certificate.pem')
+    writeFileSync(file, cert)
+    const certificate = new X509Certificate(cert)
+    const pin = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+    const server = `anytls://pa%20ss@192.0.2.1:8443/?sni=example.net&hpkp=${pin}#My%20home`
+    const spki = spawnSync('openssl', ['pkey', '-pubin', '-outform', 'der'], {
+      input: certificate.publicKey.export({ type: 'spki', format: 'pem' }),
+    })
+    const keyPin = createHash('sha256').update(spki.stdout).digest('base64')
+    expect(JSON.parse(link([server, '--format', 'sing-box', '--cert', file]).stdout)).toEqual({
+      type: 'anytls',
+      tag: 'My home',
+      server: '192.0.2.1',
+      server_port: 8443,
+      password: 'pa ss',
+      tls: { enabled: true, server_name: 'example.net', certificate_public_key_sha256: [keyPin] },
+    })
+    // The state folder has it too.
+    expect(link([server, '--format', 'sing-box', '--state-dir', folder]).stdout).toContain(keyPin)
+    expect(link([server, '--format', 'mihomo']).stdout.split('\n')).toEqual([
+      'proxies:',
+      '  - name: "My home"',
+      '    type: "anytls"',
+      '    server: "192.0.2.1"',
+      '    port: 8443',
+      '    password: "pa ss"',
+      '    udp: true',
+      '    sni: "example.net"',
+      `    fingerprint: "${pin}"`,
+      '',
+    ])
+    const without = link([server, '--format', 'sing-box', '--state-dir', join(folder, 'none')])
+    expect([without.status, without.stderr]).toEqual([2, expect.stringMatching(/--cert FILE/)])
+    const bare = ['192.0.2.1:8443', '-p', 'x', '--cert', file]
+    expect(link(bare).stdout).toBe(`anytls://x@192.0.2.1:8443/?hpkp=${pin}\n`)
+  }, 60_000)
+
+  const LIST = Buffer.from('anytls://letmein@a.example:443\nvless://letmein@b.example\n').toString(
+    'base64',
+  )
+  it.each([
+    [LIST, /it is base64, such as a subscription/],
+    ['{"outbounds":[{"type":"anytls","password":"letmein"}]}', /it is JSON/],
+    ['proxies:\n  - name: a\n    password: letmein\n', /it is YAML/],
+    ['https://sub.example/letmein', /address of a web page or subscription/],
+  ])('what is no link says what it is, and is not repeated (%#)', (input, pattern) => {
+    for (const { stdout, stderr, status } of [
+      link(['-', '-p', 'x'], input),
+      link([input, '-p', 'x']),
+    ]) {
+      expect([stdout, status]).toEqual(['', 2])
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+      expect(stderr).toMatch(pattern)
+      expect(stderr).not.toMatch(/letmein|bGV0bWVpb/)
+    }
   })
 })

@@ -59,7 +59,7 @@ describe('log: lines', () => {
     const { log, lines } = capture('text')
     log.logger.warn({ target: 'example.com:443' }, 'refused')
     expect(lines()[0]).toMatch(
-      /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] WARN: refused \{"target":"example\.com:443"\}$/,
+      /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4}\] WARN: refused \{"target":"example\.com:443"\}$/,
     )
   })
 

@@ -40,4 +40,11 @@ describe('share link of a server', () => {
       expect(link.host).not.toBe('')
     }
   })
+
+  it('--public-host: what clients are told, with a port of its own or the one that is bound', () => {
+    const linkAt = (known: { host: string; port: number }) =>
+      linkForServer({ host: '0.0.0.0', port: 8443 }, 'secret', base, known)
+    expect(linkAt({ host: 'a.example', port: 0 })).toMatchObject({ host: 'a.example', port: 8443 })
+    expect(linkAt({ host: 'a.example', port: 443 })).toMatchObject({ host: 'a.example', port: 443 })
+  })
 })
