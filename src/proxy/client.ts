@@ -5,7 +5,8 @@ import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
-import { orAborted } from '../session/or-aborted.ts'
+import { orAborted } from '../session/callbacks.ts'
+import { Session } from '../session/session.ts'
 import { encodeAddress } from '../codec/address.ts'
 import { concatBytes } from '../codec/bytes.ts'
 import type { OpenTunnel, StreamSource, TunnelStream } from './tunnel.ts'
@@ -22,21 +23,28 @@ const SESSION_LOST: readonly ErrorCode[] = [
 ]
 
 /**
- * Makes an {@link OpenTunnel} of a source of streams. When a session dies before it has accepted the
- * stream, as when a server is restarted, the stream is opened anew, twice at most.
+ * Makes an {@link OpenTunnel} of a source of streams: a session, a `SessionPool`, or one of your own. When a session
+ * dies before it has accepted the stream, as when a server is restarted, or falls silent (see
+ * `SessionPool.openStream`), the stream is opened anew, twice at most.
  *
  * A stream that it gives away has an `error` listener.
  *
+ * @example
+ * const session = await connect({ host, port, password })
+ * const openTunnel = createTunnelOpener(session)
+ * const stream = await openTunnel({ host: 'example.com', port: 80 }, AbortSignal.timeout(10_000))
  * @returns throws what the source or `accepted()` threw last; `ERR_ADDRESS_INVALID` for a target that
  * cannot be encoded; when aborted, the signal's reason
  */
-export function createTunnelOpener(source: StreamSource): OpenTunnel {
+export function createTunnelOpener(source: StreamSource | Session): OpenTunnel {
+  const openStream = async (signal: AbortSignal): Promise<TunnelStream> =>
+    source instanceof Session ? source.openStream({ signal }) : source.openStream(signal)
   return async (target, signal, early) => {
     const address = encodeAddress(target)
     const preamble = early === undefined ? address : concatBytes([address, early])
     for (let retries = 0; ; retries += 1) {
       try {
-        return await open(source, preamble, signal)
+        return await open(openStream, preamble, signal)
       } catch (error) {
         signal.throwIfAborted()
         if (retries === MAX_RETRIES || !isSessionLost(error)) throw error
@@ -48,16 +56,19 @@ export function createTunnelOpener(source: StreamSource): OpenTunnel {
 }
 
 async function open(
-  source: StreamSource,
+  openStream: (signal: AbortSignal) => Promise<TunnelStream>,
   preamble: Uint8Array,
   signal: AbortSignal,
 ): Promise<TunnelStream> {
-  const stream = await source.openStream(signal)
+  const stream = await openStream(signal)
   stream.on('error', () => {})
+  const silence = new Promise<never>((_resolve, reject) => {
+    stream.once('silent', () => reject(new AnyTlsError('ERR_PING_TIMEOUT')))
+  })
   try {
     signal.throwIfAborted()
     stream.write(preamble)
-    await orAborted(stream.accepted(), signal)
+    await orAborted(Promise.race([stream.accepted(), silence]), signal)
     return stream
   } catch (error) {
     if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)

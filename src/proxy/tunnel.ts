@@ -4,7 +4,11 @@ import type { Duplex } from 'node:stream'
 import type { CloseCode } from '../engine/close-code.ts'
 import type { Address } from '../codec/address.ts'
 
-/** A stream that leads to a target. It must allow half-open, for half-close is carried through it. */
+/**
+ * A stream that leads to a target. It must allow half-open, for half-close is carried through it. It may emit
+ * `silent` on the client's side before it is accepted: nothing has come over its connection for so long that
+ * another connection will serve better.
+ */
 export interface TunnelStream extends Duplex {
   /**
    * Client side: resolves when the server has accepted the stream (D7), which means that its outbound

@@ -128,9 +128,25 @@ export class MuxProPool {
     return this.#pool.openStream(where.signal, request)
   }
 
+  /** Lets the process end while streams are open; main connections without streams never keep it up. */
+  unref(): this {
+    this.#pool.unref()
+    return this
+  }
+
+  /** Undoes {@link unref}. */
+  ref(): this {
+    this.#pool.ref()
+    return this
+  }
+
   /** Closes every main connection gracefully; streams that are open run to their end. */
   close(): Promise<void> {
     return this.#pool.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   /** Ends every main connection at once. */

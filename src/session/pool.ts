@@ -2,11 +2,12 @@
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
 import { setMaxListeners } from 'node:events'
+import type { Socket } from 'node:net'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
-import { orAborted } from './or-aborted.ts'
+import { orAborted } from './callbacks.ts'
 import type { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 
@@ -29,8 +30,13 @@ export interface SessionPoolOptions {
    * without being asked for a sign of life first, in milliseconds. Default 10,000.
    */
   readonly probeAfter?: number | undefined
-  /** How long that sign of life may take, in milliseconds. Default 3,000. */
+  /** How long that sign of life may take, in milliseconds. Default 2,000. */
   readonly probeTimeout?: number | undefined
+  /**
+   * How long a session that was used before may be silent after a stream was opened on it, in milliseconds, before
+   * it is asked for a sign of life while the stream waits. Default 2,500.
+   */
+  readonly silence?: number | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -44,8 +50,14 @@ interface Pooled {
   readonly session: Session
   /** When the last stream ended; `undefined` while there are streams. */
   idleSince: number | undefined
-  /** Since when there is doubt whether the peer is there, as it did not answer. */
-  doubtedSince: number
+  /** When the peer was last known to be there as it began to be doubted; it is as long as that stays so. */
+  doubted: number
+  /** Streams that were opened while the session stood and that nothing was received on yet. */
+  readonly unheard: Set<Stream>
+  /** When the last of them was opened. */
+  openedLast: number
+  /** Runs while it is watched whether the peer says anything after a stream was opened. */
+  watch: Timer | undefined
   /** The probe under way: whether the peer has shown itself. */
   probe: Promise<boolean> | undefined
 }
@@ -59,6 +71,7 @@ export class SessionPool {
   readonly #streamsInAll: number
   readonly #probeAfter: number
   readonly #probeTimeout: number
+  readonly #silence: number
   readonly #clock: Clock
   /** In the order in which they became idle, so that the newest idle one is the last. */
   readonly #pooled = new Map<Session, Pooled>()
@@ -66,6 +79,7 @@ export class SessionPool {
   /** Dials under way, and the streams that have been promised on each. */
   readonly #dials = new Set<Dial>()
   #sweep: Timer | undefined
+  #referenced = true
 
   /** @throws AnyTlsError `ERR_OPTION_INVALID` */
   constructor(options: SessionPoolOptions) {
@@ -77,10 +91,11 @@ export class SessionPool {
       throw invalid('idleTimeout must be a finite number above 0 milliseconds')
     }
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
-    const { streamsInAll = Infinity, probeAfter = 10_000, probeTimeout = 3_000 } = options
+    const { streamsInAll = Infinity, probeAfter = 10_000 } = options
+    const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
-    if (!(probeAfter >= 0) || !(probeTimeout > 0)) {
-      throw invalid('probeAfter must be at least 0 milliseconds, probeTimeout above 0')
+    if (!(probeAfter >= 0) || !(probeTimeout > 0) || !(silence > 0)) {
+      throw invalid('probeAfter must be at least 0 milliseconds, probeTimeout and silence above 0')
     }
     this.#connect = options.connect
     this.#minIdle = minIdle
@@ -90,6 +105,7 @@ export class SessionPool {
     this.#streamsInAll = streamsInAll
     this.#probeAfter = probeAfter
     this.#probeTimeout = probeTimeout
+    this.#silence = silence
     this.#clock = options.clock ?? systemClock
     // Every dial under way listens.
     setMaxListeners(0, this.#abort.signal)
@@ -105,6 +121,10 @@ export class SessionPool {
    * proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
    * without one an idle session is given up, and one in use gets no new streams.
    *
+   * A stream on a session that was used before emits `silent` when nothing was received on it and its session
+   * has given no sign of life for `silence` and `probeTimeout` together: whoever has told the peer nothing that
+   * must not be told twice may open another instead.
+   *
    * @param request what the stream is for, where the wire says so (Mux.Pro)
    * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with `ERR_SESSION_CLOSED` when three new sessions
    *   in a row took no stream, with what `connect` rejects with, or with the signal's reason
@@ -114,15 +134,15 @@ export class SessionPool {
     for (;;) {
       if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
       signal?.throwIfAborted()
-      const session = this.#pick(this.#isProven)
-      if (session !== undefined) return session.openStream({ signal, request })
+      const pooled = this.#pick(this.#isProven)
+      if (pooled !== undefined) return this.#openOn(pooled, signal, request)
       const proven = await orAborted(this.#probeDoubtful(), signal)
-      if (proven !== undefined && this.#hasRoom(proven)) {
-        return proven.openStream({ signal, request })
+      if (proven !== undefined && this.#hasRoom(proven.session)) {
+        return this.#openOn(proven, signal, request)
       }
       if (proven !== undefined) continue
       // The session may have ended, or filled up, before this caller's turn: then once more.
-      const dialled = await orAborted(this.#dial(), signal)
+      const dialled = await this.#dial(signal)
       if (this.#hasRoom(dialled)) return dialled.openStream({ signal, request })
       // With streams on it, it served other callers.
       if (dialled.streamCount === 0) lost += 1
@@ -130,31 +150,104 @@ export class SessionPool {
     }
   }
 
+  /**
+   * Lets the process end while streams are open. (Sessions without streams never keep it up; a connection that
+   * is being made does.)
+   */
+  unref(): this {
+    return this.#setReferenced(false)
+  }
+
+  /** Undoes {@link unref}: while streams are open the process stays up. */
+  ref(): this {
+    return this.#setReferenced(true)
+  }
+
   /** Closes every session gracefully; streams that are open run to their end. */
   async close(): Promise<void> {
-    this.#abort.abort(new AnyTlsError('ERR_POOL_CLOSED'))
-    this.#sweep?.cancel()
+    this.#stop()
     await Promise.all([...this.#pooled.keys()].map((session) => session.close()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   /** Ends every session at once. */
   destroy(): void {
-    this.#abort.abort(new AnyTlsError('ERR_POOL_CLOSED'))
-    this.#sweep?.cancel()
+    this.#stop()
     for (const session of this.#pooled.keys()) session.destroy()
   }
 
+  #stop(): void {
+    this.#abort.abort(new AnyTlsError('ERR_POOL_CLOSED'))
+    this.#sweep?.cancel()
+  }
+
+  #setReferenced(referenced: boolean): this {
+    this.#referenced = referenced
+    for (const pooled of this.#pooled.values()) this.#holdProcess(pooled)
+    return this
+  }
+
+  #holdProcess({ session, idleSince }: Pooled): void {
+    const held = session as Partial<Pick<Socket, 'ref' | 'unref'>>
+    if (this.#referenced && idleSince === undefined) held.ref?.()
+    else held.unref?.()
+  }
+
   /** The newest idle session, else the one with the fewest streams, of those that are wanted. */
-  #pick(wanted: (pooled: Pooled) => boolean): Session | undefined {
-    let idle: Session | undefined
-    let shared: Session | undefined
+  #pick(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
+    let idle: Pooled | undefined
+    let shared: Pooled | undefined
     for (const pooled of this.#pooled.values()) {
       const { session, idleSince } = pooled
       if (!this.#hasRoom(session) || !wanted(pooled)) continue
-      if (idleSince !== undefined) idle = session
-      else if (shared === undefined || session.streamCount < shared.streamCount) shared = session
+      if (idleSince !== undefined) idle = pooled
+      else if (shared === undefined || session.streamCount < shared.session.streamCount) {
+        shared = pooled
+      }
     }
     return idle ?? shared
+  }
+
+  /** Opens a stream on a session that stood already, and watches whether its peer is still there. */
+  #openOn(
+    pooled: Pooled,
+    signal: AbortSignal | undefined,
+    request: StreamRequest | undefined,
+  ): Stream {
+    const stream = pooled.session.openStream({ signal, request })
+    const { unheard } = pooled
+    const heard = (): void => void unheard.delete(stream)
+    unheard.add(stream)
+    stream.once('accept', heard).once('close', heard)
+    pooled.openedLast = this.#clock.now()
+    if (pooled.watch === undefined) this.#watch(pooled, pooled.openedLast)
+    return stream
+  }
+
+  /** Asks for a sign of life when none has come for some time after `opened`, when a stream was opened. */
+  #watch(pooled: Pooled, opened: number): void {
+    const { session } = pooled
+    const wait = opened + this.#silence - this.#clock.now()
+    pooled.watch = this.#clock.schedule(wait, () => {
+      pooled.watch = undefined
+      if (session.lastAlive < opened) void this.#askSilent(pooled)
+      else if (session.lastAlive < pooled.openedLast) this.#watch(pooled, pooled.openedLast)
+    })
+  }
+
+  /** New streams go elsewhere until the peer shows itself; those that have heard nothing may follow. */
+  async #askSilent(pooled: Pooled): Promise<void> {
+    const { session } = pooled
+    pooled.doubted = session.lastAlive
+    // Against version 1 of the original wire nothing can be asked: a silence there may have its reasons.
+    if (!session.pingable) return
+    const unheard = [...pooled.unheard]
+    pooled.probe ??= this.#probe(pooled)
+    if (await pooled.probe) return
+    for (const stream of unheard) if (pooled.unheard.has(stream)) stream.emit('silent')
   }
 
   #hasRoom(session: Session): boolean {
@@ -166,22 +259,22 @@ export class SessionPool {
   }
 
   /** Whether the peer has shown itself lately; where it cannot be asked, that has to be believed. */
-  readonly #isProven = ({ session, doubtedSince }: Pooled): boolean => {
-    if (!session.pingable) return true
-    const { lastAlive } = session
-    return lastAlive > doubtedSince && this.#clock.now() - lastAlive <= this.#probeAfter
+  readonly #isProven = (pooled: Pooled): boolean => {
+    if (isDoubted(pooled)) return false
+    const { session } = pooled
+    return !session.pingable || this.#clock.now() - session.lastAlive <= this.#probeAfter
   }
 
   /** Asks all sessions that have room at once: the first one that shows itself. */
-  async #probeDoubtful(): Promise<Session | undefined> {
-    const probes: Promise<Session>[] = []
+  async #probeDoubtful(): Promise<Pooled | undefined> {
+    const probes: Promise<Pooled>[] = []
     for (const pooled of this.#pooled.values()) {
-      const { session, idleSince, doubtedSince } = pooled
-      if (!this.#hasRoom(session)) continue
+      const { session, idleSince } = pooled
+      if (!this.#hasRoom(session) || !session.pingable) continue
       // It has been asked already, and has streams that may wait for the answer; new ones do not.
-      if (idleSince === undefined && session.lastAlive <= doubtedSince) continue
+      if (idleSince === undefined && isDoubted(pooled)) continue
       pooled.probe ??= this.#probe(pooled)
-      probes.push(pooled.probe.then((alive) => (alive ? session : Promise.reject(new Error()))))
+      probes.push(pooled.probe.then((alive) => (alive ? pooled : Promise.reject(new Error()))))
     }
     return Promise.any(probes).catch(() => undefined)
   }
@@ -192,7 +285,7 @@ export class SessionPool {
     const alive = await new Promise<boolean>((resolve) => {
       const timer = this.#clock.schedule(this.#probeTimeout, () => {
         if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
-        pooled.doubtedSince = this.#clock.now()
+        pooled.doubted = session.lastAlive
         resolve(false)
       })
       const settle = (answered: boolean): void => {
@@ -209,22 +302,42 @@ export class SessionPool {
     return alive
   }
 
-  /** Joins a dial that has a stream to spare, or starts one. */
-  #dial(): Promise<Session> {
-    for (const dial of this.#dials) {
-      if (dial.promised < Math.min(this.#streamsPerSession(), this.#streamsInAll)) {
-        dial.promised += 1
-        return dial.session
-      }
+  /** Waits for a dial that has a stream to spare, or for one of its own. Who gives up leaves its place to others. */
+  async #dial(signal: AbortSignal | undefined): Promise<Session> {
+    const most = Math.min(this.#streamsPerSession(), this.#streamsInAll)
+    const dial = [...this.#dials].find(({ promised }) => promised < most) ?? this.#startDial()
+    dial.promised += 1
+    try {
+      return await orAborted(dial.session, signal)
+    } finally {
+      dial.promised -= 1
+      this.#dropUnwanted()
     }
-    const dial: Dial = { promised: 1, session: this.#connect(this.#abort.signal) }
+  }
+
+  #startDial(): Dial {
+    const abort = new AbortController()
+    const session = this.#connect(AbortSignal.any([abort.signal, this.#abort.signal]))
+    const dial: Dial = { promised: 0, abort, session }
     this.#dials.add(dial)
     const done = (): void => void this.#dials.delete(dial)
-    dial.session.then((session) => {
+    session.then((made) => {
       done()
-      this.#adopt(session)
+      if (abort.signal.aborted) made.destroy()
+      else this.#adopt(made)
     }, done)
-    return dial.session
+    return dial
+  }
+
+  /** Of the dials that nobody waits for any more one goes on, for whoever comes next. */
+  #dropUnwanted(): void {
+    const [, ...superfluous] = [...this.#dials].filter(({ promised }) => promised === 0)
+    for (const dial of superfluous) {
+      this.#dials.delete(dial)
+      dial.abort.abort(
+        new AnyTlsError('ERR_POOL_CLOSED', 'nobody waits for the connection any more'),
+      )
+    }
   }
 
   #adopt(session: Session): void {
@@ -234,17 +347,23 @@ export class SessionPool {
     const pooled: Pooled = {
       session,
       idleSince: undefined,
-      doubtedSince: -Infinity,
+      doubted: -Infinity,
+      unheard: new Set(),
+      openedLast: -Infinity,
+      watch: undefined,
       probe: undefined,
     }
     const setIdle = (): void => {
       pooled.idleSince = this.#clock.now()
       this.#pooled.delete(session)
       this.#pooled.set(session, pooled)
+      this.#holdProcess(pooled)
       this.#scheduleSweep(this.#idleTimeout)
     }
     session.on('streamOpened', () => {
+      if (pooled.idleSince === undefined) return
       pooled.idleSince = undefined
+      this.#holdProcess(pooled)
     })
     session.on('streamEnded', () => {
       if (session.openedCount >= this.#streamsInAll && session.streamCount === 0) {
@@ -254,10 +373,13 @@ export class SessionPool {
       }
     })
     session.on('streamUnanswered', () => {
-      pooled.doubtedSince = this.#clock.now()
+      pooled.doubted = session.lastAlive
       session.ping().catch(() => {})
     })
-    session.once('close', () => this.#pooled.delete(session))
+    session.once('close', () => {
+      pooled.watch?.cancel()
+      this.#pooled.delete(session)
+    })
     setIdle()
   }
 
@@ -281,7 +403,9 @@ export class SessionPool {
       const { session, idleSince } = pooled
       if (idleSince === undefined || !session.mayOpen) continue
       const overdue = idleSince <= limit
-      if (overdue && idle > this.#minIdle) {
+      // One that is doubted and cannot be asked would be kept for nobody.
+      const lost = isDoubted(pooled) && !session.pingable
+      if (overdue && (lost || idle > this.#minIdle)) {
         idle -= 1
         void session.close()
         continue
@@ -294,8 +418,15 @@ export class SessionPool {
 }
 
 interface Dial {
+  /** Callers that wait for it. */
   promised: number
+  readonly abort: AbortController
   readonly session: Promise<Session>
+}
+
+/** Whether the peer has not shown itself since that was expected of it. */
+function isDoubted({ session, doubted }: Pooled): boolean {
+  return session.lastAlive <= doubted
 }
 
 function requireCount(name: string, value: number): void {

@@ -12,6 +12,7 @@ import type { SessionPoolOptions } from '../../src/session/pool.ts'
 import { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import { DEFAULT_SCHEME } from '../../src/shaping/scheme.ts'
+import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { connect } from '../../src/tls/dial.ts'
 import type { ConnectOptions } from '../../src/tls/dial.ts'
 import { parseSessionSettings } from '../../src/tls/session-options.ts'
@@ -118,6 +119,22 @@ describe.for(WIRES)('a path that dies without a word, on %s', (wire) => {
     expect(performance.now() - begin).toBeLessThan(500 + 1_500 + SOME_TIME)
     for (const { errored } of standing) expect(errored).toMatchObject({ code: 'ERR_PING_TIMEOUT' })
     expect(sessions[0]!.mayOpen).toBe(false)
+  })
+
+  it('D26: a path that died right after its last use costs a tunnel the silence, the question and a dial', async () => {
+    const { pool, box } = await startPool({ wire }, { silence: 300, probeTimeout: 300 })
+    const openTunnel = createTunnelOpener(pool)
+    const target = { host: 'hello.test', port: 80 }
+    const { signal } = new AbortController()
+    const standing = await openTunnel(target, signal)
+    box.forget()
+    const begin = performance.now()
+    await openTunnel(target, signal)
+    expect(performance.now() - begin).toBeGreaterThan(550)
+    expect(performance.now() - begin).toBeLessThan(600 + SOME_TIME)
+    expect(box.connections).toBe(2)
+    // What was accepted may be in the middle of something: it is left alone.
+    expect(standing.destroyed).toBe(false)
   })
 
   it('a stream that the server never answers ends alone; its siblings go on, and so does the session', async () => {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../src/errors.ts'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { encodeAddress } from '../../src/codec/address.ts'
+import { makeSessionPair } from '../support/session-pair.ts'
 import type { PairedStream } from './support.ts'
 import { readExactly, streamPair } from './support.ts'
 
@@ -112,6 +113,29 @@ describe('opening a tunnel', () => {
     })
     await expect(openTunnel(TARGET, never)).rejects.toMatchObject({ code: 'ERR_CONNECT_FAILED' })
     expect(calls).toBe(1)
+  })
+
+  it('a stream whose connection falls silent before it is accepted is opened on another one', async () => {
+    const { opened, openTunnel } = source((_server, client) => client.emit('silent'), accept)
+    const stream = await openTunnel(TARGET, never)
+    expect(opened).toHaveLength(2)
+    expect(stream).toBe(opened[1])
+    expect(opened[0]!.destroyed).toBe(true)
+  })
+
+  it('a silence after the stream was accepted ends nothing: there may be payload under way', async () => {
+    const { openTunnel } = source(accept)
+    const stream = await openTunnel(TARGET, never)
+    stream.emit('silent')
+    expect(stream.destroyed).toBe(false)
+  })
+
+  it('takes a session as well as a pool, as its doc says', async () => {
+    const { client, server } = makeSessionPair()
+    server.removeAllListeners('stream')
+    server.on('stream', (stream) => void stream.on('data', () => stream.write('served')))
+    const stream = await createTunnelOpener(client)(TARGET, never)
+    expect(String(await readExactly(stream, 6))).toBe('served')
   })
 
   it('D26: a stream that is not accepted in time is reset, and not opened again', async () => {

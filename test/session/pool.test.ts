@@ -1,5 +1,5 @@
 // The client's pool over sessions in memory, with a fake clock.
-import { once } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import { SessionPool } from '../../src/session/pool.ts'
@@ -28,9 +28,12 @@ interface Bench {
 
 /** A pool whose dials succeed at once, or with `manual` when the test says so. */
 function makePool(
-  options: Partial<SessionPoolOptions> & { readonly manual?: boolean } = {},
+  options: Partial<SessionPoolOptions> & {
+    readonly manual?: boolean
+    readonly autoAccept?: boolean
+  } = {},
 ): Bench {
-  const { manual = false, ...poolOptions } = options
+  const { manual = false, autoAccept = true, ...poolOptions } = options
   const clock = new FakeClock()
   const dials: Dial[] = []
   const pairs: SessionPair[] = []
@@ -41,7 +44,7 @@ function makePool(
         const dial: Dial = {
           signal,
           succeed() {
-            const pair = makeSessionPair({ clock })
+            const pair = makeSessionPair({ clock, session: { autoAccept } })
             pair.server.on('stream', (stream) => stream.on('end', () => stream.end()).resume())
             pairs.push(pair)
             resolve(pair.client)
@@ -224,6 +227,40 @@ describe('SessionPool: which session', () => {
     expect(pool.size).toBe(1)
     await pool.openStream()
     expect(dials).toHaveLength(1)
+  })
+
+  it('callers that give up one after the other while a dial hangs leave their place to the next', async () => {
+    const { pool, dials } = makePool({ manual: true, streamsPerSession: 1 })
+    for (let count = 0; count < 200; count += 1) {
+      const abort = new AbortController()
+      const given = pool.openStream(abort.signal)
+      await settle()
+      abort.abort()
+      await expect(given).rejects.toMatchObject({ name: 'AbortError' })
+    }
+    const patient = pool.openStream()
+    await settle()
+    expect(dials).toHaveLength(1)
+    dials[0]?.succeed()
+    expect((await patient).destroyed).toBe(false)
+  })
+
+  it('of many dials that nobody waits for any more one goes on, and serves the next caller', async () => {
+    const { pool, dials, pairs } = makePool({ manual: true })
+    const abort = new AbortController()
+    setMaxListeners(0, abort.signal)
+    const opened = Array.from({ length: 200 }, () => pool.openStream(abort.signal))
+    await settle()
+    expect(dials).toHaveLength(25)
+    abort.abort()
+    await Promise.allSettled(opened)
+    expect(dials.filter(({ signal }) => !signal.aborted)).toHaveLength(1)
+    const last = pool.openStream()
+    await settle()
+    expect(dials).toHaveLength(25)
+    dials.find(({ signal }) => !signal.aborted)?.succeed()
+    expect((await last).session).toBe(pairs[0]?.client)
+    expect(pool.size).toBe(1)
   })
 
   it('an abort after the stream was opened destroys the stream', async () => {
@@ -538,6 +575,124 @@ describe('SessionPool: is the peer still there?', () => {
   it('refuses times for the probe that are none', () => {
     expect(() => makePool({ probeAfter: -1 })).toThrow(AnyTlsError)
     expect(() => makePool({ probeTimeout: 0 })).toThrow(AnyTlsError)
+  })
+})
+
+describe('SessionPool: a session that falls silent under a new stream', () => {
+  /** A pool with one session that was used before, and whose server serves nobody from now on. */
+  async function usedBefore(options: Partial<SessionPoolOptions> = {}) {
+    const bench = makePool({ autoAccept: false, ...options })
+    await finish(await bench.pool.openStream())
+    await bench.clock.advance(1)
+    const pair = bench.pairs[0]!
+    pair.server.removeAllListeners('stream').on('stream', () => {})
+    const silent: Stream[] = []
+    const open = async () => {
+      const stream = await bench.pool.openStream()
+      stream.on('error', () => {}).on('silent', () => silent.push(stream))
+      return stream
+    }
+    return { ...bench, pair, silent, open }
+  }
+
+  it('is asked after 2.5 s, takes no new streams until it answers, and after 2 s more its stream is told', async () => {
+    const { clock, pair, silent, open, pairs } = await usedBefore()
+    cutOff(pair)
+    const stream = await open()
+    await clock.advance(2_499)
+    const before = pair.clientEnd.bytesSent
+    await clock.advance(1)
+    expect(pair.clientEnd.bytesSent).toBeGreaterThan(before)
+    expect((await open()).session).toBe(pairs[1]?.client)
+    await clock.advance(1_999)
+    expect(silent).toEqual([])
+    await clock.advance(1)
+    expect(silent).toEqual([stream])
+    expect(stream.destroyed).toBe(false)
+  })
+
+  it('is left alone when it answers: the target may be what takes its time', async () => {
+    const { clock, pair, silent, open, pairs } = await usedBefore()
+    const stream = await open()
+    await clock.advance(9_000)
+    expect(silent).toEqual([])
+    expect(stream.destroyed).toBe(false)
+    expect((await open()).session).toBe(pair.client)
+    expect(pairs).toHaveLength(1)
+  })
+
+  it('a stream that was accepted before is not told', async () => {
+    const { clock, pair, silent, open } = await usedBefore()
+    pair.server.once('stream', (stream) => stream.accept())
+    const heard = await open()
+    await heard.accepted()
+    cutOff(pair)
+    await clock.advance(2_000)
+    const unheard = await open()
+    await clock.advance(4_500)
+    expect(silent).toEqual([unheard])
+    expect(heard.destroyed).toBe(false)
+  })
+
+  it('a new session is not asked so soon: it has just shown itself', async () => {
+    const { pool, clock, pairs } = makePool()
+    const stream = await pool.openStream()
+    stream.on('error', () => {})
+    await settle()
+    cutOff(pairs[0]!)
+    const before = pairs[0]!.clientEnd.bytesSent
+    await clock.advance(5_000)
+    expect(pairs[0]!.clientEnd.bytesSent).toBe(before)
+  })
+
+  it('where nothing can be asked new streams go elsewhere, and the old connection stays', async () => {
+    const { clock, pair, silent, open, pairs } = await usedBefore()
+    Object.defineProperty(pair.client, 'pingable', { get: () => false })
+    cutOff(pair)
+    const stream = await open()
+    await clock.advance(2_499)
+    expect((await open()).session).toBe(pair.client)
+    await clock.advance(1)
+    expect((await open()).session).toBe(pairs[1]?.client)
+    await clock.advance(5_000)
+    expect(silent).toEqual([])
+    expect(stream.destroyed).toBe(false)
+    expect(pair.client.closed).toBe(false)
+  })
+
+  it('refuses a silence that is none', () => {
+    expect(() => makePool({ silence: 0 })).toThrow(AnyTlsError)
+  })
+})
+
+describe('SessionPool and the process', () => {
+  it('is disposed of as it is closed', async () => {
+    const { pool, pairs } = makePool()
+    await finish(await pool.openStream())
+    await pool[Symbol.asyncDispose]()
+    expect(pairs[0]?.client.closed).toBe(true)
+    await expect(pool.openStream()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+  })
+
+  it('holds the process for sessions in use alone, and with unref() for none', async () => {
+    const { pool, dials, pairs } = makePool({ manual: true })
+    const opened = pool.openStream()
+    await settle()
+    const { client } = dials[0]!.succeed()
+    let held = true
+    Object.assign(client, { ref: () => (held = true), unref: () => (held = false) })
+    const stream = await opened
+    expect(held).toBe(true)
+    pool.unref()
+    expect(held).toBe(false)
+    pool.ref()
+    expect(held).toBe(true)
+    await finish(stream)
+    expect(held).toBe(false)
+    pool.unref()
+    await pool.openStream()
+    expect(held).toBe(false)
+    expect(pairs).toHaveLength(1)
   })
 })
 

@@ -2,7 +2,7 @@
 // Must never know SOCKS or HTTP.
 import type { Socket } from 'node:net'
 import { CloseCode } from '../../engine/close-code.ts'
-import { orAborted } from '../../session/or-aborted.ts'
+import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import type { CheckCredentials } from './credentials.ts'

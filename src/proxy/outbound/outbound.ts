@@ -4,7 +4,7 @@ import { lookup as systemLookup } from 'node:dns/promises'
 import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { AnyTlsError } from '../../errors.ts'
-import { orAborted } from '../../session/or-aborted.ts'
+import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 
 /** One address of a name, as `node:dns` gives it. `family` is 4 or 6. */
