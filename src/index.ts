@@ -5,7 +5,12 @@ export type { ErrorCode } from './errors.ts'
 export { CloseCode } from './engine/close-code.ts'
 export { connect, type ConnectOptions } from './tls/dial.ts'
 export { createServer, type Server, type ServerEvents, type ServerOptions } from './tls/listen.ts'
-export { MemoryWireStore, type ServerWire, type WireStore } from './tls/wire-store.ts'
+export {
+  MemoryWireStore,
+  type KnownWire,
+  type ServerWire,
+  type WireStore,
+} from './tls/wire-store.ts'
 export { createFallback, type Fallback, type FallbackOptions } from './fallback/fallback.ts'
 export { parseFallbackEndpoint, type FallbackEndpoint } from './fallback/fallback-endpoint.ts'
 export type { OpenStreamOptions, Session, SessionEvents } from './session/session.ts'

@@ -13,7 +13,7 @@ import type { SchemeStore } from '../shaping/scheme-store.ts'
 import { SessionPool } from '../session/pool.ts'
 import { connect } from '../tls/dial.ts'
 import type { ConnectOptions } from '../tls/dial.ts'
-import type { ServerWire } from '../tls/wire-store.ts'
+import type { KnownWire } from '../tls/wire-store.ts'
 import type { Session } from '../session/session.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
@@ -48,7 +48,7 @@ export async function runClient(
   const auth = readProxyAuth(options.proxyAuthFile)
   const pool = new SessionPool({
     minIdle: options.minIdle,
-    streamsPerSession: () => (speaks(connection) === 'legacy' ? 1 : STREAMS_PER_SESSION),
+    streamsPerSession: () => (speaks(connection)?.startsWith('legacy') ? 1 : STREAMS_PER_SESSION),
     connect: async (signal) => {
       const session = await connect({ ...connection, signal })
       logSession(session, logger)
@@ -108,7 +108,7 @@ function logged(store: SchemeStore, logger: Logger): SchemeStore {
 }
 
 /** The wire of the server, as far as it is known. */
-function speaks({ wire, wireStore, ...server }: ConnectOptions): ServerWire | undefined {
+function speaks({ wire, wireStore, ...server }: ConnectOptions): KnownWire | undefined {
   return wire === 'auto' ? wireStore?.get(formatHostPort(server)) : wire
 }
 

@@ -4,7 +4,7 @@
 import type { Logger } from 'pino'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { serveProxyStream } from '../proxy/outbound/serve-stream.ts'
-import type { ProxyStreamEvent } from '../proxy/outbound/serve-stream.ts'
+import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
 import { parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { createFallback } from '../fallback/fallback.ts'

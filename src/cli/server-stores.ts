@@ -47,6 +47,7 @@ function wireText({ wire, until }: LearntWire): string {
 
 function parseWire(text: string): LearntWire | undefined {
   if (text === 'v1') return { wire: 'v1', until: Infinity }
-  const [, until] = /^legacy until (\d{1,15})$/.exec(text) ?? []
-  return until === undefined ? undefined : { wire: 'legacy', until: Number(until) }
+  const [, version, until] = /^legacy(-1)? until (\d{1,15})$/.exec(text) ?? []
+  if (until === undefined) return undefined
+  return { wire: version === undefined ? 'legacy' : 'legacy-1', until: Number(until) }
 }

@@ -73,9 +73,9 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
   return {
     alpnProtocols: alpnProtocols(options),
     handle(connection) {
-      const { socket } = connection
-      // The former owner's listener is gone; a reset between two owners must not crash.
-      socket.on('error', () => {})
+      const { socket, rawSocket } = connection
+      // The former owner's listener is gone; a reset between two owners must not crash. Nor one that we send.
+      for (const each of [socket, rawSocket]) each.on('error', () => {})
       if (socket.destroyed) return
       if (closing !== undefined) {
         socket.destroy()

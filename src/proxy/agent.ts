@@ -4,6 +4,7 @@ import http from 'node:http'
 import https from 'node:https'
 import tls from 'node:tls'
 import type { Duplex } from 'node:stream'
+import { AnyTlsError } from '../errors.ts'
 import type { OpenTunnel } from './tunnel.ts'
 
 /** One agent for each of `http.request` and `https.request`. */
@@ -20,43 +21,37 @@ export interface TunnelAgents {
  * https.get('https://example.com/', { agent: agents.https }, (response) => response.pipe(process.stdout))
  */
 export function createAgents(openTunnel: OpenTunnel): TunnelAgents {
-  return { http: new HttpTunnelAgent(openTunnel), https: new HttpsTunnelAgent(openTunnel) }
+  const plain = new http.Agent({ keepAlive: false })
+  const secure = new https.Agent({ keepAlive: false })
+  const createPlain: Connect = (options, callback) => {
+    settle(openFor(openTunnel, options), callback)
+  }
+  const createSecure: Connect = (options, callback) => {
+    settle(
+      openFor(openTunnel, options).then((socket) => secured(socket, options)),
+      callback,
+    )
+  }
+  return {
+    http: Object.assign(plain, { createConnection: createPlain }),
+    https: Object.assign(secure, { createConnection: createSecure }),
+  }
 }
 
 type Callback = (error: Error | null, stream: Duplex) => void
+type Connect = (options: http.ClientRequestArgs, callback: Callback) => void
 
-class HttpTunnelAgent extends http.Agent {
-  readonly #openTunnel: OpenTunnel
-
-  constructor(openTunnel: OpenTunnel) {
-    super({ keepAlive: false })
-    this.#openTunnel = openTunnel
-  }
-
-  override createConnection(options: http.ClientRequestArgs, callback: Callback): undefined {
-    settle(openFor(this.#openTunnel, options), callback)
-  }
+function secured(socket: Duplex, options: http.ClientRequestArgs): Duplex {
+  // A tunnel may break before node:http listens, and after it has let go.
+  return tls.connect({ ...(options as tls.ConnectionOptions), socket }).on('error', () => {})
 }
 
-class HttpsTunnelAgent extends https.Agent {
-  readonly #openTunnel: OpenTunnel
-
-  constructor(openTunnel: OpenTunnel) {
-    super({ keepAlive: false })
-    this.#openTunnel = openTunnel
-  }
-
-  override createConnection(options: https.RequestOptions, callback: Callback): undefined {
-    const secured = openFor(this.#openTunnel, options).then((socket) =>
-      tls.connect({ ...(options as tls.ConnectionOptions), socket }),
-    )
-    settle(secured, callback)
-  }
-}
-
-function openFor(openTunnel: OpenTunnel, options: http.ClientRequestArgs): Promise<Duplex> {
+async function openFor(openTunnel: OpenTunnel, options: http.ClientRequestArgs): Promise<Duplex> {
   const target = { host: options.host ?? 'localhost', port: Number(options.port) }
-  return openTunnel(target, options.signal ?? new AbortController().signal)
+  const stream = await openTunnel(target, options.signal ?? new AbortController().signal)
+  // node:http would wait for ever for the events of one that is gone already.
+  if (stream.destroyed) throw stream.errored ?? new AnyTlsError('ERR_STREAM_RESET')
+  return stream
 }
 
 function settle(connection: Promise<Duplex>, callback: Callback): void {

@@ -5,19 +5,38 @@ import type { Socket } from 'node:net'
 // How long the other end may go on sending once everything is written, in ms.
 const LINGER = 1_000
 
+/** How long the other end may take none of what is still to be written, in ms. Then the socket is destroyed. */
+export const STALL_TIMEOUT = 30_000
+
 /**
  * Sends `lastBytes` and an end, then closes: when the other end closes too, or after a second. What it
  * still sends is read and dropped, for a close with unread data makes the kernel send a reset, which
- * takes away what the other end has not read yet.
+ * takes away what the other end has not read yet. An other end that reads nothing for 30 s loses the rest.
  */
 export function closeGently(socket: Socket, lastBytes: Uint8Array | string = ''): void {
-  const linger = () => {
-    if (socket.destroyed) return
-    const timer = setTimeout(() => socket.destroy(), LINGER)
-    socket.once('close', () => clearTimeout(timer))
+  if (socket.destroyed) return
+  let timer: NodeJS.Timeout | undefined
+  const limit = (delay: number, onTime: () => void): void => {
+    clearTimeout(timer)
+    timer = setTimeout(onTime, delay)
   }
+  let waiting = Infinity
+  const watch = (): void => {
+    if (socket.writableLength >= waiting) {
+      socket.destroy()
+      return
+    }
+    waiting = socket.writableLength
+    limit(STALL_TIMEOUT, watch)
+  }
+  const linger = (): void => limit(LINGER, () => socket.destroy())
+  socket.once('close', () => clearTimeout(timer))
   socket.resume()
   if (!socket.writableEnded) socket.end(lastBytes)
-  if (socket.writableFinished) linger()
-  else socket.once('finish', linger)
+  if (socket.writableFinished) {
+    linger()
+    return
+  }
+  watch()
+  socket.once('finish', linger)
 }

@@ -27,10 +27,10 @@ export function guarded<T>(callback: () => T): T | undefined {
 }
 
 /** Emits an event to every listener, whatever the others throw. @returns whether there was one */
-export function tell<Events extends Record<keyof Events, unknown[]>, E extends keyof Events>(
+export function tell(
   emitter: Pick<EventEmitter, 'rawListeners'>,
-  event: E & string,
-  ...args: Events[E]
+  event: string,
+  ...args: readonly unknown[]
 ): boolean {
   const listeners = emitter.rawListeners(event)
   for (const listener of listeners) {

@@ -3,7 +3,9 @@
 import { ClientMachine } from '../wires/anytls/client-machine.ts'
 import { AnyTlsError } from '../errors.ts'
 import { LegacyClientMachine } from '../wires/legacy/client-machine.ts'
+import { guarded } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
+import type { Timer } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
@@ -65,30 +67,42 @@ export async function connect(options: ConnectOptions): Promise<Session> {
 }
 
 async function connectOnAnyWire(options: ConnectOptions): Promise<Session> {
-  const { wireStore = processWideWires } = options
   const server = formatHostPort(options)
-  const known = wireStore.get(server)
+  const store = guardedStore(options.wireStore)
+  const known = store.get(server)
   let sure = true
   if (known === undefined) {
     const timeouts = { hold: 1, nego: FIRST_NEGO_TIMEOUT, ...options.timeouts }
     const first = await connectOn('v1', { ...options, timeouts })
     const answer = await answerOf(first, options.signal)
     if (answer === 'nego') {
-      wireStore.set(server, 'v1')
+      store.set(server, 'v1')
       return first
     }
     sure = answer === 'no'
   }
-  const session = await connectOn(known ?? 'legacy', options)
+  const session = await connectOn(
+    known === undefined || known === 'legacy-1' ? 'legacy' : known,
+    options,
+  )
   session.once('established', () => {
     // A connection that was lost says nothing: the next one asks again.
-    if (known === undefined && sure) wireStore.set(server, 'legacy')
+    if (known === undefined && sure) store.set(server, 'legacy')
   })
   // A server that has become another one, or never was one, is asked anew.
   session.once('close', (error) => {
-    if (!session.established && error !== undefined) wireStore.delete(server)
+    if (!session.established && error !== undefined) store.delete(server)
   })
   return session
+}
+
+/** What a store throws harms itself alone: nothing is known then. */
+function guardedStore(store: WireStore = processWideWires): WireStore {
+  return {
+    get: (server) => guarded(() => store.get(server)),
+    set: (server, wire) => void guarded(() => store.set(server, wire)),
+    delete: (server) => void guarded(() => store.delete(server)),
+  }
 }
 
 /** `lost`: the connection broke, or nothing came in time. A session without an answer has ended then. */
@@ -125,12 +139,38 @@ async function connectOn(wire: ServerWire, options: ConnectOptions): Promise<Ses
   const { signal, clock = systemClock, schemeStore = processWideSchemes } = options
   const { connectTimeout = 10_000, stallTimeout } = options
   const server = formatHostPort(options)
-  const scheme = schemeStore.get(server) ?? options.scheme ?? DEFAULT_SCHEME
-  const config = parseSessionSettings(options, scheme)
+  const scheme = guarded(() => schemeStore.get(server)) ?? options.scheme ?? DEFAULT_SCHEME
+  const isOld = wire === 'legacy' && guardedStore(options.wireStore).get(server) === 'legacy-1'
+  const settings = parseSessionSettings(options, scheme)
+  const config = isOld ? { ...settings, knownVersion: 1 as const } : settings
   const duplex = await connectSecurely(options, { signal, clock, connectTimeout })
   const Machine = wire === 'v1' ? ClientMachine : LegacyClientMachine
   const machine = new Machine(config, clock.now())
   const session = new Session({ duplex, machine, clock, stallTimeout })
-  session.on('scheme', (update) => schemeStore.set(server, update))
+  session.on('scheme', (update) => void guarded(() => schemeStore.set(server, update)))
+  if (wire === 'legacy') learnVersion(session, options, config.timeouts.answer)
   return session
+}
+
+/**
+ * Remembers a server of version 1 (D48): it answers, but sends no settings. What it speaks beside the original
+ * wire is another question, which only `auto` asks.
+ */
+function learnVersion(session: Session, options: ConnectOptions, answerTimeout: number): void {
+  const { clock = systemClock } = options
+  const server = formatHostPort(options)
+  const store = guardedStore(options.wireStore)
+  const learn = (): void => {
+    const known = store.get(server)
+    const isOld = !session.pingable
+    if (isOld && known !== 'legacy-1') store.set(server, 'legacy-1')
+    // It has learnt something since; it may have learnt more.
+    if (!isOld && known === 'legacy-1') store.delete(server)
+  }
+  let timer: Timer | undefined
+  session.once('established', () => {
+    timer = clock.schedule(answerTimeout, learn)
+  })
+  session.once('ending', () => timer?.cancel())
+  session.once('close', () => timer?.cancel())
 }

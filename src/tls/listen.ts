@@ -13,6 +13,7 @@ import { matchesLegacyAuth } from '../wires/legacy/auth.ts'
 import type { LegacyServerConfig } from '../wires/legacy/config.ts'
 import { LegacyServerMachine } from '../wires/legacy/server-machine.ts'
 import type { Handover, Machine } from '../engine/machine.ts'
+import { guarded, tell } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
@@ -118,7 +119,8 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#tls.on('connection', (raw: Socket) => this.#rememberRaw(raw))
     this.#tls.on('secureConnection', (socket) => this.#accept(socket))
     this.#tls.on('tlsClientError', (error, socket) => {
-      this.emit('handshakeError', error, socket.remoteAddress ?? '')
+      socket.on('error', ignore)
+      this.#tell('handshakeError', error, socket.remoteAddress ?? '')
     })
     this.#tls.on('error', (error: Error) => this.emit('error', error))
     this.#tls.on('listening', () => this.emit('listening'))
@@ -158,6 +160,18 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#tls.setSecureContext({ key, cert, minVersion: 'TLSv1.3' })
   }
 
+  /** Lets the process end although the server listens; connections are not affected, as with `net.Server`. */
+  unref(): this {
+    this.#tls.unref()
+    return this
+  }
+
+  /** Undoes {@link unref}. */
+  ref(): this {
+    this.#tls.ref()
+    return this
+  }
+
   /** Stops listening; connections go on. `close` follows when the last is gone. */
   close(callback?: () => void): this {
     this.#tls.close(callback)
@@ -189,6 +203,11 @@ export class Server extends EventEmitter<ServerEvents> {
     clearTimeout(deadline)
   }
 
+  /** As {@link shutdown} does it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown()
+  }
+
   /** Closes a fallback that nobody else has; another one serves if the server listens again. */
   #renewOwnFallback(): void {
     if (this.#options.fallback !== undefined) return
@@ -196,8 +215,15 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#fallback = createFallback()
   }
 
+  /** Whatever a listener throws, every other one is told and the connection goes its way. */
+  #tell<E extends keyof ServerEvents>(event: E, ...args: ServerEvents[E]): boolean {
+    return tell(this, event, ...args)
+  }
+
   #rememberRaw(raw: Socket): void {
     const key = addressesOf(raw)
+    // What goes wrong shows in the TLS connection; a reset of ours may fail here.
+    raw.on('error', ignore)
     this.#rawSockets.set(key, raw)
     raw.once('close', () => this.#rawSockets.delete(key))
   }
@@ -207,7 +233,7 @@ export class Server extends EventEmitter<ServerEvents> {
     const raw = this.#rawSockets.get(addressesOf(socket))
     // Already reset by the peer, or too late.
     if (raw === undefined || this.#stopping) {
-      socket.destroy()
+      socket.on('error', ignore).destroy()
       return
     }
     // Not before: who hangs up during the handshake is hung up on, as by any server.
@@ -222,9 +248,9 @@ export class Server extends EventEmitter<ServerEvents> {
       onHandover: (handover) => this.#handOver(handover, socket, raw, remoteAddress),
     })
     this.#sessions.add(session)
-    session.once('established', () => this.emit('session', session))
+    session.once('established', () => this.#tell('session', session))
     session.on('stream', (stream) => {
-      if (!this.emit('stream', stream, session)) stream.destroy()
+      if (!this.#tell('stream', stream, session)) stream.destroy()
     })
     session.once('close', () => this.#sessions.delete(session))
   }
@@ -241,12 +267,14 @@ export class Server extends EventEmitter<ServerEvents> {
   #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {
     this.#handedOver.add(raw)
     if (handover.cause === 'violation' && this.#options.onViolation === 'downgrade') {
+      // An application that has not come to listening yet must not be ended by a reset.
+      socket.on('error', ignore)
       socket.unshift(Buffer.concat(handover.unread))
-      if (!this.emit('downgrade', socket, handover.error)) socket.destroy()
+      if (!this.#tell('downgrade', socket, handover.error)) socket.destroy()
       return
     }
-    this.emit('fallback', { cause: handover.cause, remoteAddress })
-    this.#fallback.handle({ socket, rawSocket: raw, unread: handover.unread })
+    this.#tell('fallback', { cause: handover.cause, remoteAddress })
+    guarded(() => this.#fallback.handle({ socket, rawSocket: raw, unread: handover.unread }))
   }
 }
 
@@ -285,3 +313,5 @@ function addressesOf(socket: Socket): string {
   const { remoteAddress, remotePort, localAddress, localPort } = socket
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }
+
+function ignore(): void {}

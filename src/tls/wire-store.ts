@@ -5,10 +5,13 @@ import { AnyTlsError } from '../errors.ts'
 /** The wires that a server of ours speaks on one port (D18). */
 export type ServerWire = 'v1' | 'legacy'
 
+/** What is known of a server: its wire, and with `legacy-1` that it speaks the first version of it alone (D48). */
+export type KnownWire = ServerWire | 'legacy-1'
+
 /** Wires by server (`host:port`). An application may bring its own, to keep them beyond the process. */
 export interface WireStore {
-  get(server: string): ServerWire | undefined
-  set(server: string, wire: ServerWire): void
+  get(server: string): KnownWire | undefined
+  set(server: string, wire: KnownWire): void
   delete(server: string): void
 }
 
@@ -16,18 +19,18 @@ export interface WireStore {
  * How long it is believed that a server speaks the original wire alone, in milliseconds: it may have learnt more,
  * and one that was asked at a bad moment is not to be stuck with the answer.
  */
-export const LEGACY_HOLDS = 3_600_000
+const LEGACY_HOLDS = 3_600_000
 
 /** What was learnt of a server. */
 export interface LearntWire {
-  readonly wire: ServerWire
+  readonly wire: KnownWire
   /** Until when it is believed, in milliseconds of the epoch. */
   readonly until: number
 }
 
 /** @param now in milliseconds of the epoch */
-export function learnWire(wire: ServerWire, now: number): LearntWire {
-  return { wire, until: wire === 'legacy' ? now + LEGACY_HOLDS : Infinity }
+export function learnWire(wire: KnownWire, now: number): LearntWire {
+  return { wire, until: wire === 'v1' ? Infinity : now + LEGACY_HOLDS }
 }
 
 /** Keeps them in memory; when it is full, what was learnt first goes first. */
@@ -49,12 +52,12 @@ export class MemoryWireStore implements WireStore {
     this.#now = now
   }
 
-  get(server: string): ServerWire | undefined {
+  get(server: string): KnownWire | undefined {
     const learnt = this.#wires.get(server)
     return learnt !== undefined && learnt.until > this.#now() ? learnt.wire : undefined
   }
 
-  set(server: string, wire: ServerWire): void {
+  set(server: string, wire: KnownWire): void {
     this.#wires.delete(server)
     this.#wires.set(server, learnWire(wire, this.#now()))
     const oldest = this.#wires.keys().next().value

@@ -6,7 +6,8 @@ import { createAgents } from '../../src/proxy/agent.ts'
 import type { OpenTunnel } from '../../src/proxy/tunnel.ts'
 import type { Address } from '../../src/codec/address.ts'
 import { makeTestCertificate } from '../support/certificate.ts'
-import { closedPort, listen, localTunnels } from './support.ts'
+import { takeUncaught } from '../support/uncaught.ts'
+import { closedPort, listen, localTunnels, streamPair } from './support.ts'
 
 const lookup = () => Promise.resolve([{ address: '127.0.0.1', family: 4 }])
 const targets: Address[] = []
@@ -55,6 +56,24 @@ describe('agents', () => {
       const [error] = (await once(request, 'error')) as [Error]
       expect(error).toMatchObject({ code: 'ERR_STREAM_RESET', reason: 'connection refused' })
     }
+  })
+
+  it('a tunnel that is gone before its TLS begins is an error of the request, and of nobody else', async () => {
+    const uncaught = takeUncaught()
+    const dead = createAgents(() => {
+      const [client, server] = streamPair()
+      server.on('error', () => {})
+      client.on('error', () => {})
+      client.destroy()
+      return Promise.resolve(client)
+    })
+    for (const request of [
+      http.get({ host: 'dead.test', agent: dead.http }),
+      https.get({ host: 'dead.test', agent: dead.https }),
+    ]) {
+      expect(await once(request, 'error')).toHaveLength(1)
+    }
+    expect(uncaught).toEqual([])
   })
 
   it('several requests at once have a tunnel each', async () => {

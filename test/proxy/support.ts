@@ -12,7 +12,7 @@ import { createInbound } from '../../src/proxy/inbound/inbound.ts'
 import type { InboundOptions } from '../../src/proxy/inbound/inbound.ts'
 import type { InboundEvents } from '../../src/proxy/inbound/inbound-tunnel.ts'
 import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
-import type { ServeStreamOptions } from '../../src/proxy/outbound/serve-stream.ts'
+import type { ServeStreamOptions } from '../../src/proxy/outbound/serve-target.ts'
 import type { OpenTunnel, StreamSource, TunnelStream } from '../../src/proxy/tunnel.ts'
 
 /** One end of a stream in memory, with back-pressure, half-close and reset. */

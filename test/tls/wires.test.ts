@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createConnection } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Session } from '../../src/session/session.ts'
 import { Session as ServerSession } from '../../src/session/session.ts'
 import { LegacyServerMachine } from '../../src/wires/legacy/server-machine.ts'
@@ -13,6 +13,7 @@ import { MemorySchemeStore } from '../../src/shaping/scheme-store.ts'
 import { connect } from '../../src/tls/dial.ts'
 import { parseSessionSettings } from '../../src/tls/session-options.ts'
 import { MemoryWireStore } from '../../src/tls/wire-store.ts'
+import { takeUncaught } from '../support/uncaught.ts'
 import { PASSWORD, startEchoServer, startTcpServer, startTlsServer } from '../support/server.ts'
 
 async function echo(session: Session, message: string): Promise<string> {
@@ -253,6 +254,69 @@ describe('wire: auto', () => {
     await expect(connect({ wire: 'v2' as 'v1' })).rejects.toMatchObject({
       code: 'ERR_OPTION_INVALID',
     })
+  })
+})
+
+describe('D48: servers of protocol version 1 of the original wire', () => {
+  /** A server that reads and answers, but never sends settings: it echoes what the first stream says. */
+  async function startOldServer() {
+    return startTlsServer({ minVersion: 'TLSv1.3' }, (socket) => {
+      let first = true
+      socket.on('data', () => {
+        // PSH on stream 1 of one byte, once the client has said anything behind its authentication.
+        if (!first) socket.write(Buffer.from('0200000001000178', 'hex'))
+        first = false
+      })
+    })
+  }
+
+  it('are remembered, for the wire is the same and for auto', async () => {
+    const { port, certificate } = await startOldServer()
+    const wireStore = new MemoryWireStore()
+    const options = { host: '127.0.0.1', port, password: PASSWORD, ca: certificate.cert, wireStore }
+    const session = await connect({ ...options, wire: 'legacy', timeouts: { answer: 100 } })
+    onTestFinished(() => session.destroy())
+    const stream = session.openStream()
+    stream.on('error', () => {}).write('x')
+    setTimeout(() => stream.write('y'), 50)
+    await once(stream, 'data')
+    expect(wireStore.get(`127.0.0.1:${port}`)).toBeUndefined()
+    await vi.waitFor(() => expect(wireStore.get(`127.0.0.1:${port}`)).toBe('legacy-1'))
+    const next = await connect({ ...options, wire: 'auto' })
+    onTestFinished(() => next.destroy())
+    expect(next.wire).toBe('legacy')
+  })
+
+  it('that turn out to send settings are forgotten', async () => {
+    const { port, certificate } = await startLegacyServer()
+    const wireStore = new MemoryWireStore()
+    wireStore.set(`127.0.0.1:${port}`, 'legacy-1')
+    const options = { host: '127.0.0.1', port, password: PASSWORD, ca: certificate.cert, wireStore }
+    const session = await connect({ ...options, wire: 'legacy', timeouts: { answer: 100 } })
+    onTestFinished(() => session.destroy())
+    expect(await echo(session, 'hello')).toBe('hello')
+    await vi.waitFor(() => expect(wireStore.get(`127.0.0.1:${port}`)).toBeUndefined())
+  })
+})
+
+describe('stores that throw', () => {
+  it('harm themselves alone: nothing is known, and the session stands', async () => {
+    const uncaught = takeUncaught()
+    const error = new Error('store is broken')
+    const fail = (): never => {
+      throw error
+    }
+    const scheme = parseScheme('stop=2\n0=100-100\n1=300-300')
+    const { connect } = await startEchoServer({ scheme })
+    const session = await connect({
+      wire: 'auto',
+      wireStore: { get: fail, set: fail, delete: fail },
+      schemeStore: { get: fail, set: fail },
+    })
+    expect(await echo(session, 'hello')).toBe('hello')
+    expect(session.wire).toBe('v1')
+    // Asked for the wire and the scheme, told of both.
+    await vi.waitFor(() => expect(uncaught).toEqual([error, error, error, error]))
   })
 })
 

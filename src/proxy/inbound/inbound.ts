@@ -11,6 +11,7 @@ import type { InboundEvents } from './inbound-tunnel.ts'
 import { sourceOf } from './inbound-tunnel.ts'
 import { serveSocks } from './socks-inbound.ts'
 import type { SocksContext } from './socks-inbound.ts'
+import { tell } from '../../session/callbacks.ts'
 import type { OpenTunnel } from '../tunnel.ts'
 import { UdpAssociations } from '../udp/udp-inbound.ts'
 import type { UdpInboundOptions } from '../udp/udp-inbound.ts'
@@ -68,7 +69,7 @@ export function createInbound(options: InboundOptions): Inbound {
     openTunnel,
     checkCredentials: auth && credentialsCheck(auth),
     associations: new UdpAssociations(options.udp),
-    emit: (event, ...args) => void server.emit(event, ...args),
+    emit: (event, ...args) => void tell(server, event, ...args),
   }
   const httpInbound = new HttpInbound(server, context)
 

@@ -3,11 +3,12 @@
 // Must never let a bad sub-connection harm another, or serve a main connection inside of a main connection.
 import { once } from 'node:events'
 import { AnyTlsError } from '../../errors.ts'
+import { guarded } from '../../session/callbacks.ts'
 import type { Stream } from '../../session/stream.ts'
 import { muxProServer } from '../../session/muxpro.ts'
 import type { Address } from '../../codec/address.ts'
 import { serveMuxProUdp } from '../udp/serve-muxpro-udp.ts'
-import type { ServeStreamOptions } from './serve-stream.ts'
+import type { ServeStreamOptions } from './serve-target.ts'
 import { refuse, serveTarget } from './serve-target.ts'
 import type { TunnelStream } from '../tunnel.ts'
 
@@ -32,10 +33,10 @@ export async function serveMuxPro(
 ): Promise<void> {
   const session = muxProServer(stream, { ...options.muxPro, autoAccept: false })
   stream.accept()
-  options.observe?.({ type: 'open', target })
+  guarded(() => options.observe?.({ type: 'open', target }))
   session.on('stream', (subConnection) => void serveSubConnection(subConnection, options))
   await once(session, 'close')
-  options.observe?.({ type: 'closed', target })
+  guarded(() => options.observe?.({ type: 'closed', target }))
 }
 
 async function serveSubConnection(stream: Stream, options: ServeStreamOptions): Promise<void> {
@@ -45,7 +46,7 @@ async function serveSubConnection(stream: Stream, options: ServeStreamOptions): 
   if (isMuxPro(target)) {
     const error = new AnyTlsError('ERR_TARGET_REJECTED', 'mux.pro inside of mux.pro')
     refuse(stream, error)
-    options.observe?.({ type: 'refused', target, error })
+    guarded(() => options.observe?.({ type: 'refused', target, error }))
   } else if (network === 'udp') {
     await serveMuxProUdp(stream, target, options)
   } else {

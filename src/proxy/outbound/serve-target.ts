@@ -2,11 +2,45 @@
 // Must never throw or reject: a bad stream ends alone and its session lives on.
 import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
+import { guarded } from '../../session/callbacks.ts'
+import type { MuxProServerOptions } from '../../session/muxpro.ts'
 import { reportFailure } from '../failure.ts'
+import type { DialOptions } from './outbound.ts'
 import { dial } from './outbound.ts'
+import type { AllowTarget } from './policy.ts'
+import { requireAllowed } from './policy.ts'
+import type { RelayOptions } from '../relay.ts'
 import { relay } from '../relay.ts'
-import type { ServeStreamOptions } from './serve-stream.ts'
+import type { ReadTargetOptions } from './target-preamble.ts'
 import type { TunnelStream } from '../tunnel.ts'
+import type { ServeUdpOptions, UdpStreamEvent } from '../udp/udp-serve.ts'
+
+/** What happened on a stream, for a log. Names in targets come from the peer. */
+export type ProxyStreamEvent =
+  /** Data flows between the stream and `target`. */
+  | { readonly type: 'open'; readonly target: Address }
+  /** The stream was refused; `target` is missing when it was not even named. */
+  | { readonly type: 'refused'; readonly target: Address | undefined; readonly error: unknown }
+  /** The stream is over. */
+  | { readonly type: 'closed'; readonly target: Address }
+  | UdpStreamEvent
+
+/** Options of {@link serveProxyStream}. */
+export interface ServeStreamOptions {
+  /**
+   * Whether streams and datagrams may go to `target`. A name is given as it came, not resolved. One that throws,
+   * rejects, or has not answered after 10 s means no. Default: all may.
+   */
+  readonly allowTarget?: AllowTarget
+  readonly preamble?: ReadTargetOptions
+  readonly dial?: Omit<DialOptions, 'signal'>
+  readonly relay?: RelayOptions
+  readonly udp?: ServeUdpOptions
+  /** Limits of Mux.Pro main connections, and the first priority that a client may have (D41, D44). */
+  readonly muxPro?: Omit<MuxProServerOptions, 'autoAccept' | 'clock'>
+  /** Told what happens, in order. What it throws is an uncaught exception, and harms no stream. */
+  readonly observe?: (event: ProxyStreamEvent) => void
+}
 
 /** Serves a stream over TCP to its end. */
 export async function serveTarget(
@@ -14,34 +48,42 @@ export async function serveTarget(
   target: Address,
   options: ServeStreamOptions,
 ): Promise<void> {
-  const { observe } = options
-  let socket
-  try {
-    socket = await whileOpen(stream, async (signal) => {
-      await requireAllowed(target, options)
-      return dial(target, { ...options.dial, signal })
-    })
-  } catch (error) {
-    refuse(stream, error)
-    observe?.({ type: 'refused', target, error })
-    return
+  const connect = async (signal: AbortSignal) => {
+    await requireAllowed(target, options)
+    return dial(target, { ...options.dial, signal })
   }
-  stream.accept()
-  observe?.({ type: 'open', target })
+  const socket = await acceptWith(stream, target, options, connect)
+  if (socket === undefined) return
+  guarded(() => options.observe?.({ type: 'open', target }))
   await relay(stream, socket, options.relay)
-  observe?.({ type: 'closed', target })
+  guarded(() => options.observe?.({ type: 'closed', target }))
 }
 
-/** @throws AnyTlsError `ERR_TARGET_REJECTED`, or what the policy throws */
-export async function requireAllowed(
+/**
+ * Accepts the stream once `connect` has made what it leads to, or refuses it and tells the observer.
+ *
+ * @returns what `connect` made; `undefined` for a stream that was refused, or is gone
+ */
+export async function acceptWith<T>(
+  stream: TunnelStream,
   target: Address,
-  { allowTarget }: ServeStreamOptions,
-): Promise<void> {
-  if ((await allowTarget?.(target)) === false) throw new AnyTlsError('ERR_TARGET_REJECTED')
+  { observe }: ServeStreamOptions,
+  connect: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  let made
+  try {
+    made = await whileOpen(stream, connect)
+  } catch (error) {
+    refuse(stream, error)
+    guarded(() => observe?.({ type: 'refused', target, error }))
+    return undefined
+  }
+  stream.accept()
+  return made
 }
 
 /** Runs `task` with a signal that is aborted when the stream goes. */
-export async function whileOpen<T>(
+async function whileOpen<T>(
   stream: TunnelStream,
   task: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

@@ -6,11 +6,12 @@ import { once } from 'node:events'
 import { isIPv4 } from 'node:net'
 import { AnyTlsError, ERROR_TEXT } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
-import { orAborted } from '../../session/callbacks.ts'
+import { guarded, orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 import { resolve } from '../outbound/outbound.ts'
-import type { ServeStreamOptions } from '../outbound/serve-stream.ts'
-import { refuse, requireAllowed, whileOpen } from '../outbound/serve-target.ts'
+import { requireAllowed } from '../outbound/policy.ts'
+import type { ServeStreamOptions } from '../outbound/serve-target.ts'
+import { acceptWith } from '../outbound/serve-target.ts'
 import type { TunnelStream } from '../tunnel.ts'
 import { createUdpSocket, noCounts, UDP_IDLE_TIMEOUT, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
 
@@ -27,17 +28,10 @@ export async function serveMuxProUdp(
   target: Address,
   options: ServeStreamOptions,
 ): Promise<void> {
-  const { observe } = options
-  let socket
-  try {
-    socket = await whileOpen(stream, (signal) => openSocket(target, options, signal))
-  } catch (error) {
-    refuse(stream, error)
-    observe?.({ type: 'refused', target, error })
-    return
-  }
-  stream.accept()
-  observe?.({ type: 'udp-open' })
+  const connect = (signal: AbortSignal) => openSocket(target, options, signal)
+  const socket = await acceptWith(stream, target, options, connect)
+  if (socket === undefined) return
+  guarded(() => options.observe?.({ type: 'udp-open' }))
   await relayDatagrams(stream, socket, options)
 }
 
@@ -89,7 +83,7 @@ function relayDatagrams(
       socket.close()
       if (error === undefined) stream.destroy()
       else stream.reset(CloseCode.Timeout, ERROR_TEXT[error.code])
-      observe?.({ type: 'udp-closed', counts, error })
+      guarded(() => observe?.({ type: 'udp-closed', counts, error }))
       done()
     }
     const idle = setTimeout(() => close(new AnyTlsError('ERR_STREAM_TIMEOUT')), idleTimeout)

@@ -6,7 +6,9 @@ import { CloseCode } from '../../engine/close-code.ts'
 import type { Address } from '../../codec/address.ts'
 import { encodeUdpPacket, UdpOverTcpDecoder, UdpOverTcpHost } from '../../codec/udp-over-tcp.ts'
 import type { UdpOverTcpEvent } from '../../codec/udp-over-tcp.ts'
+import { guarded } from '../../session/callbacks.ts'
 import type { Lookup } from '../outbound/outbound.ts'
+import type { AllowTarget } from '../outbound/policy.ts'
 import type { TunnelStream } from '../tunnel.ts'
 import type { UdpCounts, UdpEndpoint } from './udp-socket.ts'
 import {
@@ -44,8 +46,8 @@ export type UdpStreamEvent =
     }
 
 /** What an association is served with. */
-export interface UdpService extends ServeUdpOptions {
-  readonly allowTarget: ((target: Address) => boolean | Promise<boolean>) | undefined
+interface UdpService extends ServeUdpOptions {
+  readonly allowTarget: AllowTarget | undefined
   readonly lookup: Lookup | undefined
   readonly observe: ((event: UdpStreamEvent) => void) | undefined
 }
@@ -74,7 +76,7 @@ export function serveUdp(
 ): Promise<void> {
   return new Promise((resolve) => {
     stream.accept()
-    service.observe?.({ type: 'udp-open' })
+    guarded(() => service.observe?.({ type: 'udp-open' }))
     const version1 = target.host === UdpOverTcpHost.Version1
     new UdpAssociation(stream, version1, service, resolve).start()
   })
@@ -110,7 +112,8 @@ class UdpAssociation {
       transmit: (endpoint, data) => this.#transmit(endpoint, data),
       onRefused: (target, error) => {
         this.#refusals += 1
-        if (this.#refusals <= MAX_REPORTED) observe?.({ type: 'udp-refused', target, error })
+        if (this.#refusals > MAX_REPORTED) return
+        guarded(() => observe?.({ type: 'udp-refused', target, error }))
       },
     })
     this.#idle = setTimeout(
@@ -212,7 +215,7 @@ class UdpAssociation {
     this.#sockets.clear()
     this.#targets.clear()
     this.#stream.destroy()
-    this.#service.observe?.({ type: 'udp-closed', counts: this.#counts, error })
+    guarded(() => this.#service.observe?.({ type: 'udp-closed', counts: this.#counts, error }))
     this.#onOver()
   }
 }

@@ -46,12 +46,14 @@ export function noCounts(): UdpCounts {
 
 /** Makes a socket of one family, not bound yet. Addresses given to it must be IP literals. */
 export function createUdpSocket(family: 4 | 6): Socket {
-  return createSocket({
+  const socket = createSocket({
     type: family === 4 ? 'udp4' : 'udp6',
     ipv6Only: family === 6,
     // Called at once, so that nothing is queued inside of the socket.
     lookup: (address, _options, callback) => callback(null, address, family),
   })
+  // An error may come when whoever waited for one has gone.
+  return socket.on('error', () => {})
 }
 
 /** The address of a socket as others may see it: the zone of a link-local one means nothing elsewhere. */

@@ -7,12 +7,14 @@ import { formatIPv6, parseIPv6 } from '../../codec/ip.ts'
 import type { Lookup } from '../outbound/outbound.ts'
 import { unmapped } from '../host.ts'
 import { resolve } from '../outbound/outbound.ts'
+import type { AllowTarget } from '../outbound/policy.ts'
+import { askPolicy } from '../outbound/policy.ts'
 import type { UdpCounts, UdpEndpoint } from './udp-socket.ts'
 import { UDP_MAX_WAITING, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
 
 /** What the table needs of its association. */
-export interface UdpTargetsOptions {
-  readonly allowTarget: ((target: Address) => boolean | Promise<boolean>) | undefined
+interface UdpTargetsOptions {
+  readonly allowTarget: AllowTarget | undefined
   /** Missing: the system's resolver. */
   readonly lookup: Lookup | undefined
   readonly counts: UdpCounts
@@ -103,7 +105,6 @@ export class UdpTargets {
     }
     const question = this.#answerAtOnce(entry)
     if (question !== undefined && this.#questions >= MAX_QUESTIONS) {
-      question.catch(() => {})
       return undefined
     }
     this.#entries.delete(key)
@@ -116,12 +117,7 @@ export class UdpTargets {
   /** Settles `entry` where nobody has to be waited for, else returns what policy will say. */
   #answerAtOnce(entry: Entry): Promise<boolean> | undefined {
     const { target } = entry
-    let allowed
-    try {
-      allowed = this.#options.allowTarget?.(target) ?? true
-    } catch {
-      allowed = false
-    }
+    const allowed = askPolicy(this.#options.allowTarget, target)
     if (allowed === false) {
       this.#refuse(entry, new AnyTlsError('ERR_TARGET_REJECTED'))
     } else if (allowed === true && isIP(target.host) !== 0) {
@@ -136,8 +132,7 @@ export class UdpTargets {
     this.#questions += 1
     let settle: () => void
     try {
-      const allowed = await question.catch(() => false)
-      if (!allowed) throw new AnyTlsError('ERR_TARGET_REJECTED')
+      if (!(await question)) throw new AnyTlsError('ERR_TARGET_REJECTED')
       const addresses = await resolve(entry.target.host, this.#options.lookup)
       settle = () => this.#open(entry, addresses)
     } catch (cause) {

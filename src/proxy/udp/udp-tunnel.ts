@@ -18,7 +18,7 @@ import { UDP_MAX_WAITING, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
 export const UDP_TARGET: Address = { host: UdpOverTcpHost.Version2, port: 0 }
 
 /** What a tunnel for datagrams needs of its association. */
-export interface UdpTunnelOptions {
+interface UdpTunnelOptions {
   /**
    * Opens a stream to {@link UDP_TARGET}. `early` goes with it, and `first` is where its datagram goes. The
    * stream has an `error` listener.

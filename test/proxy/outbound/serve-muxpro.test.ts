@@ -8,7 +8,7 @@ import { isMuxPro, serveMuxPro } from '../../../src/proxy/outbound/serve-muxpro.
 import type {
   ProxyStreamEvent,
   ServeStreamOptions,
-} from '../../../src/proxy/outbound/serve-stream.ts'
+} from '../../../src/proxy/outbound/serve-target.ts'
 import { serveProxyStream } from '../../../src/proxy/outbound/serve-stream.ts'
 import type { Stream } from '../../../src/session/stream.ts'
 import { muxProClient } from '../../../src/session/muxpro.ts'

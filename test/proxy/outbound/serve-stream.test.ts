@@ -1,13 +1,15 @@
 import net from 'node:net'
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CloseCode } from '../../../src/engine/close-code.ts'
 import { serveProxyStream } from '../../../src/proxy/outbound/serve-stream.ts'
 import type {
   ProxyStreamEvent,
   ServeStreamOptions,
-} from '../../../src/proxy/outbound/serve-stream.ts'
+} from '../../../src/proxy/outbound/serve-target.ts'
 import { encodeAddress } from '../../../src/codec/address.ts'
+import { takeUncaught } from '../../support/uncaught.ts'
 import { closedPort, closing, echoServer, listen, readAll, streamPair } from '../support.ts'
 
 /** A stream that is being served; `events` is what its observer was told. */
@@ -67,14 +69,71 @@ describe('serving a proxy stream', () => {
     }
   })
 
-  it('a policy that throws refuses the stream and nothing else', async () => {
-    const allowTarget = () => {
-      throw new Error('policy is broken')
+  it('a policy that throws, rejects or says neither yes nor no refuses the stream and nothing else', async () => {
+    const broken = new Error('policy is broken')
+    const lookup = () => Promise.reject(new Error('not to be called'))
+    const policies: [() => unknown, unknown[]][] = [
+      [
+        () => {
+          throw broken
+        },
+        [broken],
+      ],
+      [() => Promise.reject(broken), [broken]],
+      [() => undefined, []],
+      [() => Promise.resolve(1), []],
+    ]
+    for (const [allowTarget, expected] of policies) {
+      const uncaught = takeUncaught()
+      const { client, events, over } = served({
+        allowTarget: allowTarget as () => boolean,
+        dial: { lookup },
+      })
+      client.write(encodeAddress({ host: 'any.test', port: 25 }))
+      await expect(client.accepted()).rejects.toMatchObject({ closeCode: CloseCode.Rejected })
+      await over
+      await setImmediate()
+      expect(events).toMatchObject([{ type: 'refused', error: { code: 'ERR_TARGET_REJECTED' } }])
+      expect(uncaught).toEqual(expected)
     }
-    const { client, over } = served({ allowTarget })
+  })
+
+  it('a policy that has not answered after 10 s has said no', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { client, server, over } = served({ allowTarget: () => new Promise(() => {}) })
     client.write(encodeAddress({ host: 'any.test', port: 25 }))
+    await setImmediate()
+    await vi.advanceTimersByTimeAsync(9_999)
+    expect(server.resets).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    await over
+    expect(server.resets).toMatchObject([{ code: CloseCode.Rejected }])
+  })
+
+  it('an observer that throws is an uncaught exception, and harms no stream', async () => {
+    const uncaught = takeUncaught()
+    const target = { host: '127.0.0.1', port: await listen(echoServer()) }
+    const [client, server] = streamPair()
+    const error = new Error('observer is broken')
+    const observe = () => {
+      throw error
+    }
+    const over = serveProxyStream(server, { observe })
+    client.write(encodeAddress(target))
+    client.end('early')
+    expect((await readAll(client)).toString()).toBe('early')
+    await over
+    await setImmediate()
+    expect(uncaught).toEqual([error, error])
+  })
+
+  it('never rejects, whatever its options are', async () => {
+    const { client, events, over } = served({ muxPro: { maxStreams: 0 } })
+    client.write(encodeAddress({ host: 'mux.pro', port: 9527 }))
     await expect(client.accepted()).rejects.toMatchObject({ code: 'ERR_STREAM_RESET' })
     await over
+    expect(events).toMatchObject([{ type: 'refused', error: { code: 'ERR_OPTION_INVALID' } }])
   })
 
   it('a stream that begins with no address is reset with code 3', async () => {

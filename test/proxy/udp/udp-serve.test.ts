@@ -7,7 +7,7 @@ import { serveProxyStream } from '../../../src/proxy/outbound/serve-stream.ts'
 import type {
   ProxyStreamEvent,
   ServeStreamOptions,
-} from '../../../src/proxy/outbound/serve-stream.ts'
+} from '../../../src/proxy/outbound/serve-target.ts'
 import type { UdpCounts } from '../../../src/proxy/udp/udp-socket.ts'
 import { encodeAddress } from '../../../src/codec/address.ts'
 import type { Address } from '../../../src/codec/address.ts'

@@ -1,0 +1,48 @@
+// Whether a target may be reached, as the application's policy says.
+// Must never take anything but a plain yes, in time, for one.
+import { AnyTlsError } from '../../errors.ts'
+import type { Address } from '../../codec/address.ts'
+import { guarded, orAborted, throwLater } from '../../session/callbacks.ts'
+
+/** Whether streams and datagrams may go to a target; see `ServeStreamOptions.allowTarget`. */
+export type AllowTarget = (target: Address) => boolean | Promise<boolean>
+
+/** How long a policy may take, in ms; one that takes longer has said no. */
+export const POLICY_TIMEOUT = 10_000
+
+/**
+ * Asks the policy; without one all is allowed. What it throws or rejects with is uncaught, once, and means no.
+ *
+ * @returns the answer at once where the policy gives it at once; never throws or rejects
+ */
+export function askPolicy(
+  allowTarget: AllowTarget | undefined,
+  target: Address,
+): boolean | Promise<boolean> {
+  if (allowTarget === undefined) return true
+  const answer = guarded(() => allowTarget(target))
+  return answer instanceof Promise ? inTime(answer) : answer === true
+}
+
+/** @throws AnyTlsError rejects with `ERR_TARGET_REJECTED` */
+export async function requireAllowed(
+  target: Address,
+  { allowTarget }: { readonly allowTarget?: AllowTarget | undefined },
+): Promise<void> {
+  if (!(await askPolicy(allowTarget, target))) throw new AnyTlsError('ERR_TARGET_REJECTED')
+}
+
+async function inTime(answer: Promise<boolean>): Promise<boolean> {
+  // Also what comes too late.
+  answer.catch(throwLater)
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), POLICY_TIMEOUT)
+  try {
+    // What is typed as a boolean may be anything in a program without types.
+    return ((await orAborted(answer, late.signal)) as unknown) === true
+  } catch {
+    return false
+  } finally {
+    clearTimeout(timer)
+  }
+}

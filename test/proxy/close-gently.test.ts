@@ -1,0 +1,36 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { closeGently, STALL_TIMEOUT } from '../../src/proxy/close-gently.ts'
+import { connectTo, listen, readAll } from './support.ts'
+
+async function pair(): Promise<[net.Socket, net.Socket]> {
+  const server = net.createServer({ allowHalfOpen: true })
+  const port = await listen(server)
+  const connection = once(server, 'connection') as Promise<[net.Socket]>
+  const far = await connectTo(port)
+  return [(await connection)[0], far]
+}
+
+it('what was written last arrives, and the other end has a second to go on', async () => {
+  const [near, far] = await pair()
+  const begin = performance.now()
+  far.write('still talking')
+  closeGently(near, 'goodbye')
+  expect(String(await readAll(far))).toBe('goodbye')
+  await once(near, 'close')
+  expect(performance.now() - begin).toBeGreaterThan(900)
+})
+
+it('an other end that reads nothing is not waited for without a limit', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const [near, far] = await pair()
+  far.pause()
+  closeGently(near, Buffer.alloc(64 << 20))
+  const closed = once(near, 'close')
+  await vi.advanceTimersByTimeAsync(STALL_TIMEOUT - 1)
+  expect(near.destroyed).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  await closed
+})
