@@ -67,11 +67,11 @@ describe('agents', () => {
       client.destroy()
       return Promise.resolve(client)
     })
-    for (const request of [
-      http.get({ host: 'dead.test', agent: dead.http }),
-      https.get({ host: 'dead.test', agent: dead.https }),
+    for (const ask of [
+      () => http.get({ host: 'dead.test', agent: dead.http }),
+      () => https.get({ host: 'dead.test', agent: dead.https }),
     ]) {
-      expect(await once(request, 'error')).toHaveLength(1)
+      expect(await once(ask(), 'error')).toMatchObject([{ code: 'ERR_STREAM_RESET' }])
     }
     expect(uncaught).toEqual([])
   })
