@@ -2,7 +2,6 @@
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
 import { setMaxListeners } from 'node:events'
-import type { Socket } from 'node:net'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import { systemClock } from './clock.ts'
@@ -191,9 +190,8 @@ export class SessionPool {
   }
 
   #holdProcess({ session, idleSince }: Pooled): void {
-    const held = session as Partial<Pick<Socket, 'ref' | 'unref'>>
-    if (this.#referenced && idleSince === undefined) held.ref?.()
-    else held.unref?.()
+    if (this.#referenced && idleSince === undefined) session.ref()
+    else session.unref()
   }
 
   /** The newest idle session, else the one with the fewest streams, of those that are wanted. */
