@@ -100,8 +100,8 @@ async function connectOnAnyWire(options: ConnectOptions): Promise<Session> {
 function guardedStore(store: WireStore = processWideWires): WireStore {
   return {
     get: (server) => guarded(() => store.get(server)),
-    set: (server, wire) => void guarded(() => store.set(server, wire)),
-    delete: (server) => void guarded(() => store.delete(server)),
+    set: (server, wire) => guarded(() => store.set(server, wire)),
+    delete: (server) => guarded(() => store.delete(server)),
   }
 }
 
@@ -147,7 +147,7 @@ async function connectOn(wire: ServerWire, options: ConnectOptions): Promise<Ses
   const Machine = wire === 'v1' ? ClientMachine : LegacyClientMachine
   const machine = new Machine(config, clock.now())
   const session = new Session({ duplex, machine, clock, stallTimeout })
-  session.on('scheme', (update) => void guarded(() => schemeStore.set(server, update)))
+  session.on('scheme', (update) => guarded(() => schemeStore.set(server, update)))
   if (wire === 'legacy') learnVersion(session, options, config.timeouts.answer)
   return session
 }
