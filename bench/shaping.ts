@@ -2,8 +2,8 @@
 // never shaped. `npm run bench:shaping`.
 import { randomInt } from 'node:crypto'
 import { cpus } from 'node:os'
-import { PADDING_FORMAT } from '../src/wires/anytls/padding-format.ts'
-import { PADDING_FORMAT as LEGACY_PADDING_FORMAT } from '../src/wires/legacy/padding-format.ts'
+import { PADDING_FORMAT } from '../src/wires/anytls/frame-encoder.ts'
+import { PADDING_FORMAT as LEGACY_PADDING_FORMAT } from '../src/wires/legacy/frame-encoder.ts'
 import { Output } from '../src/engine/output.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../src/shaping/scheme.ts'
 import type { Scheme } from '../src/shaping/scheme.ts'

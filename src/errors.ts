@@ -24,6 +24,7 @@ export const ERROR_TEXT = {
   ERR_CONNECTION_TIMEOUT: 'no frame within the connection timeout',
   ERR_PING_TIMEOUT: 'a ping was not answered in time',
   ERR_PING_UNSUPPORTED: 'the peer answers no pings',
+  ERR_TOO_MANY_RESETS: 'the peer opened and reset streams faster than it may',
   ERR_SESSION_CLOSED: 'the session is closed',
   ERR_SESSION_DRAINING: 'the session takes no new streams',
   ERR_STREAM_LIMIT: 'the session has as many streams as it may have',

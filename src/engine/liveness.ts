@@ -2,25 +2,17 @@
 // silence has lasted too long (draft, Timeout; D8, D26).
 // Must never read a clock or decide what happens: it answers with deadlines.
 
-/** Time limits in milliseconds. */
-export interface LivenessTimeouts {
-  /** No frame either way: the connection ends. */
-  readonly connection: number
-  /** The peer is silent: a ping is due. */
-  readonly keepalive: number
-  /** A ping is outstanding and the peer stays silent: the connection ends. */
-  readonly ping: number
-}
+import type { LivenessTimeouts } from './timeouts.ts'
 
 export class Liveness {
-  readonly #timeouts: LivenessTimeouts
+  readonly #timeouts: Pick<LivenessTimeouts, 'keepalive' | 'ping'>
   #lastSent: number
   #lastAlive: number
   #pingSent: number | undefined
   #reading = true
   #readingSince: number
 
-  constructor(timeouts: LivenessTimeouts, now: number) {
+  constructor(timeouts: Pick<LivenessTimeouts, 'keepalive' | 'ping'>, now: number) {
     this.#timeouts = timeouts
     this.#lastSent = now
     this.#lastAlive = now
@@ -35,6 +27,11 @@ export class Liveness {
   /** A frame has come, or bytes of ours have left: the peer is there. */
   alive(now: number): void {
     this.#lastAlive = now
+  }
+
+  /** When the last frame of ours was written. */
+  get lastSent(): number {
+    return this.#lastSent
   }
 
   /** When the peer was last known to be there. */
@@ -65,9 +62,10 @@ export class Liveness {
     return sent === undefined ? undefined : now - sent
   }
 
-  get idleDeadline(): number {
+  /** When silence of both ends will have lasted `limit` milliseconds. */
+  idleDeadline(limit: number): number {
     if (!this.#reading) return Infinity
-    return Math.max(this.#lastSent, this.#lastAlive) + this.#timeouts.connection
+    return Math.max(this.#lastSent, this.#lastAlive) + limit
   }
 
   get pingDeadline(): number {

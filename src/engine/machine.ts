@@ -17,7 +17,10 @@ export interface StreamRequest {
   readonly priority: number
 }
 
-/** What a machine tells its session. Events come in the order in which the peer caused them. */
+/**
+ * What a machine tells its session. Events come in the order in which the peer caused them. Bytes in them are lent:
+ * valid until the events of that call have been handled (D46).
+ */
 export type MachineEvent =
   /** Negotiation is over. `peer` is the other end's name for itself: text from the wire. */
   | { readonly type: 'established'; readonly peer: string }
@@ -58,6 +61,12 @@ export interface Handover {
   readonly error: AnyTlsError | undefined
 }
 
+/** Most frames, or pieces of frames, that one call of {@link Machine.receive} handles. */
+export const MAX_FRAMES_PER_CALL = 512
+
+/** Most openings of streams that one call of {@link Machine.receive} handles. */
+export const MAX_OPENINGS_PER_CALL = 64
+
 /**
  * One unit of output, in order. A shaped Write has exactly one part and must leave as one record and
  * one flush of its own (D33); the parts of an unshaped one may be joined and split at will.
@@ -74,11 +83,19 @@ export interface Write {
  */
 export interface Machine {
   readonly wire: Wire
-  /** Takes bytes from the peer. Never throws: bad bytes become events. */
+  /**
+   * Takes bytes from the peer and handles a bounded part of them: at most {@link MAX_FRAMES_PER_CALL} frames or
+   * pieces of frames and {@link MAX_OPENINGS_PER_CALL} openings of streams (D47). With {@link hasMore} it is to be
+   * called again, with an empty chunk; until then the machine refers to `chunk`, afterwards never again. Never
+   * throws: bad bytes become events.
+   */
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[]
-  /** Whether bytes wait that another call of {@link receive} would handle, with none of its own (D47). */
+  /** Bytes that were received wait to be handled by another {@link receive}. */
   readonly hasMore: boolean
-  /** The peer will send no more bytes. */
+  /**
+   * The peer will send no more bytes. What still waits ({@link hasMore}) is handled first, all of it at once: who
+   * wants turns bounded calls {@link receive} until nothing is left.
+   */
   endOfInput(now: number): readonly MachineEvent[]
   /** To be called once `now` has reached {@link deadline}. */
   timeout(now: number): readonly MachineEvent[]
@@ -127,6 +144,6 @@ export interface Machine {
   /** Bytes of ours have left: as good a sign of life as a frame from the peer. */
   progress(now: number): void
 
-  /** Takes everything that is to be written, in order. */
+  /** Takes everything that is to be written, in order: nothing once the connection has another owner. */
   takeWrites(): readonly Write[]
 }

@@ -14,6 +14,12 @@ export const COMMON_INPUTS = [
 ] as const
 export type CommonInput = (typeof COMMON_INPUTS)[number]
 
+/**
+ * States that mean the same on every wire. `draining`, and `draining-early` before both ends have agreed: no new
+ * streams, those that stand run to their end. `handed-over`: another owner has the connection.
+ */
+export type CommonState = 'open' | 'draining' | 'draining-early' | 'closed' | 'handed-over'
+
 /** The input is not legal in that state. From the peer it is a violation; from us it is a no-op. */
 export const ILLEGAL = 'illegal'
 
@@ -25,7 +31,7 @@ export type Table<State extends string, Input extends string> = Readonly<
 >
 
 /** A row in which every input does the same, but for `moves`. */
-export function makeRow<State extends string, Input extends string>(
+function makeRow<State extends string, Input extends string>(
   inputs: readonly Input[],
   otherwise: State | typeof ILLEGAL,
   moves: Partial<Record<Input, State | typeof ILLEGAL>>,
@@ -40,4 +46,70 @@ export function stay<State extends string, Input extends string>(
   inputs: readonly Input[],
 ): Partial<Record<Input, State>> {
   return Object.fromEntries(inputs.map((input) => [input, state])) as Partial<Record<Input, State>>
+}
+
+/** What ends a connection on every wire, from any state in which it is ours. */
+const ENDINGS = { 'local-abort': 'closed', 'end-of-input': 'closed' } as const
+
+/** Moves that a row has beside those of {@link makeTable}. */
+type Moves<State extends string, Input extends string> = Partial<
+  Record<Input, State | typeof ILLEGAL>
+>
+
+/** What a wire adds to the table that all wires have in common. */
+export interface TableSetup<State extends string, Input extends string> {
+  readonly inputs: readonly Input[]
+  /** Frames that an open connection takes. */
+  readonly frames: readonly Input[]
+  /** Other moves that an open and a draining connection have. */
+  readonly running: Moves<State, Input>
+  /** Moves of an open connection alone. */
+  readonly open?: Moves<State, Input>
+  /** Moves of a draining connection alone. */
+  readonly draining?: Moves<State, Input>
+  /** The states before `open`, each with its moves beside an abort and the end of input. */
+  readonly before: Readonly<
+    Record<Exclude<State, 'open' | 'draining' | 'closed' | 'handed-over'>, Moves<State, Input>>
+  >
+}
+
+/**
+ * The table of one role: the states before, then `open`, `draining` and `closed`, and for a server that may hand
+ * over `handed-over`. What no row names is illegal.
+ */
+export function makeTable<State extends string, Input extends string>(
+  states: readonly State[],
+  { inputs, frames, running, open, draining, before }: TableSetup<State, Input | CommonInput>,
+): Table<State, Input | CommonInput> {
+  type All = Input | CommonInput
+  const makeState = (state: string): Row<string, All> => {
+    switch (state) {
+      case 'closed':
+      case 'handed-over':
+        return makeRow<string, All>(inputs, state, {})
+      case 'open':
+        return makeRow<string, All>(inputs, ILLEGAL, {
+          ...(ENDINGS as Moves<string, All>),
+          ...stay<string, All>('open', frames),
+          ...({ 'local-close': 'draining' } as Moves<string, All>),
+          ...running,
+          ...open,
+        })
+      case 'draining':
+        return makeRow<string, All>(inputs, ILLEGAL, {
+          ...(ENDINGS as Moves<string, All>),
+          ...stay<string, All>('draining', [...frames, 'local-close']),
+          ...({ drained: 'closed' } as Moves<string, All>),
+          ...running,
+          ...draining,
+        })
+      default:
+        return makeRow<string, All>(inputs, ILLEGAL, {
+          ...(ENDINGS as Moves<string, All>),
+          ...(before as Readonly<Record<string, Moves<State, All>>>)[state],
+        })
+    }
+  }
+  const rows = Object.fromEntries(states.map((state) => [state, makeState(state)]))
+  return rows as Table<State, All>
 }

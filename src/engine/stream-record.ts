@@ -14,6 +14,8 @@ export class StreamRecord implements Timed {
   answered = false
   /** The peer has sent some frame on the stream, so that the open timeout has done its work (D26). */
   heard = false
+  /** Data has passed, in either direction. */
+  used = false
   /** This end will send no more data. */
   sendEnded = false
   /** The peer will send no more data. */

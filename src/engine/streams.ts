@@ -2,53 +2,35 @@
 // when each of them is over.
 // Must never judge a frame by the state of the connection, or know what a frame looks like.
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
+import type { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'
 import type { Liveness } from './liveness.ts'
-import type { MachineEvent } from './machine.ts'
+import { ResetBudget } from './reset-budget.ts'
 import { StreamRecord, UNLIMITED } from './stream-record.ts'
 import { StreamRecords } from './stream-records.ts'
+import type { StreamTimeouts } from './timeouts.ts'
 
-/** How a wire says what happens on a stream. */
+/** How a wire says what happens on a stream: each writes its frame into the channel. */
 export interface StreamFrames {
   /** This end accepts a stream that the peer opened. */
-  accept(record: StreamRecord): void
-  data(record: StreamRecord, parts: readonly Uint8Array[], bytes: number): void
+  accept(channel: Channel, record: StreamRecord): void
+  data(channel: Channel, record: StreamRecord, parts: readonly Uint8Array[], bytes: number): void
   /** The peer may send that many more bytes. Only where streams are flow controlled. */
-  credit(record: StreamRecord, bytes: number): void
+  credit?(channel: Channel, record: StreamRecord, bytes: number): void
   /** This end will send no more. Only where there is half-close. */
-  end(record: StreamRecord): void
-  /** The stream is over in both directions. */
-  reset(stream: number, code: CloseCode, reason: string): void
+  end?(channel: Channel, record: StreamRecord): void
+  /** The stream is over in both directions; without `record` it was refused and never taken in. */
+  reset(
+    channel: Channel,
+    id: number,
+    code: CloseCode,
+    reason: string,
+    record: StreamRecord | undefined,
+  ): void
 }
 
-/** Time limits in milliseconds (D26). */
-export interface StreamTimeouts {
-  /** No frame of the stream either way: it ends. */
-  readonly stream: number
-  /** No answer to the opening of a stream: it ends. */
-  readonly streamOpen: number
-  /** Without half-close: how long a stream whose writable side has ended still waits for an answer. */
-  readonly linger: number
-}
-
-/** What the streams need of their connection. */
-export interface StreamsHost {
-  readonly timeouts: StreamTimeouts
-  readonly liveness: Liveness
-  readonly frames: StreamFrames
-  emit(event: MachineEvent): void
-  /** What ending the writable side means to a peer that knows no half-close. */
-  finishWithoutHalfClose(record: StreamRecord): void
-  /** A frame names a stream that is not there. Throws where that is a violation. */
-  onUnknownStream(id: number): void
-  /** The peer broke a rule of one stream: {@link Streams.fail}, or worse. */
-  onStreamFault(record: StreamRecord, message: string): void
-  /** A stream is gone. */
-  onStreamGone(): void
-}
-
-/** Where a connection's streams begin, unless negotiation says otherwise. */
-export interface StreamDefaults {
+/** What a wire lays down for its streams, and where they begin unless negotiation says otherwise. */
+export interface StreamRules {
   readonly halfClose: boolean
   readonly flowControlled: boolean
   /** What the peer takes on a new stream, in bytes. */
@@ -57,6 +39,19 @@ export interface StreamDefaults {
   readonly receiveWindow: number
   /** How far the window of a stream that is read at once may grow, in bytes; 0 for not at all. */
   readonly maxWindow: number
+  /** The peer answers the opening of a stream, so that its silence means something. */
+  readonly expectsAnswer: boolean
+  /** Nothing may go out on a stream of the peer's before it is accepted, so whatever does accepts it. */
+  readonly acceptsFirst: boolean
+  /**
+   * What the end of the writable side means without half-close: the stream waits for the rest of the peer's answer,
+   * or it is over, as that is usually the end of the answer (D6), which may have to be accepted first.
+   */
+  readonly finish: 'lingers' | 'closes' | 'accepts-and-closes'
+  /** What breaking a rule of one stream ends. */
+  readonly fault: 'stream' | 'connection'
+  /** Whether a frame may name `id`, of which there is no stream: then it raced its end (D11). */
+  isKnown(id: number, lastId: number): boolean
 }
 
 export class Streams {
@@ -64,22 +59,40 @@ export class Streams {
   halfClose: boolean
   /** Credit bounds what either end sends. */
   flowControlled: boolean
+  /** What the peer takes on a new stream, in bytes. */
   sendWindow: number
-  readonly receiveWindow: number
-  /** The peer answers the opening of a stream, so that its silence means something. */
-  expectsAnswer = true
+  expectsAnswer: boolean
+  /** The id of the last stream that was opened, by the end that gives out ids in order. */
+  lastId = 0
+  /** The peer has sent more than its credit. */
+  overrun = false
 
-  readonly #maxWindow: number
-  readonly #host: StreamsHost
+  readonly #channel: Channel
+  readonly #liveness: Liveness
+  readonly #timeouts: StreamTimeouts
+  readonly #frames: StreamFrames
+  readonly #rules: StreamRules
   readonly #records = new StreamRecords()
+  readonly #resets = new ResetBudget()
 
-  constructor(host: StreamsHost, defaults: StreamDefaults) {
-    this.#host = host
-    this.halfClose = defaults.halfClose
-    this.flowControlled = defaults.flowControlled
-    this.sendWindow = defaults.sendWindow
-    this.receiveWindow = defaults.receiveWindow
-    this.#maxWindow = defaults.maxWindow
+  constructor(
+    channel: Channel,
+    liveness: Liveness,
+    wire: {
+      readonly timeouts: StreamTimeouts
+      readonly frames: StreamFrames
+      readonly rules: StreamRules
+    },
+  ) {
+    this.#channel = channel
+    this.#liveness = liveness
+    this.#timeouts = wire.timeouts
+    this.#frames = wire.frames
+    this.#rules = wire.rules
+    this.halfClose = wire.rules.halfClose
+    this.flowControlled = wire.rules.flowControlled
+    this.sendWindow = wire.rules.sendWindow
+    this.expectsAnswer = wire.rules.expectsAnswer
   }
 
   get size(): number {
@@ -103,125 +116,164 @@ export class Streams {
   }
 
   /** @param openedHere whether this end opened it, and so hears answers on it */
-  add(id: number, openedHere: boolean, now: number): StreamRecord {
-    const record = new StreamRecord(id, openedHere, this.sendWindow, this.receiveWindow, now)
-    this.schedule(record, now)
+  add(id: number, openedHere: boolean): StreamRecord {
+    const { receiveWindow } = this.#rules
+    const { now } = this.#channel
+    const record = new StreamRecord(id, openedHere, this.sendWindow, receiveWindow, now)
+    this.schedule(record)
     return record
   }
 
-  /** Turns down a stream that the peer wants to open. */
+  /** Refuses a stream that the peer asked for. */
   refuse(id: number, code: CloseCode, reason: string): void {
-    this.#host.frames.reset(id, code, reason)
+    this.#frames.reset(this.#channel, id, code, reason, undefined)
   }
 
-  accept(id: number, now: number): void {
+  accept(id: number): void {
     const record = this.#records.get(id)
     // D9: only the end that was asked for the stream accepts it.
     if (record === undefined || record.answered || record.openedHere) return
     record.answered = true
-    record.lastActivity = now
-    this.#host.frames.accept(record)
+    record.lastActivity = this.#channel.now
+    this.#frames.accept(this.#channel, record)
+    // Credit that was held back.
+    if (this.#rules.acceptsFirst) this.consumed(id, 0)
   }
 
   credit(id: number): number {
     return this.#records.get(id)?.sendCredit ?? 0
   }
 
-  sendData(id: number, parts: readonly Uint8Array[], bytes: number, now: number): void {
+  sendData(id: number, parts: readonly Uint8Array[], bytes: number): void {
     const record = this.#records.get(id)
     if (record === undefined) return
-    record.lastActivity = now
+    if (this.#rules.acceptsFirst) this.accept(id)
+    record.used = true
+    record.lastActivity = this.#channel.now
     if (record.sendCredit !== UNLIMITED) record.sendCredit -= bytes
-    this.#host.frames.data(record, parts, bytes)
+    this.#frames.data(this.#channel, record, parts, bytes)
   }
 
-  finish(id: number, now: number): void {
+  finish(id: number): void {
     const record = this.#records.get(id)
     if (record === undefined || record.sendEnded) return
+    if (this.#rules.acceptsFirst) this.accept(id)
     record.sendEnded = true
-    record.lastActivity = now
+    record.lastActivity = this.#channel.now
     this.sendFinish(record)
   }
 
   /** Says that this end sends no more, in whatever way the peer understands. */
   sendFinish(record: StreamRecord): void {
-    if (!this.halfClose) {
-      this.#host.finishWithoutHalfClose(record)
-      return
+    if (this.halfClose) {
+      this.#frames.end?.(this.#channel, record)
+      if (record.receiveEnded) this.end(record, undefined)
+    } else if (this.#rules.finish === 'lingers') {
+      // Its frame would cut off the answer too.
+      this.schedule(record)
+    } else {
+      if (this.#rules.finish === 'accepts-and-closes') this.accept(record.id)
+      this.#sayReset(record, CloseCode.Graceful, '')
+      this.end(record, undefined)
     }
-    this.#host.frames.end(record)
-    if (record.receiveEnded) this.end(record, undefined)
   }
 
   /** Ends the stream from this end; no event tells of it. */
   reset(id: number, code: CloseCode, reason: string): void {
     const record = this.#records.get(id)
     if (record === undefined) return
-    this.#host.frames.reset(id, code, reason)
-    this.#forget(record)
+    this.#sayReset(record, code, reason)
+    this.#records.delete(record)
+  }
+
+  /** Tells the peer that the stream is over, and no more than that. */
+  #sayReset(record: StreamRecord, code: CloseCode, reason: string): void {
+    this.#frames.reset(this.#channel, record.id, code, reason, record)
   }
 
   /** The stream is over: forgets it and tells the application. */
   end(record: StreamRecord, error: AnyTlsError | undefined): void {
-    this.#host.emit({ type: 'close', stream: record.id, error })
-    this.#forget(record)
+    this.#channel.emit({ type: 'close', stream: record.id, error })
+    this.#records.delete(record)
   }
 
   /** The stream is over because the peer broke a rule of it; nothing else is harmed. */
   fail(record: StreamRecord, code: CloseCode, message: string): void {
-    this.#host.frames.reset(record.id, code, message)
+    this.#sayReset(record, code, message)
     this.end(record, new AnyTlsError('ERR_PROTOCOL_VIOLATION', message))
   }
 
-  consumed(id: number, bytes: number, now: number): void {
+  consumed(id: number, bytes: number): void {
     const record = this.#records.get(id)
     if (!this.flowControlled || record === undefined || record.receiveEnded) return
     record.consumed += bytes
-    // Credit goes back once half a window is due.
-    if (record.consumed < record.window / 2) return
-    const credit = record.consumed + this.#records.growWindow(record, this.#maxWindow)
+    if (this.#rules.acceptsFirst && !record.openedHere && !record.answered) return
+    // Credit goes back once half a window is due. A datagram cannot be cut: a sender of large ones could wait for
+    // ever for credit that is not yet due.
+    if (!record.messages && record.consumed < record.window / 2) return
+    const credit = record.consumed + this.#records.growWindow(record, this.#rules.maxWindow)
     record.consumed = 0
     record.receiveCredit += credit
-    record.lastActivity = now
-    this.#host.frames.credit(record, credit)
+    record.lastActivity = this.#channel.now
+    this.#frames.credit?.(this.#channel, record, credit)
   }
 
-  onData(id: number, data: Uint8Array, now: number): void {
-    const record = this.onAnswer(id, now)
+  onData(id: number, data: Uint8Array): void {
+    const record = this.onAnswer(id)
     if (record === undefined) return
     if (record.receiveEnded) {
-      this.#host.onStreamFault(record, 'stream data after the end of that direction')
+      this.#fault(record, 'stream data after the end of that direction')
       return
     }
     if (this.flowControlled) {
       const room = record.receiveCredit
       if (data.length > room) {
-        // However the frame was cut, the same bytes are delivered: the window and no more.
-        if (room > 0) this.#host.emit({ type: 'data', stream: id, data: data.subarray(0, room) })
-        this.#host.onStreamFault(record, 'stream data beyond the window')
+        this.#onOverrun(record, data, room)
         return
       }
       record.receiveCredit -= data.length
     }
-    this.#host.emit({ type: 'data', stream: id, data })
+    record.used = true
+    this.#channel.emit({ type: 'data', stream: id, data })
+  }
+
+  #onOverrun(record: StreamRecord, data: Uint8Array, room: number): void {
+    this.overrun = true
+    if (record.messages) {
+      // No part of a datagram is one.
+      this.#fault(record, 'a datagram beyond the credit')
+      return
+    }
+    // However the frame was cut, the same bytes are delivered: the window and no more.
+    if (room > 0) {
+      this.#channel.emit({ type: 'data', stream: record.id, data: data.subarray(0, room) })
+    }
+    this.#fault(record, 'stream data beyond the window')
+  }
+
+  #fault(record: StreamRecord, message: string): void {
+    if (this.#rules.fault === 'connection') {
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', message)
+    }
+    this.fail(record, CloseCode.ProtocolError, message)
   }
 
   /** The peer will send no more on the stream. */
-  onEnd(id: number, now: number): void {
-    const record = this.onAnswer(id, now)
+  onEnd(id: number): void {
+    const record = this.onAnswer(id)
     if (record === undefined) return
     if (record.receiveEnded) {
-      this.#host.onStreamFault(record, 'the end of one direction twice')
+      this.#fault(record, 'the end of one direction twice')
       return
     }
     record.receiveEnded = true
-    this.#host.emit({ type: 'end', stream: id })
+    this.#channel.emit({ type: 'end', stream: id })
     if (record.sendEnded) this.end(record, undefined)
   }
 
-  onCredit(id: number, bytes: number, now: number): void {
-    const record = this.touch(id, now)
-    if (record?.grant(bytes) === true) this.#host.emit({ type: 'credit', stream: id })
+  onCredit(id: number, bytes: number): void {
+    const record = this.touch(id)
+    if (record?.grant(bytes) === true) this.#channel.emit({ type: 'credit', stream: id })
   }
 
   /** The peer has ended the stream in both directions without saying why. */
@@ -230,22 +282,36 @@ export class Streams {
     if (record === undefined) return
     // D7: before an answer that is a refusal.
     const refused = record.openedHere && !record.answered
-    this.end(
+    this.#endByPeer(
       record,
       refused ? new PeerCloseError('ERR_STREAM_RESET', CloseCode.Graceful) : undefined,
     )
   }
 
   /** The peer has ended the stream in both directions and said why. */
-  onReset(id: number, code: number, reason: string, now: number): void {
-    const record = this.touch(id, now)
+  onReset(id: number, code: number, reason: string): void {
+    const record = this.touch(id)
     if (record === undefined) return
-    this.end(record, new PeerCloseError('ERR_STREAM_RESET', code, reason))
+    this.#endByPeer(record, new PeerCloseError('ERR_STREAM_RESET', code, reason))
+  }
+
+  /** The peer has ended the stream in both directions, in order, and thereby served it. */
+  onComplete(id: number): void {
+    const record = this.onAnswer(id)
+    if (record !== undefined) this.#endByPeer(record, undefined)
+  }
+
+  #endByPeer(record: StreamRecord, error: AnyTlsError | undefined): void {
+    this.end(record, error)
+    const wasted = !record.openedHere && !record.answered && !record.used
+    if (wasted && !this.#resets.take(this.#channel.now)) {
+      throw new AnyTlsError('ERR_TOO_MANY_RESETS')
+    }
   }
 
   /** The stream of a frame that proves that the peer serves it. */
-  onAnswer(id: number, now: number): StreamRecord | undefined {
-    const record = this.touch(id, now)
+  onAnswer(id: number): StreamRecord | undefined {
+    const record = this.touch(id)
     if (record !== undefined) this.markAnswered(record)
     return record
   }
@@ -254,17 +320,17 @@ export class Streams {
   markAnswered(record: StreamRecord): void {
     if (record.answered || !record.openedHere) return
     record.answered = true
-    this.#host.emit({ type: 'accept', stream: record.id })
+    this.#channel.emit({ type: 'accept', stream: record.id })
   }
 
   /** The stream of a frame; `undefined` for one that is gone, whose frame raced its end (D11). */
-  touch(id: number, now: number): StreamRecord | undefined {
+  touch(id: number): StreamRecord | undefined {
     const record = this.#records.get(id)
     if (record === undefined) {
-      this.#host.onUnknownStream(id)
-      return undefined
+      if (this.#rules.isKnown(id, this.lastId)) return undefined
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${id} was never opened`)
     }
-    record.lastActivity = now
+    record.lastActivity = this.#channel.now
     record.heard = true
     return record
   }
@@ -275,52 +341,48 @@ export class Streams {
   }
 
   /** Looks at one stream whose deadline has come; false when there is none. */
-  onDue(now: number): boolean {
+  onDue(): boolean {
+    const { now } = this.#channel
     const record = this.#records.takeDue(now)
     if (record === undefined) return false
     // Activity does not move an entry: the deadline is computed afresh when it comes up.
-    if (this.#deadline(record, now) > now) this.schedule(record, now)
+    if (this.#deadline(record) > now) this.schedule(record)
     else this.#expire(record)
     return true
   }
 
   /** (Re)computes when a stream must be looked at next. */
-  schedule(record: StreamRecord, now: number): void {
-    this.#records.set(record, this.#deadline(record, now))
+  schedule(record: StreamRecord): void {
+    this.#records.set(record, this.#deadline(record))
   }
 
   #expire(record: StreamRecord): void {
-    const { frames } = this.#host
     if (this.#lingers(record)) {
-      frames.reset(record.id, CloseCode.Graceful, '')
+      this.#sayReset(record, CloseCode.Graceful, '')
       this.end(record, undefined)
       return
     }
     const unheard = this.expectsAnswer && record.openedHere && !record.heard
     const error = new AnyTlsError(unheard ? 'ERR_STREAM_OPEN_TIMEOUT' : 'ERR_STREAM_TIMEOUT')
-    frames.reset(record.id, CloseCode.Timeout, error.message)
+    this.#sayReset(record, CloseCode.Timeout, error.message)
     this.end(record, error)
   }
 
-  #deadline(record: StreamRecord, now: number): number {
-    const { timeouts, liveness } = this.#host
-    const quietSince = liveness.waitSince(record.lastActivity, now)
-    let due = quietSince + timeouts.stream
+  #deadline(record: StreamRecord): number {
+    const { now } = this.#channel
+    const quietSince = this.#liveness.waitSince(record.lastActivity, now)
+    let due = quietSince + this.#timeouts.stream
     // D26: what this end sends is no answer, so it does not put the open timeout off.
     if (this.expectsAnswer && record.openedHere && !record.heard) {
-      due = Math.min(due, liveness.waitSince(record.opened, now) + timeouts.streamOpen)
+      const openSince = this.#liveness.waitSince(record.opened, now)
+      due = Math.min(due, openSince + this.#timeouts.streamOpen)
     }
-    if (this.#lingers(record)) due = Math.min(due, quietSince + timeouts.linger)
+    if (this.#lingers(record)) due = Math.min(due, quietSince + this.#timeouts.linger)
     return due
   }
 
   /** Waits for the rest of the peer's answer, having said all itself. */
   #lingers(record: StreamRecord): boolean {
     return record.sendEnded && !this.halfClose && (record.heard || !this.expectsAnswer)
-  }
-
-  #forget(record: StreamRecord): void {
-    this.#records.delete(record)
-    this.#host.onStreamGone()
   }
 }

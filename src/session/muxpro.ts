@@ -5,10 +5,10 @@ import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
 import { DEFAULT_PRIORITY } from '../engine/send-scheduler.ts'
 import type { StreamRequest } from '../engine/machine.ts'
-import { ClientMachine } from '../wires/muxpro/client-machine.ts'
+import { muxProClientMachine } from '../wires/muxpro/client.ts'
 import { parseClientSettings, parseServerSettings } from '../wires/muxpro/config.ts'
 import type { ClientConfig, ClientSettings, ServerSettings } from '../wires/muxpro/config.ts'
-import { ServerMachine } from '../wires/muxpro/server-machine.ts'
+import { muxProServerMachine } from '../wires/muxpro/server.ts'
 import { systemClock } from './clock.ts'
 import type { Clock } from './clock.ts'
 import { SessionPool } from './pool.ts'
@@ -185,12 +185,12 @@ export function muxProClient(duplex: Duplex, options: MuxProClientOptions = {}):
  */
 export function muxProServer(duplex: Duplex, options: MuxProServerOptions = {}): Session {
   const { clock = systemClock, autoAccept } = options
-  const machine = new ServerMachine(parseServerSettings(options), clock.now())
+  const machine = muxProServerMachine(parseServerSettings(options), clock.now())
   return new Session({ duplex: prepareCarrier(duplex), machine, clock, autoAccept })
 }
 
 function makeClient(duplex: Duplex, config: ClientConfig, clock: Clock = systemClock): Session {
-  const machine = new ClientMachine(config, clock.now())
+  const machine = muxProClientMachine(config, clock.now())
   return new Session({ duplex: prepareCarrier(duplex), machine, clock })
 }
 

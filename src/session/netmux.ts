@@ -3,8 +3,8 @@
 import type { Duplex } from 'node:stream'
 import { parseNetMuxConfig } from '../wires/netmux/config.ts'
 import type { NetMuxSettings } from '../wires/netmux/config.ts'
-import { NetMuxMachine } from '../wires/netmux/machine.ts'
-import type { NetMuxRole } from '../wires/netmux/machine.ts'
+import { netMuxMachine } from '../wires/netmux/role.ts'
+import type { NetMuxEnd } from '../wires/netmux/role.ts'
 import { systemClock } from './clock.ts'
 import type { Clock } from './clock.ts'
 import { Session } from './session.ts'
@@ -55,8 +55,8 @@ export function netMuxServer(duplex: Duplex, options: NetMuxOptions = {}): Sessi
   return makeSession('server', duplex, options)
 }
 
-function makeSession(role: NetMuxRole, duplex: Duplex, options: NetMuxOptions): Session {
+function makeSession(role: NetMuxEnd, duplex: Duplex, options: NetMuxOptions): Session {
   const { clock = systemClock, autoAccept } = options
-  const machine = new NetMuxMachine(role, parseNetMuxConfig(options), clock.now())
+  const machine = netMuxMachine(role, parseNetMuxConfig(options), clock.now())
   return new Session({ duplex: prepareCarrier(duplex), machine, clock, autoAccept })
 }

@@ -1,8 +1,8 @@
 // The client's way to a session: a TLS connection, and the machine of the wire that the server speaks.
 // Must never send a byte of a wire before the certificate has been accepted.
-import { ClientMachine } from '../wires/anytls/client-machine.ts'
+import { anyTlsClient } from '../wires/anytls/client.ts'
 import { AnyTlsError } from '../errors.ts'
-import { LegacyClientMachine } from '../wires/legacy/client-machine.ts'
+import { legacyClient } from '../wires/legacy/client.ts'
 import { guarded } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Timer } from '../session/clock.ts'
@@ -144,8 +144,8 @@ async function connectOn(wire: ServerWire, options: ConnectOptions): Promise<Ses
   const settings = parseSessionSettings(options, scheme)
   const config = isOld ? { ...settings, knownVersion: 1 as const } : settings
   const duplex = await connectSecurely(options, { signal, clock, connectTimeout })
-  const Machine = wire === 'v1' ? ClientMachine : LegacyClientMachine
-  const machine = new Machine(config, clock.now())
+  const makeMachine = wire === 'v1' ? anyTlsClient : legacyClient
+  const machine = makeMachine(config, clock.now())
   const session = new Session({ duplex, machine, clock, stallTimeout })
   session.on('scheme', (update) => guarded(() => schemeStore.set(server, update)))
   if (wire === 'legacy') learnVersion(session, options, config.timeouts.answer)

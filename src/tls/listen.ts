@@ -5,14 +5,12 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
-import { matchesAuth } from '../wires/anytls/auth.ts'
-import type { ServerConfig } from '../wires/anytls/server-machine.ts'
-import { ServerMachine } from '../wires/anytls/server-machine.ts'
+import type { ServerConfig } from '../wires/anytls/config.ts'
+import { anyTlsServer } from '../wires/anytls/server.ts'
 import { AnyTlsError } from '../errors.ts'
-import { matchesLegacyAuth } from '../wires/legacy/auth.ts'
 import type { LegacyServerConfig } from '../wires/legacy/config.ts'
-import { LegacyServerMachine } from '../wires/legacy/server-machine.ts'
-import type { Handover, Machine } from '../engine/machine.ts'
+import { legacyServer } from '../wires/legacy/server.ts'
+import type { Handover } from '../engine/machine.ts'
 import { guarded, tell } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
@@ -22,6 +20,8 @@ import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { createFallback } from '../fallback/fallback.ts'
 import type { Fallback } from '../fallback/fallback.ts'
+import { judgeFirstRecord } from './first-record.ts'
+import type { Verdict } from './first-record.ts'
 import { parseSessionSettings } from './session-options.ts'
 import type { SessionSettings } from './session-options.ts'
 
@@ -238,10 +238,17 @@ export class Server extends EventEmitter<ServerEvents> {
     }
     // Not before: who hangs up during the handshake is hung up on, as by any server.
     socket.allowHalfOpen = true
+    const started = this.#clock.now()
+    // The first record is judged once, before either machine sees it.
+    let verdict: Verdict = 'stranger'
     const session = new Session({
       duplex: socket,
-      machine: new ServerMachine(this.#config, this.#clock.now()),
-      chooseMachine: (firstRecord, now) => this.#chooseMachine(firstRecord, now),
+      machine: anyTlsServer(this.#config, started, () => verdict === 'v1'),
+      chooseMachine: (firstRecord) => {
+        verdict = judgeFirstRecord(firstRecord, this.#config.passwordHash)
+        const isLegacy = verdict === 'legacy' && this.#options.legacy !== false
+        return isLegacy ? legacyServer(this.#config, started, () => true) : undefined
+      },
       clock: this.#clock,
       autoAccept: this.#options.autoAccept,
       stallTimeout: this.#options.stallTimeout,
@@ -253,15 +260,6 @@ export class Server extends EventEmitter<ServerEvents> {
       if (!this.#tell('stream', stream, session)) stream.destroy()
     })
     session.once('close', () => this.#sessions.delete(session))
-  }
-
-  /** D18: both are compared, whatever comes of the first; ANYTLS v1 judges all that is not the original. */
-  #chooseMachine(firstRecord: Uint8Array, now: number): Machine | undefined {
-    const { passwordHash } = this.#config
-    const isV1 = matchesAuth(firstRecord, passwordHash)
-    const isLegacy = matchesLegacyAuth(firstRecord, passwordHash)
-    const chosen = isLegacy && !isV1 && this.#options.legacy !== false
-    return chosen ? new LegacyServerMachine(this.#config, now) : undefined
   }
 
   #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {

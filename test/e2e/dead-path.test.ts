@@ -5,7 +5,10 @@ import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Frame } from '../../src/wires/legacy/frame.ts'
-import { LegacyServerMachine } from '../../src/wires/legacy/server-machine.ts'
+import type { LegacyServerConfig } from '../../src/wires/legacy/config.ts'
+import { serverRole } from '../../src/wires/legacy/server.ts'
+import type { Input } from '../../src/wires/legacy/state-tables.ts'
+import { Engine } from '../../src/engine/engine.ts'
 import { systemClock } from '../../src/session/clock.ts'
 import { SessionPool } from '../../src/session/pool.ts'
 import type { SessionPoolOptions } from '../../src/session/pool.ts'
@@ -269,12 +272,21 @@ async function conversation(stream: Stream): Promise<void> {
 }
 
 /** Counts what its client asks for. */
-class CountingMachine extends LegacyServerMachine {
+class CountingMachine extends Engine<Frame, Input> {
   heartbeats = 0
 
-  protected override onFrame(frame: Frame): void {
-    if (frame.type === 'heartbeat-request') this.heartbeats += 1
-    super.onFrame(frame)
+  constructor(config: LegacyServerConfig, now: number) {
+    const role = serverRole(config)
+    super(
+      {
+        ...role,
+        handle: (connection, frame) => {
+          if (frame.type === 'heartbeat-request') this.heartbeats += 1
+          role.handle(connection, frame)
+        },
+      },
+      now,
+    )
   }
 }
 

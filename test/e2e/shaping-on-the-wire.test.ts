@@ -3,12 +3,12 @@
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { ClientMachine } from '../../src/wires/anytls/client-machine.ts'
-import { ServerMachine } from '../../src/wires/anytls/server-machine.ts'
+import { anyTlsClient } from '../../src/wires/anytls/client.ts'
+import { anyTlsServer } from '../../src/wires/anytls/server.ts'
 import { startCapture } from '../../src/harness/capture/capture.ts'
 import type { CaptureEvent } from '../../src/harness/capture/capture-event.ts'
-import { LegacyClientMachine } from '../../src/wires/legacy/client-machine.ts'
-import { LegacyServerMachine } from '../../src/wires/legacy/server-machine.ts'
+import { legacyClient } from '../../src/wires/legacy/client.ts'
+import { legacyServer } from '../../src/wires/legacy/server.ts'
 import type { Machine, Write } from '../../src/engine/machine.ts'
 import { systemClock } from '../../src/session/clock.ts'
 import { Session } from '../../src/session/session.ts'
@@ -25,8 +25,8 @@ import { PASSWORD, startTlsServer } from '../support/server.ts'
 type Wire = 'v1' | 'legacy'
 
 const MACHINES = {
-  v1: { client: ClientMachine, server: ServerMachine },
-  legacy: { client: LegacyClientMachine, server: LegacyServerMachine },
+  v1: { client: anyTlsClient, server: anyTlsServer },
+  legacy: { client: legacyClient, server: legacyServer },
 } as const
 
 const SCHEMES: readonly Scheme[] = [
@@ -139,7 +139,7 @@ async function startBench(wire: Wire, mode: Mode) {
       onViolation: 'alert',
       downlinkScheme: scheme,
     } as const
-    const machine = new MACHINES[wire].server(config, systemClock.now())
+    const machine = MACHINES[wire].server(config, systemClock.now())
     plans.at(-1)!.down = planOf(machine)
     socket.setNoDelay(true)
     const session = new Session({ duplex: socket, machine })
@@ -180,7 +180,7 @@ async function startBench(wire: Wire, mode: Mode) {
       const localPort = socket.localPort!
       const before = countSegments ? segmentsOut(localPort) : 0
       const config = { ...settings, scheme, randomInt: seededRandomInt(seed) }
-      const machine = new MACHINES[wire].client(config, systemClock.now())
+      const machine = MACHINES[wire].client(config, systemClock.now())
       plan.up = planOf(machine)
       const session = new Session({ duplex: socket, machine })
       await WORKLOADS[mode](session, seededRandomInt(seed + 2))

@@ -1,7 +1,7 @@
 // The order of Writes around the beginning and the end of shaping.
 import { describe, expect, it } from 'vitest'
 import { Output } from '../../src/engine/output.ts'
-import { PADDING_FORMAT } from '../../src/wires/anytls/padding-format.ts'
+import { PADDING_FORMAT } from '../../src/wires/anytls/frame-encoder.ts'
 import { parseScheme } from '../../src/shaping/scheme.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { PeerCloseError } from '../../src/errors.ts'
-import { FrameDecoder } from '../../src/wires/netmux/frame-decoder.ts'
+import { makeFrameDecoder } from '../../src/wires/netmux/frame-decoder.ts'
 import type { Frame } from '../../src/wires/netmux/frame.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
@@ -253,7 +253,7 @@ function owned(session: Session): Session {
 }
 
 function onFrames(socket: Socket, listener: (frame: Frame) => void): void {
-  const decoder = new FrameDecoder(65_536)
+  const decoder = makeFrameDecoder(65_536)
   socket.on('data', (chunk: Buffer) => {
     decoder.push(chunk)
     for (let next = decoder.next(); next !== undefined; next = decoder.next()) listener(next)

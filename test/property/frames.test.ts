@@ -2,7 +2,7 @@
 // test/support/v1-frames.ts as its oracle.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
+import { makeFrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
 import * as encode from '../../src/wires/anytls/frame-encoder.ts'
 import { FrameType, StreamFlag } from '../../src/wires/anytls/frame.ts'
 import type { Frame } from '../../src/wires/anytls/frame.ts'
@@ -88,7 +88,7 @@ describe('frame codec', () => {
             : kind === 'auth'
               ? { kind, hash: new Uint8Array(32), padding: length }
               : { kind, length }
-        const decoder = new FrameDecoder()
+        const decoder = makeFrameDecoder()
         for (const chunk of cutAt(toBytes(spec), places)) {
           decoder.push(chunk)
           while (decoder.next() !== undefined);
@@ -112,7 +112,7 @@ interface Decoded {
 }
 
 function decode(chunks: readonly Uint8Array[]): Decoded {
-  const decoder = new FrameDecoder()
+  const decoder = makeFrameDecoder()
   const decoded: Frame[] = []
   const list = [...chunks]
   try {

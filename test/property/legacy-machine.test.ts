@@ -1,7 +1,8 @@
 // The original wire under random frames, random bytes, random cuts and random calls.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FrameDecoder } from '../../src/wires/legacy/frame-decoder.ts'
+import { makeFrameDecoder } from '../../src/wires/legacy/frame-decoder.ts'
+import type { FrameReader } from '../../src/codec/frame-reader.ts'
 import type { Frame } from '../../src/wires/legacy/frame.ts'
 import { FRAME_INPUTS } from '../../src/wires/legacy/state-tables.ts'
 import type { MachineEvent } from '../../src/engine/machine.ts'
@@ -32,7 +33,7 @@ describe('the decoder of the original wire', () => {
     fc.assert(
       fc.property(anyBytes, fc.boolean(), cuts, (given, opensWithAuth, places) => {
         const bytes = opensWithAuth ? concatBytes([write.auth(9), given]) : given
-        const decoder = new FrameDecoder(opensWithAuth)
+        const decoder = makeFrameDecoder(opensWithAuth)
         const decoded = decodeAll(decoder, cutAt(bytes, places))
         expect(decoded).toEqual(oracle(bytes, opensWithAuth))
       }),
@@ -189,7 +190,7 @@ function openIfPossible(machine: Tested, now: number): void {
 }
 
 /** All frames of the chunks, the data of a PSH joined. */
-function decodeAll(decoder: FrameDecoder, chunks: readonly Uint8Array[]): unknown[] {
+function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
   const list: Frame[] = []
   for (const chunk of chunks) {
     decoder.push(chunk)

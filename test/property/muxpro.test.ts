@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import type { MachineEvent } from '../../src/engine/machine.ts'
-import { FrameDecoder } from '../../src/wires/muxpro/frame-decoder.ts'
+import { makeFrameDecoder } from '../../src/wires/muxpro/frame-decoder.ts'
+import type { FrameReader } from '../../src/codec/frame-reader.ts'
 import {
   encodeCreditUpdate,
   encodeDataHead,
@@ -86,7 +87,7 @@ describe('the codec', () => {
     fc.assert(
       fc.property(fc.array(encoded, { maxLength: 12 }), cuts, fc.boolean(), (list, places, udp) => {
         const bytes = concatBytes(list.map((one) => one.bytes))
-        const decoder = new FrameDecoder(() => udp)
+        const decoder = makeFrameDecoder(() => udp)
         const decoded = cutAt(bytes, places).flatMap((chunk) => decodeAll(decoder, chunk))
         const expected = list.flatMap(({ frames }) => frames).map(shown)
         expect(udp ? decoded.map(shown) : joined(decoded).map(shown)).toEqual(expected)
@@ -103,7 +104,7 @@ describe('the codec', () => {
     fc.assert(
       fc.property(anything, cuts, fc.boolean(), (bytes, places, udp) => {
         const run = (chunks: readonly Uint8Array[]): unknown[] => {
-          const decoder = new FrameDecoder(() => udp)
+          const decoder = makeFrameDecoder(() => udp)
           const list: Frame[] = []
           try {
             for (const chunk of chunks) list.push(...decodeAll(decoder, chunk, list))
@@ -300,7 +301,7 @@ function afterReuse(events: readonly MachineEvent[]): MachineEvent[] {
 }
 
 /** Takes a chunk; `before` gets what comes before a violation. */
-function decodeAll(decoder: FrameDecoder, chunk: Uint8Array, before: Frame[] = []): Frame[] {
+function decodeAll(decoder: FrameReader<Frame>, chunk: Uint8Array, before: Frame[] = []): Frame[] {
   const list: Frame[] = []
   decoder.push(chunk)
   try {

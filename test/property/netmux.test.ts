@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AnyTlsError } from '../../src/errors.ts'
 import type { MachineEvent } from '../../src/engine/machine.ts'
-import { FrameDecoder } from '../../src/wires/netmux/frame-decoder.ts'
+import { makeFrameDecoder } from '../../src/wires/netmux/frame-decoder.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { bytesOf, told } from '../wires/anytls/support.ts'
 import { decode } from '../wires/netmux/decoding.ts'
@@ -56,7 +56,7 @@ describe('net-mux codec', () => {
   it('net-mux: any bytes, however cut, are decoded as the naive reader finds them, or one violation', () => {
     fc.assert(
       fc.property(anyBytes, cuts, (bytes, places) => {
-        const decoder = new FrameDecoder(MAX_PAYLOAD)
+        const decoder = makeFrameDecoder(MAX_PAYLOAD)
         const { frames: decoded, violation } = decode(cutAt(bytes, places), decoder)
         const raw = readFrames(bytes, MAX_PAYLOAD)
         expect(decoded).toEqual(raw.frames.flatMap((one) => decodedForm(one)))

@@ -1,8 +1,8 @@
 // The checker: each fault that can be put into a scheme is found, at its place, and nothing else is.
 import { describe, expect, it } from 'vitest'
 import fixtures from '../../fixtures/scheme.json' with { type: 'json' }
-import { PADDING_FORMAT as V1_PADDING } from '../../src/wires/anytls/padding-format.ts'
-import { PADDING_FORMAT as LEGACY_PADDING } from '../../src/wires/legacy/padding-format.ts'
+import { PADDING_FORMAT as V1_PADDING } from '../../src/wires/anytls/frame-encoder.ts'
+import { PADDING_FORMAT as LEGACY_PADDING } from '../../src/wires/legacy/frame-encoder.ts'
 import { checkScheme, SHORTEST_PADDING, type SchemeRule } from '../../src/shaping/scheme-check.ts'
 import { DEFAULT_SCHEME, DEFAULT_SCHEME_TEXT, parseScheme } from '../../src/shaping/scheme.ts'
 

@@ -1,8 +1,9 @@
 // A client against a server of the original wire on a simulated link: random pieces, delays and applications,
 // versions 1 and 2, with and without shaping, a fake clock.
 import { describe, expect, it } from 'vitest'
-import type { Frame } from '../../src/wires/legacy/frame.ts'
-import { PADDING_FORMAT } from '../../src/wires/legacy/padding-format.ts'
+import type { LegacyServerConfig } from '../../src/wires/legacy/config.ts'
+import { serverRole } from '../../src/wires/legacy/server.ts'
+import { PADDING_FORMAT } from '../../src/wires/legacy/frame-encoder.ts'
 import { parseScheme } from '../../src/shaping/scheme.ts'
 import type { Scheme } from '../../src/shaping/scheme.ts'
 import { Shaper } from '../../src/shaping/shaper.ts'
@@ -29,6 +30,7 @@ const RUNS = 40
 /** Nothing but streams has a deadline, and those have all the time that their applications need. */
 const PATIENT = {
   connection: Infinity,
+  legacyIdle: Infinity,
   keepalive: Infinity,
   streamOpen: 3_600_000,
   linger: 3_600_000,
@@ -42,28 +44,34 @@ const DOWNLINK = parseScheme('stop=5\n0=1-1\n1=50-60,60-70\n2=300-300,c,67-68\n3
 
 /** A client that remembers its Delivers. */
 class TracedClient extends Client {
-  readonly delivers: Uint8Array[] = []
-
-  protected override deliver(parts: readonly Uint8Array[]): void {
-    this.delivers.push(concatBytes(parts))
-    super.deliver(parts)
-  }
+  readonly delivers = trace(this)
 }
 
 /** A server that remembers its Delivers, and can be as old as version 1. */
 class TracedServer extends Server {
-  readonly delivers: Uint8Array[] = []
-  version = 2
+  readonly delivers = trace(this)
 
-  protected override deliver(parts: readonly Uint8Array[]): void {
-    this.delivers.push(concatBytes(parts))
-    super.deliver(parts)
+  constructor(config: LegacyServerConfig, version: 1 | 2) {
+    const role = serverRole(config)
+    super(config, 0, {
+      ...role,
+      handle(connection, frame) {
+        const old = frame.type === 'settings' && version === 1
+        role.handle(connection, old ? { ...frame, body: ascii(settingsText(1)) } : frame)
+      },
+    })
   }
+}
 
-  protected override onFrame(frame: Frame): void {
-    const old = frame.type === 'settings' && this.version === 1
-    super.onFrame(old ? { ...frame, body: ascii(settingsText(1)) } : frame)
+/** The Delivers that a machine makes from now on. */
+function trace({ connection: { channel } }: Client | Server): Uint8Array[] {
+  const delivers: Uint8Array[] = []
+  const deliver = channel.deliver.bind(channel)
+  channel.deliver = (parts, lift) => {
+    delivers.push(concatBytes(parts))
+    deliver(parts, lift)
   }
+  return delivers
 }
 
 type World = MuxWorld<TracedClient, TracedServer>
@@ -89,9 +97,8 @@ function makeWorld(seed: number, { version, shaped }: Mode): World {
       onViolation: 'alert',
       downlinkScheme: serverSetup.downlinkScheme,
     },
-    0,
+    version,
   )
-  server.version = version
   return new MuxWorld(seed, { client: new TracedClient(makeConfig(setup), 0), server, window: 0 })
 }
 

@@ -5,17 +5,16 @@ import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { hashPassword } from '../../src/wires/anytls/auth.ts'
-import { ClientMachine } from '../../src/wires/anytls/client-machine.ts'
+import { anyTlsClient } from '../../src/wires/anytls/client.ts'
 import {
   DEFAULT_MAX_STREAMS,
   DEFAULT_TIMEOUTS,
   DEFAULT_WINDOW,
 } from '../../src/wires/anytls/config.ts'
-import type { ConnectionConfig, Timeouts } from '../../src/wires/anytls/config.ts'
-import { FrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
+import type { ConnectionConfig, ServerConfig, Timeouts } from '../../src/wires/anytls/config.ts'
+import { makeFrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
 import type { Frame } from '../../src/wires/anytls/frame.ts'
-import { ServerMachine } from '../../src/wires/anytls/server-machine.ts'
-import type { ServerConfig } from '../../src/wires/anytls/server-machine.ts'
+import { anyTlsServer } from '../../src/wires/anytls/server.ts'
 import { Session } from '../../src/session/session.ts'
 import type { SessionOptions } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
@@ -57,7 +56,7 @@ export function makeSessionPair(options: PairOptions = {}): SessionPair {
   const [clientEnd, serverEnd] = createDuplexPair(options.pair)
   const server = new Session({
     duplex: serverEnd,
-    machine: new ServerMachine(makeServerConfig(options), clock.now()),
+    machine: anyTlsServer(makeServerConfig(options), clock.now()),
     clock,
     ...options.session,
   })
@@ -88,7 +87,7 @@ export function makeClient(duplex: Duplex, options: PairOptions = {}): Session {
   const clock = options.clock ?? new FakeClock()
   return new Session({
     duplex,
-    machine: new ClientMachine(makeConfig(options), clock.now()),
+    machine: anyTlsClient(makeConfig(options), clock.now()),
     clock,
     ...options.session,
   })
@@ -119,7 +118,7 @@ export function makeServerConfig(options: PairOptions = {}): ServerConfig {
 export class FramePeer {
   readonly frames: Frame[] = []
   readonly duplex: Duplex
-  readonly #decoder = new FrameDecoder()
+  readonly #decoder = makeFrameDecoder()
   readonly #events = new EventEmitter<{ frames: [] }>()
 
   constructor(duplex: Duplex) {

@@ -14,7 +14,7 @@ import {
 } from '../../src/wires/anytls/frame-encoder.ts'
 import { MAX_PAYLOAD, StreamFlag } from '../../src/wires/anytls/frame.ts'
 import { encodeClientNegoBlock } from '../../src/wires/anytls/nego.ts'
-import { PADDING_FORMAT } from '../../src/wires/anytls/padding-format.ts'
+import { PADDING_FORMAT } from '../../src/wires/anytls/frame-encoder.ts'
 import { DEFAULT_WINDOW } from '../../src/wires/anytls/config.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Session } from '../../src/session/session.ts'
 import { Session as ServerSession } from '../../src/session/session.ts'
-import { LegacyServerMachine } from '../../src/wires/legacy/server-machine.ts'
+import { legacyServer } from '../../src/wires/legacy/server.ts'
 import { systemClock } from '../../src/session/clock.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../../src/shaping/scheme.ts'
 import { MemorySchemeStore } from '../../src/shaping/scheme-store.ts'
@@ -37,7 +37,7 @@ async function startLegacyServer() {
   let connections = 0
   const { port, certificate } = await startTlsServer({ minVersion: 'TLSv1.3' }, (socket) => {
     connections += 1
-    const machine = new LegacyServerMachine(config, systemClock.now())
+    const machine = legacyServer(config, systemClock.now())
     const session = new ServerSession({ duplex: socket, machine })
     session.on('stream', (stream) => void stream.pipe(stream))
     onTestFinished(() => session.destroy())

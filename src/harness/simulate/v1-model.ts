@@ -19,7 +19,7 @@ import {
   encodeServerNegoBlock,
   SUPPORTED_VERSIONS,
 } from '../../wires/anytls/nego.ts'
-import { PADDING_FORMAT } from '../../wires/anytls/padding-format.ts'
+import { PADDING_FORMAT } from '../../wires/anytls/frame-encoder.ts'
 
 /** Our own client and server, with mux1 on both sides; STREAM_CREDIT is left out. */
 export const V1_WIRE = Object.freeze<WireModel>({

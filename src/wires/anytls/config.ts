@@ -1,6 +1,6 @@
 // What both connection machines are told when they are made, and the defaults.
 // Must never read the environment: everything comes in as an argument.
-import { DEFAULT_COMMON_TIMEOUTS } from '../../engine/default-timeouts.ts'
+import { DEFAULT_COMMON_TIMEOUTS } from '../../engine/timeouts.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import type { RandomInt } from '../../shaping/shaper.ts'
 
@@ -58,4 +58,12 @@ export interface ConnectionConfig {
   readonly mux1MaxWindow?: number | undefined
   /** Most streams at once. */
   readonly maxStreams: number
+}
+
+/** What only a server is told. */
+export interface ServerConfig extends ConnectionConfig {
+  /** After a violation: say ALERT and close, or hand the connection to another owner (D17). */
+  readonly onViolation: 'alert' | 'handover'
+  /** The scheme to shape the server's direction with; `undefined` to leave it alone (D34). */
+  readonly downlinkScheme: Scheme | undefined
 }

@@ -1,5 +1,6 @@
 // Frames of ANYTLS v1 and mux1 as bytes (draft, Frames Types and Formats).
 // Must never copy stream data: a DATA frame is encoded as its head, the payload goes beside it.
+import type { PaddingFormat } from '../../shaping/shaper.ts'
 import { concatBytes } from '../../codec/bytes.ts'
 import { varintLength, writeVarint } from '../../codec/varint.ts'
 import type { VarintLength } from '../../codec/varint.ts'
@@ -58,6 +59,9 @@ export function encodePadding(bytes: number): Uint8Array | undefined {
   writeVarint(frame, 2, bytes - 2 - prefix, prefix)
   return frame
 }
+
+/** PADDING frames as the shaper asks for them (D22, D32). */
+export const PADDING_FORMAT: PaddingFormat = { fill: encodePadding, alone: encodePadding }
 
 // 3..66 bytes take a prefix of 1, 67..16387 one of 2, beyond that 4: each range ends where the
 // longest content that its prefix can express ends.

@@ -3,7 +3,7 @@
 // from them.
 // Must never hold anything but data.
 
-import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../../engine/state-table.ts'
+import { COMMON_INPUTS, makeTable, stay } from '../../engine/state-table.ts'
 import type * as mux from '../../engine/state-table.ts'
 
 /** The decoded frames, as far as a state can tell them apart. */
@@ -70,107 +70,65 @@ export const CLIENT_STATES = [
 ] as const
 export type ClientState = (typeof CLIENT_STATES)[number]
 
-function row<State extends string>(
-  otherwise: State | typeof ILLEGAL,
-  moves: Partial<Record<Input, State | typeof ILLEGAL>>,
-): Row<State> {
-  return makeRow(INPUTS, otherwise, moves)
-}
-
-/** What ends a connection from any state in which it is ours. */
+/** What ends a connection from any state in which it is ours, beside what does on every wire. */
 const ENDINGS = {
   alert: 'closed',
   close: 'closed',
-  'local-abort': 'closed',
   'idle-timeout': 'closed',
-  'end-of-input': 'closed',
   violation: 'closed',
 } as const
 
 /** Frames that either end may send on an open connection (D9). */
 const STREAM_FRAMES = ['stream', 'stream-credit', 'stream-fin', 'stream-reset'] as const
 
-export const SERVER_TABLE: Table<ServerState> = {
-  'await-auth': row<ServerState>(ILLEGAL, {
-    auth: 'await-nego',
-    'auth-mismatch': 'handed-over',
-    'auth-timeout': 'handed-over',
-    // The hash is right and the rest of AUTH is not: still no authentication.
-    violation: 'handed-over',
-    'local-close': 'closed',
-    'local-abort': 'closed',
-    'end-of-input': 'closed',
-  }),
-  'await-nego': row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    'client-nego': 'open',
-    'local-close': 'closed',
-    'violation-handover': 'handed-over',
-  }),
-  open: row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', [...STREAM_FRAMES, 'stream-open', 'padding', 'pingpong']),
-    'local-close': 'draining',
-    'version-unsupported': 'closed',
-    'ping-timeout': 'closed',
-    'violation-handover': 'handed-over',
-  }),
-  draining: row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...STREAM_FRAMES, 'stream-open', 'padding', 'pingpong', 'local-close']),
-    drained: 'closed',
-    'ping-timeout': 'closed',
-    'violation-handover': 'handed-over',
-  }),
-  closed: row<ServerState>('closed', {}),
-  'handed-over': row<ServerState>('handed-over', {}),
-}
+export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SERVER_STATES, {
+  inputs: INPUTS,
+  before: {
+    'await-auth': {
+      auth: 'await-nego',
+      'auth-mismatch': 'handed-over',
+      'auth-timeout': 'handed-over',
+      // The hash is right and the rest of AUTH is not: still no authentication.
+      violation: 'handed-over',
+      'local-close': 'closed',
+    },
+    'await-nego': {
+      ...ENDINGS,
+      'client-nego': 'open',
+      'local-close': 'closed',
+      'violation-handover': 'handed-over',
+    },
+  },
+  frames: [...STREAM_FRAMES, 'stream-open', 'padding', 'pingpong'],
+  running: { ...ENDINGS, 'ping-timeout': 'closed', 'violation-handover': 'handed-over' },
+  open: { 'version-unsupported': 'closed' },
+})
 
-const FROM_SERVER = [
-  ...STREAM_FRAMES,
-  'stream-ack',
-  'padding',
-  'scheme-update',
-  'pingpong',
-] as const
-
-export const CLIENT_TABLE: Table<ClientState> = {
-  initializing: row<ClientState>(ILLEGAL, {
+export const CLIENT_TABLE: Table<ClientState> = makeTable<ClientState, Input>(CLIENT_STATES, {
+  inputs: INPUTS,
+  before: {
     // The server has nothing to say before AUTH: any frame of its is out of place.
-    flush: 'negotiating',
-    'local-close': 'closed',
-    'local-abort': 'closed',
-    'end-of-input': 'closed',
-    violation: 'closed',
-  }),
-  negotiating: row<ClientState>(ILLEGAL, {
+    initializing: { flush: 'negotiating', 'local-close': 'closed', violation: 'closed' },
+    negotiating: {
+      ...ENDINGS,
+      'server-nego': 'open',
+      padding: 'negotiating',
+      'nego-timeout': 'closed',
+      'local-close': 'draining-early',
+    },
+    'draining-early': {
+      ...ENDINGS,
+      ...stay('draining-early', ['padding', 'local-close']),
+      'server-nego': 'draining',
+      'nego-timeout': 'closed',
+      drained: 'closed',
+    },
+  },
+  frames: [...STREAM_FRAMES, 'stream-ack', 'padding', 'scheme-update', 'pingpong'],
+  running: {
     ...ENDINGS,
-    'server-nego': 'open',
-    padding: 'negotiating',
-    'nego-timeout': 'closed',
-    'local-close': 'draining-early',
-  }),
-  'draining-early': row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining-early', ['padding', 'local-close']),
-    'server-nego': 'draining',
-    'nego-timeout': 'closed',
-    drained: 'closed',
-  }),
-  open: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', FROM_SERVER),
-    'local-close': 'draining',
     'version-unsupported': 'closed',
+    'ping-timeout': 'closed',
     goaway: 'draining',
-    'ping-timeout': 'closed',
-  }),
-  draining: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...FROM_SERVER, 'goaway', 'local-close']),
-    'version-unsupported': 'closed',
-    drained: 'closed',
-    'ping-timeout': 'closed',
-  }),
-  closed: row<ClientState>('closed', {}),
-}
+  },
+})

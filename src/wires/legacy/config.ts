@@ -1,8 +1,7 @@
 // What both connection machines of the original wire are told when they are made, and the defaults.
 // Must never read the environment: everything comes in as an argument.
-import { DEFAULT_COMMON_TIMEOUTS } from '../../engine/default-timeouts.ts'
-import type { LivenessTimeouts } from '../../engine/liveness.ts'
-import type { StreamTimeouts } from '../../engine/streams.ts'
+import { DEFAULT_COMMON_TIMEOUTS } from '../../engine/timeouts.ts'
+import type { LivenessTimeouts, StreamTimeouts } from '../../engine/timeouts.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import type { RandomInt } from '../../shaping/shaper.ts'
 
@@ -19,6 +18,11 @@ export interface LegacyTimeouts extends LivenessTimeouts, StreamTimeouts {
    * on the reference end the whole connection when SYNACK takes 3 s.
    */
   readonly synack: number
+  /**
+   * Server: no frame either way on an authenticated connection without streams: it ends. Clients of this wire keep
+   * connections for later and never ping (D52).
+   */
+  readonly legacyIdle: number
 }
 
 export const DEFAULT_LEGACY_TIMEOUTS: LegacyTimeouts = Object.freeze({
@@ -27,6 +31,7 @@ export const DEFAULT_LEGACY_TIMEOUTS: LegacyTimeouts = Object.freeze({
   hold: 20,
   answer: 1_000,
   synack: 2_000,
+  legacyIdle: 600_000,
 })
 
 /** What a connection machine of either role needs. */
@@ -41,6 +46,12 @@ export interface LegacyConfig {
   readonly timeouts: LegacyTimeouts
   /** Most streams at once. */
   readonly maxStreams: number
+}
+
+/** What only a client is told. */
+export interface LegacyClientConfig extends LegacyConfig {
+  /** The version that the server is known to speak (D48): with 1 nobody waits for settings that will not come. */
+  readonly knownVersion?: 1 | 2 | undefined
 }
 
 /** What only a server is told. */

@@ -1,5 +1,6 @@
 // Frames of the original AnyTLS wire as bytes.
 // Must never put data on SYN, FIN or a heartbeat: anytls-go does not skip it and loses its place.
+import type { PaddingFormat } from '../../shaping/shaper.ts'
 import { AUTH_HEAD_LENGTH, Command, HEAD_LENGTH } from './frame.ts'
 
 const CONTROL_STREAM = 0
@@ -16,6 +17,16 @@ export function encodeAuthBlock(passwordHash: Uint8Array, padding: number): Uint
 /** A waste frame with `length` zero bytes of data, 0 to 65,535: `length` + 7 bytes in all. */
 export function encodeWaste(length: number): Uint8Array {
   return withData(Command.Waste, CONTROL_STREAM, new Uint8Array(length))
+}
+
+/**
+ * Waste frames as the shaper asks for them, with the quirks of the original: nothing is added where a head and one
+ * byte do not fit, and a Write of padding alone is a head longer than its target. Not to be "repaired": these sizes
+ * are what other clients of this wire look like.
+ */
+export const PADDING_FORMAT: PaddingFormat = {
+  fill: (bytes) => (bytes > HEAD_LENGTH ? encodeWaste(bytes - HEAD_LENGTH) : undefined),
+  alone: encodeWaste,
 }
 
 /** SYN. */

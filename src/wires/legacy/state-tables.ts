@@ -1,7 +1,7 @@
 // The two connection state machines of the original wire as tables: every state against every input. The
 // machines move by these tables alone.
 // Must never hold anything but data.
-import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../../engine/state-table.ts'
+import { COMMON_INPUTS, makeTable, stay } from '../../engine/state-table.ts'
 import type * as mux from '../../engine/state-table.ts'
 
 /** The decoded frames. */
@@ -64,20 +64,8 @@ export const CLIENT_STATES = [
 ] as const
 export type ClientState = (typeof CLIENT_STATES)[number]
 
-function row<State extends string>(
-  otherwise: State | typeof ILLEGAL,
-  moves: Partial<Record<Input, State | typeof ILLEGAL>>,
-): Row<State> {
-  return makeRow(INPUTS, otherwise, moves)
-}
-
-/** What ends a connection from any state in which it is ours. */
-const ENDINGS = {
-  alert: 'closed',
-  'local-abort': 'closed',
-  'idle-timeout': 'closed',
-  'end-of-input': 'closed',
-} as const
+/** What ends a connection from any state in which it is ours, beside what does on every wire. */
+const ENDINGS = { alert: 'closed', 'idle-timeout': 'closed' } as const
 
 /** What the reference passes over: frames that only the other end has a use for, and unknown ones. */
 const SKIPPED_BY_SERVER = [
@@ -98,39 +86,33 @@ const FROM_CLIENT = [
   'heartbeat-response',
 ] as const
 
-export const SERVER_TABLE: Table<ServerState> = {
-  'await-auth': row<ServerState>(ILLEGAL, {
-    auth: 'await-settings',
-    'auth-mismatch': 'handed-over',
-    'auth-timeout': 'handed-over',
-    'local-close': 'closed',
-    'local-abort': 'closed',
-    'end-of-input': 'closed',
-  }),
-  // All but SYN: the reference is as patient.
-  'await-settings': row<ServerState>(ILLEGAL, {
+export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SERVER_STATES, {
+  inputs: INPUTS,
+  before: {
+    'await-auth': {
+      auth: 'await-settings',
+      'auth-mismatch': 'handed-over',
+      'auth-timeout': 'handed-over',
+      'local-close': 'closed',
+    },
+    // All but SYN: the reference is as patient.
+    'await-settings': {
+      ...ENDINGS,
+      ...stay('await-settings', FROM_CLIENT),
+      settings: 'open',
+      'local-close': 'closed',
+      violation: 'closed',
+      'violation-handover': 'handed-over',
+    },
+  },
+  frames: [...FROM_CLIENT, 'syn'],
+  running: {
     ...ENDINGS,
-    ...stay('await-settings', FROM_CLIENT),
-    settings: 'open',
-    'local-close': 'closed',
+    'ping-timeout': 'closed',
     violation: 'closed',
     'violation-handover': 'handed-over',
-  }),
-  open: row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', [...FROM_CLIENT, 'syn']),
-    'local-close': 'draining',
-    'ping-timeout': 'closed',
-  }),
-  draining: row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...FROM_CLIENT, 'syn', 'local-close']),
-    drained: 'closed',
-    'ping-timeout': 'closed',
-  }),
-  closed: row<ServerState>('closed', {}),
-  'handed-over': row<ServerState>('handed-over', {}),
-}
+  },
+})
 
 /** What shows that the other end is a server of this wire. */
 const CONFIRMING = [
@@ -144,41 +126,27 @@ const CONFIRMING = [
 
 const FROM_SERVER = [...CONFIRMING, ...SKIPPED_BY_CLIENT, 'update-scheme'] as const
 
-export const CLIENT_TABLE: Table<ClientState> = {
-  initializing: row<ClientState>(ILLEGAL, {
+export const CLIENT_TABLE: Table<ClientState> = makeTable<ClientState, Input>(CLIENT_STATES, {
+  inputs: INPUTS,
+  before: {
     // The server has nothing to say before the authentication block: any frame is out of place.
-    flush: 'unconfirmed',
-    'local-close': 'closed',
-    'local-abort': 'closed',
-    'end-of-input': 'closed',
-    violation: 'closed',
-  }),
-  // An answer of something else is most likely an unknown command: here that is no frame of the future.
-  unconfirmed: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', CONFIRMING),
-    ...stay('unconfirmed', ['waste', 'update-scheme']),
-    violation: 'closed',
-    'local-close': 'draining-early',
-  }),
-  'draining-early': row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', CONFIRMING),
-    ...stay('draining-early', ['waste', 'update-scheme', 'local-close']),
-    violation: 'closed',
-    drained: 'closed',
-  }),
-  open: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', FROM_SERVER),
-    'local-close': 'draining',
-    'ping-timeout': 'closed',
-  }),
-  draining: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...FROM_SERVER, 'local-close']),
-    drained: 'closed',
-    'ping-timeout': 'closed',
-  }),
-  closed: row<ClientState>('closed', {}),
-}
+    initializing: { flush: 'unconfirmed', 'local-close': 'closed', violation: 'closed' },
+    // An answer of something else is most likely an unknown command: here that is no frame of the future.
+    unconfirmed: {
+      ...ENDINGS,
+      ...stay('open', CONFIRMING),
+      ...stay('unconfirmed', ['waste', 'update-scheme']),
+      violation: 'closed',
+      'local-close': 'draining-early',
+    },
+    'draining-early': {
+      ...ENDINGS,
+      ...stay('draining', CONFIRMING),
+      ...stay('draining-early', ['waste', 'update-scheme', 'local-close']),
+      violation: 'closed',
+      drained: 'closed',
+    },
+  },
+  frames: FROM_SERVER,
+  running: { ...ENDINGS, 'ping-timeout': 'closed' },
+})

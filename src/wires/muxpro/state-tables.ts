@@ -1,7 +1,7 @@
 // The two state machines of a Mux.Pro main connection as tables: every state against every input. The
 // machines move by these tables alone.
 // Must never hold anything but data.
-import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../../engine/state-table.ts'
+import { COMMON_INPUTS, makeTable } from '../../engine/state-table.ts'
 import type * as mux from '../../engine/state-table.ts'
 
 /** The decoded frames, as far as a state can tell them apart. */
@@ -38,73 +38,43 @@ export const CLIENT_STATES = [
 ] as const
 export type ClientState = (typeof CLIENT_STATES)[number]
 
-function row<State extends string>(
-  otherwise: State | typeof ILLEGAL,
-  moves: Partial<Record<Input, State | typeof ILLEGAL>>,
-): Row<State> {
-  return makeRow(INPUTS, otherwise, moves)
-}
-
-/** What ends a connection from any state. */
-const ENDINGS = {
-  'local-abort': 'closed',
-  'end-of-input': 'closed',
-  violation: 'closed',
-} as const
-
 /** Frames that either end may send once the version is settled. */
 const EITHER = ['keep', 'end', 'keep-alive', 'credit'] as const
 
-export const SERVER_TABLE: Table<ServerState> = {
-  'await-version': row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    negotiate: 'open',
-    'nego-timeout': 'closed',
-    'local-close': 'closed',
-  }),
-  open: row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', [...EITHER, 'new']),
-    'version-unsupported': 'closed',
-    'local-close': 'draining',
-    'idle-timeout': 'closed',
-  }),
-  draining: row<ServerState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...EITHER, 'new', 'local-close']),
-    drained: 'closed',
-    'idle-timeout': 'closed',
-  }),
-  closed: row<ServerState>('closed', {}),
-}
+const RUNNING = { violation: 'closed', 'idle-timeout': 'closed' } as const
 
-export const CLIENT_TABLE: Table<ClientState> = {
-  negotiating: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    negotiate: 'open',
-    'nego-timeout': 'closed',
-    'local-close': 'draining-early',
-  }),
-  'draining-early': row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    negotiate: 'draining',
-    'nego-timeout': 'closed',
-    'local-close': 'draining-early',
-    drained: 'closed',
-  }),
-  open: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', EITHER),
-    'version-unsupported': 'closed',
-    'local-close': 'draining',
-    'idle-timeout': 'closed',
-  }),
-  draining: row<ClientState>(ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...EITHER, 'local-close']),
-    'version-unsupported': 'closed',
-    drained: 'closed',
-    'idle-timeout': 'closed',
-  }),
-  closed: row<ClientState>('closed', {}),
-}
+export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SERVER_STATES, {
+  inputs: INPUTS,
+  before: {
+    'await-version': {
+      negotiate: 'open',
+      'nego-timeout': 'closed',
+      'local-close': 'closed',
+      violation: 'closed',
+    },
+  },
+  frames: [...EITHER, 'new'],
+  running: RUNNING,
+  open: { 'version-unsupported': 'closed' },
+})
+
+export const CLIENT_TABLE: Table<ClientState> = makeTable<ClientState, Input>(CLIENT_STATES, {
+  inputs: INPUTS,
+  before: {
+    negotiating: {
+      negotiate: 'open',
+      'nego-timeout': 'closed',
+      'local-close': 'draining-early',
+      violation: 'closed',
+    },
+    'draining-early': {
+      negotiate: 'draining',
+      'nego-timeout': 'closed',
+      'local-close': 'draining-early',
+      drained: 'closed',
+      violation: 'closed',
+    },
+  },
+  frames: EITHER,
+  running: { ...RUNNING, 'version-unsupported': 'closed' },
+})

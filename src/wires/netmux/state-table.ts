@@ -1,7 +1,7 @@
 // The connection state machine of net-mux as a table, one for both roles: either end may open streams,
 // and nothing is negotiated. The machine moves by this table alone.
 // Must never hold anything but data.
-import { COMMON_INPUTS, ILLEGAL, makeRow, stay } from '../../engine/state-table.ts'
+import { COMMON_INPUTS, makeTable } from '../../engine/state-table.ts'
 import type { CommonInput, Table } from '../../engine/state-table.ts'
 
 /** The decoded frames, as far as a state can tell them apart. */
@@ -29,27 +29,17 @@ export const NETMUX_STATES = [
 ] as const
 export type NetMuxState = (typeof NETMUX_STATES)[number]
 
-const ENDINGS = {
-  'goaway-error': 'closed',
-  'local-abort': 'closed',
-  'ping-timeout': 'closed',
-  'end-of-input': 'closed',
-  violation: 'closed',
-} as const
-
-const FRAMES = ['stream-open', 'data', 'window-update', 'ping'] as const
-
-export const NETMUX_TABLE: Table<NetMuxState, NetMuxInput> = {
-  open: makeRow<NetMuxState, NetMuxInput>(NETMUX_INPUTS, ILLEGAL, {
-    ...ENDINGS,
-    ...stay('open', FRAMES),
-    goaway: 'draining',
-    'local-close': 'draining',
-  }),
-  draining: makeRow<NetMuxState, NetMuxInput>(NETMUX_INPUTS, ILLEGAL, {
-    ...ENDINGS,
-    ...stay('draining', [...FRAMES, 'goaway', 'local-close']),
-    drained: 'closed',
-  }),
-  closed: makeRow<NetMuxState, NetMuxInput>(NETMUX_INPUTS, 'closed', {}),
-}
+export const NETMUX_TABLE: Table<NetMuxState, NetMuxInput> = makeTable<NetMuxState, NetMuxInput>(
+  NETMUX_STATES,
+  {
+    inputs: NETMUX_INPUTS,
+    before: {},
+    frames: ['stream-open', 'data', 'window-update', 'ping'],
+    running: {
+      'goaway-error': 'closed',
+      'ping-timeout': 'closed',
+      violation: 'closed',
+      goaway: 'draining',
+    },
+  },
+)

@@ -14,7 +14,7 @@ import {
   type Workload,
   WORKLOADS,
 } from '../../../src/shaping.ts'
-import { PADDING_FORMAT } from '../../../src/wires/anytls/padding-format.ts'
+import { PADDING_FORMAT } from '../../../src/wires/anytls/frame-encoder.ts'
 
 /** One stream, and these writes of the client, 10 ms apart. */
 function uploads(...sizes: number[]): Workload {

@@ -1,13 +1,13 @@
 // The models of the wires against the machines themselves: the same workload, the same draws, the same Writes.
 import { describe, expect, it } from 'vitest'
 import { hashPassword } from '../../../src/wires/anytls/auth.ts'
-import { ClientMachine } from '../../../src/wires/anytls/client-machine.ts'
+import { anyTlsClient } from '../../../src/wires/anytls/client.ts'
 import { DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../../../src/wires/anytls/config.ts'
-import { ServerMachine } from '../../../src/wires/anytls/server-machine.ts'
+import { anyTlsServer } from '../../../src/wires/anytls/server.ts'
 import { V1_WIRE } from '../../../src/harness/simulate/v1-model.ts'
-import { LegacyClientMachine } from '../../../src/wires/legacy/client-machine.ts'
+import { legacyClient } from '../../../src/wires/legacy/client.ts'
 import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/wires/legacy/config.ts'
-import { LegacyServerMachine } from '../../../src/wires/legacy/server-machine.ts'
+import { legacyServer } from '../../../src/wires/legacy/server.ts'
 import { LEGACY_WIRE } from '../../../src/harness/simulate/legacy-model.ts'
 import type { Machine } from '../../../src/engine/machine.ts'
 import { seededRandomInt } from '../../../src/harness/simulate/seeded-random.ts'
@@ -73,8 +73,8 @@ describe.each(cases)('%s', (_, workload, scheme, downlinkScheme) => {
     const config = { timeouts: DEFAULT_TIMEOUTS, mux1Window: DEFAULT_WINDOW, maxStreams: 99 }
     const server = { onViolation: 'alert', downlinkScheme } as const
     const ends: Ends = {
-      up: new ClientMachine({ ...shared, ...config }, 0),
-      down: new ServerMachine({ ...shared, ...config, ...server }, 0),
+      up: anyTlsClient({ ...shared, ...config }, 0),
+      down: anyTlsServer({ ...shared, ...config, ...server }, 0),
     }
     const [run = []] = simulateRuns({
       ...{ scheme, downlinkScheme, workload, wire: V1_WIRE, seed: SEED },
@@ -88,8 +88,8 @@ describe.each(cases)('%s', (_, workload, scheme, downlinkScheme) => {
     const config = { timeouts: DEFAULT_LEGACY_TIMEOUTS, maxStreams: 99 }
     const server = { onViolation: 'alert', downlinkScheme } as const
     const ends: Ends = {
-      up: new LegacyClientMachine({ ...shared, ...config }, 0),
-      down: new LegacyServerMachine({ ...shared, ...config, ...server }, 0),
+      up: legacyClient({ ...shared, ...config }, 0),
+      down: legacyServer({ ...shared, ...config, ...server }, 0),
     }
     const [run = []] = simulateRuns({
       ...{ scheme, downlinkScheme, workload, wire: LEGACY_WIRE, seed: SEED },

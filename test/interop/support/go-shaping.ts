@@ -3,8 +3,9 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Machine } from '../../../src/engine/machine.ts'
 import { CloseCode } from '../../../src/engine/close-code.ts'
-import { LegacyClientMachine } from '../../../src/wires/legacy/client-machine.ts'
+import { legacyClient } from '../../../src/wires/legacy/client.ts'
 import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/wires/legacy/config.ts'
 import { parseRawScheme } from '../../../src/shaping/scheme.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
@@ -55,7 +56,7 @@ export function shapeWithOurs({ scheme, targetName, steps }: Script, runs: numbe
   const randomInt = seededRandomInt(seed)
   const parsed = parseRawScheme(scheme)
   return Array.from({ length: runs }, () => {
-    const machine = new LegacyClientMachine(
+    const machine = legacyClient(
       {
         passwordHash: PASSWORD_HASH,
         scheme: parsed,
@@ -82,7 +83,7 @@ export function shapeWithOurs({ scheme, targetName, steps }: Script, runs: numbe
   })
 }
 
-function send(machine: LegacyClientMachine, stream: number, bytes: number): void {
+function send(machine: Machine, stream: number, bytes: number): void {
   machine.sendData(stream, [new Uint8Array(bytes)], bytes, 0)
 }
 

@@ -2,7 +2,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { FrameDecoder } from '../../../src/wires/anytls/frame-decoder.ts'
+import { makeFrameDecoder } from '../../../src/wires/anytls/frame-decoder.ts'
+import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import type { Frame } from '../../../src/wires/anytls/frame.ts'
 import { AnyTlsError } from '../../../src/errors.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
@@ -16,7 +17,7 @@ const { valid, invalid, partial } = frameVectors
 describe('FrameDecoder', () => {
   it('every frame of the draft and of mux1 is decoded to the form in its vector', () => {
     for (const { section, name, hex, frames } of valid) {
-      const decoder = new FrameDecoder()
+      const decoder = makeFrameDecoder()
       expect(decodeAll(decoder, [embedded(fromRuns(hex))]), `${section}: ${name}`).toEqual(
         frames.map(frameOf).map(shown),
       )
@@ -27,7 +28,7 @@ describe('FrameDecoder', () => {
   it('byte by byte each vector gives the same frames', () => {
     for (const { section, name, hex, frames } of valid) {
       const bytes = pieces(fromRuns(hex), 1)
-      expect(decodeAll(new FrameDecoder(), bytes), `${section}: ${name}`).toEqual(
+      expect(decodeAll(makeFrameDecoder(), bytes), `${section}: ${name}`).toEqual(
         frames.map(frameOf).map(shown),
       )
     }
@@ -37,7 +38,7 @@ describe('FrameDecoder', () => {
     for (const { section, name, hex, at, message, frames = [] } of invalid) {
       const title = `${section}: ${name}`
       const bytes = fromRuns(hex)
-      const decoder = new FrameDecoder()
+      const decoder = makeFrameDecoder()
       const before = pieces(bytes.subarray(0, at - 1), 1)
       expect(decodeAll(decoder, before), title).toEqual(frames.map(frameOf).map(shown))
       decoder.push(bytes.subarray(at - 1, at))
@@ -48,7 +49,7 @@ describe('FrameDecoder', () => {
   it('a violation in one piece says the same', () => {
     for (const { section, name, hex, message, frames = [] } of invalid) {
       const title = `${section}: ${name}`
-      const decoder = new FrameDecoder()
+      const decoder = makeFrameDecoder()
       decoder.push(embedded(fromRuns(hex)))
       for (const frame of frames) expect(decoder.next(), title).toEqual(frameOf(frame))
       expectViolation(() => decoder.next(), message, title)
@@ -59,7 +60,7 @@ describe('FrameDecoder', () => {
     for (const { section, name, hex } of partial) {
       const bytes = fromRuns(hex)
       for (const size of [1, bytes.length]) {
-        const decoder = new FrameDecoder()
+        const decoder = makeFrameDecoder()
         expect(decodeAll(decoder, pieces(bytes, size)), `${section}: ${name}`).toEqual([])
         expect(decoder.next()).toBeUndefined()
         expect(toHex(concatBytes(decoder.unread()))).toBe(toHex(bytes))
@@ -68,7 +69,7 @@ describe('FrameDecoder', () => {
   })
 
   it('D5: OPEN, DATA and RST of one frame come in that order, the data as it arrives', () => {
-    const decoder = new FrameDecoder()
+    const decoder = makeFrameDecoder()
     const [first = new Uint8Array(), second = new Uint8Array()] = pieces(
       write.stream(7, 3, 'abcdef'),
       5,
@@ -85,14 +86,14 @@ describe('FrameDecoder', () => {
 
   it('D10: stream data are views of what was pushed, never copies', () => {
     const chunk = write.data(1, new Uint8Array(1000))
-    const decoder = new FrameDecoder()
+    const decoder = makeFrameDecoder()
     decoder.push(chunk)
     const data = [decoder.next(), decoder.next()].find((frame) => frame?.type === 'stream-data')
     expect(data?.data.buffer).toBe(chunk.buffer)
   })
 
   it('D10: a gigabyte of PADDING passes through and nothing of it is kept', () => {
-    const decoder = new FrameDecoder()
+    const decoder = makeFrameDecoder()
     const gigabyte = 1_073_741_824
     expect(decodeAll(decoder, [fromRuns('0500 c000000040000000')])).toEqual([
       { type: 'padding', length: gigabyte },
@@ -107,7 +108,7 @@ describe('FrameDecoder', () => {
   })
 
   it('D10: AUTH padding is counted, never gathered', () => {
-    const decoder = new FrameDecoder()
+    const decoder = makeFrameDecoder()
     const auth = write.auth(HASH, 65_535)
     const frames = decodeAll(decoder, pieces(auth, 1000).slice(0, -1))
     expect(frames).toEqual([{ type: 'auth', passwordHash: toHex(HASH), padding: 65_535 }])
@@ -124,7 +125,7 @@ describe('FrameDecoder', () => {
     }
     const collect = exposedGc()
     for (const [name, [hex, kept]] of Object.entries(cases)) {
-      const decoder = new FrameDecoder()
+      const decoder = makeFrameDecoder()
       const chunk = pushAndForget(decoder, hex)
       await new Promise((resolve) => setImmediate(resolve))
       collect()
@@ -135,7 +136,7 @@ describe('FrameDecoder', () => {
 
   it('asking again without a new chunk changes nothing', () => {
     for (const hex of ['0a', '0a01 05 61', '0100 05 61', '0500 05 00', '']) {
-      const decoder = new FrameDecoder()
+      const decoder = makeFrameDecoder()
       decodeAll(decoder, [fromRuns(hex)])
       const before = toHex(concatBytes(decoder.unread()))
       expect(decoder.next()).toBeUndefined()
@@ -151,7 +152,7 @@ describe('FrameDecoder', () => {
       if (frames.length > 0) continue
       const bad = fromRuns(hex)
       for (const size of [1, 3, 1000]) {
-        const decoder = new FrameDecoder()
+        const decoder = makeFrameDecoder()
         const list = pieces(concatBytes([good, bad, tail]), size)
         const rest: Uint8Array[] = []
         thrownBy(() => {
@@ -166,7 +167,7 @@ describe('FrameDecoder', () => {
   it('D17: a whole body is still unread while its frame is being judged', () => {
     const frame = write.clientNego('x'.repeat(3000))
     for (const size of [1, 700, 10_000]) {
-      const decoder = new FrameDecoder()
+      const decoder = makeFrameDecoder()
       const list = pieces(concatBytes([frame, write.ping()]), size)
       let decoded: Frame | undefined
       while (decoded === undefined) {
@@ -182,7 +183,7 @@ describe('FrameDecoder', () => {
 })
 
 /** All frames of the chunks, adjacent pieces of stream data joined, as {@link shown}. */
-function decodeAll(decoder: FrameDecoder, chunks: readonly Uint8Array[]): unknown[] {
+function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
   const frames: Frame[] = []
   let data: Uint8Array[] = []
   const flush = (stream: number): void => {
@@ -223,7 +224,7 @@ function expectViolation(action: () => unknown, message: string, title: string):
 }
 
 /** Decodes a chunk that nobody else holds on to. */
-function pushAndForget(decoder: FrameDecoder, hex: string): WeakRef<ArrayBufferLike> {
+function pushAndForget(decoder: FrameReader<Frame>, hex: string): WeakRef<ArrayBufferLike> {
   const chunk = fromRuns(hex)
   decodeAll(decoder, [chunk])
   return new WeakRef(chunk.buffer)

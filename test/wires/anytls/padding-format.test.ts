@@ -1,7 +1,7 @@
 // PADDING of an exact length, on the vectors and over every length that a record can have.
 import { describe, expect, it } from 'vitest'
 import { encodePadding, MIN_PADDING_FRAME } from '../../../src/wires/anytls/frame-encoder.ts'
-import { PADDING_FORMAT } from '../../../src/wires/anytls/padding-format.ts'
+import { PADDING_FORMAT } from '../../../src/wires/anytls/frame-encoder.ts'
 import { readFrames } from '../../support/v1-frames.ts'
 import { v1PaddingFrame } from '../../support/v1-padding.ts'
 import { toHex } from '../../codec/vectors.ts'

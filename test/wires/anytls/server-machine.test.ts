@@ -360,7 +360,7 @@ describe('streams', () => {
   it('D9, D27: a server opens no streams', () => {
     const server = openServer()
     expect(server.mayOpen).toBe(false)
-    expect(() => server.openStream()).toThrow(
+    expect(() => server.openStream(0)).toThrow(
       expect.objectContaining({ code: 'ERR_STREAM_LIMIT' }) as Error,
     )
   })

@@ -2,12 +2,13 @@
 // their state, and a driver that gathers what they say.
 // Must never use real time: every call is given its `now`.
 import { hashPassword } from '../../../src/wires/anytls/auth.ts'
-import { ClientMachine } from '../../../src/wires/anytls/client-machine.ts'
+import { clientRole } from '../../../src/wires/anytls/client.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS } from '../../../src/wires/anytls/config.ts'
-import type { ConnectionConfig, Timeouts } from '../../../src/wires/anytls/config.ts'
-import { ServerMachine } from '../../../src/wires/anytls/server-machine.ts'
-import type { ServerConfig } from '../../../src/wires/anytls/server-machine.ts'
-import type { ClientState, ServerState } from '../../../src/wires/anytls/state-tables.ts'
+import type { ConnectionConfig, ServerConfig, Timeouts } from '../../../src/wires/anytls/config.ts'
+import type { Frame } from '../../../src/wires/anytls/frame.ts'
+import { serverRole } from '../../../src/wires/anytls/server.ts'
+import type { ClientState, Input, ServerState } from '../../../src/wires/anytls/state-tables.ts'
+import { Engine } from '../../../src/engine/engine.ts'
 import type { MachineEvent, Write } from '../../../src/engine/machine.ts'
 import { parseScheme } from '../../../src/shaping/scheme.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
@@ -66,29 +67,37 @@ export function makeConfig(setup: Setup = {}): ConnectionConfig {
 }
 
 /** A client machine whose state shows. */
-export class Client extends ClientMachine {
+export class Client extends Engine<Frame, Input> {
+  constructor(config: ConnectionConfig, now: number) {
+    super(clientRole(config), now)
+  }
+
   get current(): ClientState {
-    return this.state
+    return this.connection.state as ClientState
   }
 
   /** As if streams up to `id` had been opened and closed. */
   useUpIds(id: number): void {
-    this.highest = id
+    this.connection.streams.lastId = id
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends ServerMachine {
+export class Server extends Engine<Frame, Input> {
+  constructor(config: ServerConfig, now: number) {
+    super(serverRole(config), now)
+  }
+
   get current(): ServerState {
-    return this.state
+    return this.connection.state as ServerState
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 }
 

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { hashPassword } from '../../../src/wires/anytls/auth.ts'
 import { matchesLegacyAuth } from '../../../src/wires/legacy/auth.ts'
-import { FrameDecoder } from '../../../src/wires/legacy/frame-decoder.ts'
+import { makeFrameDecoder } from '../../../src/wires/legacy/frame-decoder.ts'
+import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import * as encode from '../../../src/wires/legacy/frame-encoder.ts'
 import { MAX_PAYLOAD } from '../../../src/wires/legacy/frame.ts'
 import type { Frame } from '../../../src/wires/legacy/frame.ts'
@@ -23,7 +24,7 @@ import { authVectors, frameOf, frameVectors, settingsVectors } from './vectors.t
 describe('frames', () => {
   it('every frame of the wire is decoded to the form in its vector', () => {
     for (const { name, hex, auth = false, frames } of frameVectors.valid) {
-      const decoder = new FrameDecoder(auth)
+      const decoder = makeFrameDecoder(auth)
       const decoded = decodeAll(decoder, [embedded(fromRuns(hex))])
       expect(decoded, name).toEqual(frames.map(frameOf).map(shown))
       expect(decoder.unread(), name).toEqual([])
@@ -32,7 +33,7 @@ describe('frames', () => {
 
   it('byte by byte each vector gives the same frames', () => {
     for (const { name, hex, auth = false, frames } of frameVectors.valid) {
-      const decoded = decodeAll(new FrameDecoder(auth), pieces(fromRuns(hex), 1))
+      const decoded = decodeAll(makeFrameDecoder(auth), pieces(fromRuns(hex), 1))
       expect(decoded, name).toEqual(frames.map(frameOf).map(shown))
     }
   })
@@ -48,7 +49,7 @@ describe('frames', () => {
     for (const { name, hex, auth = false } of frameVectors.partial) {
       const bytes = fromRuns(hex)
       for (const size of [1, bytes.length]) {
-        const decoder = new FrameDecoder(auth)
+        const decoder = makeFrameDecoder(auth)
         expect(decodeAll(decoder, pieces(bytes, size)), name).toEqual([])
         expect(toHex(concatBytes(decoder.unread())), name).toBe(toHex(bytes))
       }
@@ -62,7 +63,7 @@ describe('frames', () => {
           `${command.toString(16).padStart(2, '0')}00000005${length.toString(16).padStart(4, '0')}`,
         )
         const bytes = concatBytes([head, new Uint8Array(length).fill(1), write.fin(9)])
-        const last = decodeAll(new FrameDecoder(false), [bytes]).at(-1)
+        const last = decodeAll(makeFrameDecoder(false), [bytes]).at(-1)
         expect(last, `command ${command}, ${length} bytes`).toEqual({ type: 'fin', stream: 9 })
       }
     }
@@ -70,7 +71,7 @@ describe('frames', () => {
 
   it('stream data are views of what was pushed, never copies', () => {
     const chunk = write.push(1, new Uint8Array(1_000))
-    const decoder = new FrameDecoder(false)
+    const decoder = makeFrameDecoder(false)
     decoder.push(chunk)
     const data = [decoder.next(), decoder.next()].find((one) => one?.type === 'push-data')
     expect(data?.data.buffer).toBe(chunk.buffer)
@@ -83,7 +84,7 @@ describe('frames', () => {
       for (const size of [1, 8, 300, 5_000]) {
         const rest = concatBytes([judged, write.waste(3)])
         const list = pieces(concatBytes([write.push(1, 'before'), rest]), size)
-        const decoder = new FrameDecoder(false)
+        const decoder = makeFrameDecoder(false)
         let decoded: Frame | undefined
         while (decoded === undefined || decoded.type.startsWith('push')) {
           decoded = decoder.next()
@@ -222,7 +223,7 @@ function encodeFrame(one: Frame): Uint8Array {
 }
 
 /** All frames of the chunks, adjacent pieces of stream data joined, as {@link shown}. */
-function decodeAll(decoder: FrameDecoder, chunks: readonly Uint8Array[]): unknown[] {
+function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
   const frames: Frame[] = []
   for (const chunk of chunks) {
     decoder.push(chunk)

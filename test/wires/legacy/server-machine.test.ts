@@ -299,7 +299,7 @@ describe('streams', () => {
   it('a server opens no streams', () => {
     const server = openServer()
     expect(server.mayOpen).toBe(false)
-    expect(() => server.openStream()).toThrow(
+    expect(() => server.openStream(0)).toThrow(
       expect.objectContaining({ code: 'ERR_STREAM_LIMIT' }) as Error,
     )
   })

@@ -1,7 +1,7 @@
 // The original's form of shaping: its sizes by vectors, its waste frames to the byte, its Delivers.
 import { describe, expect, it } from 'vitest'
 import { encodeAuthBlock } from '../../../src/wires/legacy/frame-encoder.ts'
-import { PADDING_FORMAT } from '../../../src/wires/legacy/padding-format.ts'
+import { PADDING_FORMAT } from '../../../src/wires/legacy/frame-encoder.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../../../src/shaping/scheme.ts'
 import { Shaper } from '../../../src/shaping/shaper.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'

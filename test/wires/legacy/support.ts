@@ -1,15 +1,18 @@
 // What the tests of the original wire share: machines that show their state, in any state, and what they
 // say in plain text.
 // Must never use real time: every call is given its `now`.
-import { LegacyClientMachine } from '../../../src/wires/legacy/client-machine.ts'
+import { clientRole } from '../../../src/wires/legacy/client.ts'
 import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/wires/legacy/config.ts'
 import type {
+  LegacyClientConfig,
   LegacyConfig,
   LegacyServerConfig,
   LegacyTimeouts,
 } from '../../../src/wires/legacy/config.ts'
-import { LegacyServerMachine } from '../../../src/wires/legacy/server-machine.ts'
-import type { ClientState, ServerState } from '../../../src/wires/legacy/state-tables.ts'
+import type { Frame } from '../../../src/wires/legacy/frame.ts'
+import { serverRole } from '../../../src/wires/legacy/server.ts'
+import type { ClientState, Input, ServerState } from '../../../src/wires/legacy/state-tables.ts'
+import { Engine } from '../../../src/engine/engine.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
 import { bytesOf, HASH, PLAIN } from '../anytls/support.ts'
@@ -31,29 +34,37 @@ export interface ServerSetup extends Setup {
 }
 
 /** A client machine whose state shows. */
-export class Client extends LegacyClientMachine {
+export class Client extends Engine<Frame, Input> {
+  constructor(config: LegacyClientConfig, now: number) {
+    super(clientRole(config), now)
+  }
+
   get current(): ClientState {
-    return this.state
+    return this.connection.state as ClientState
   }
 
   /** As if streams up to `id` had been opened and closed. */
   useUpIds(id: number): void {
-    this.highest = id
+    this.connection.streams.lastId = id
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends LegacyServerMachine {
+export class Server extends Engine<Frame, Input> {
+  constructor(config: LegacyServerConfig, now: number, role = serverRole(config)) {
+    super(role, now)
+  }
+
   get current(): ServerState {
-    return this.state
+    return this.connection.state as ServerState
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 }
 

@@ -82,7 +82,7 @@ describe('heartbeats of the client', () => {
 describe('heartbeats of the server', () => {
   it('15 s of silence bring one while streams are open, and none otherwise', () => {
     const server = openServer()
-    expect(server.deadline).toBe(60_000)
+    expect(server.deadline).toBe(600_000)
     server.receive(write.syn(1), 1_000)
     server.acceptStream(1, 1_000)
     server.takeWrites()
@@ -95,12 +95,12 @@ describe('heartbeats of the server', () => {
 })
 
 describe('silence', () => {
-  it('a server ends a connection without streams after 60 s without a frame either way', () => {
+  it('D52: a server ends a connection without streams after 600 s without a frame either way', () => {
     for (const version of [1, 2]) {
       const server = openServer({}, version)
       server.receive(write.waste(1), 5_000)
-      expect(server.timeout(64_999)).toEqual([])
-      expect(told(server.timeout(65_000))).toEqual(['closed ERR_CONNECTION_TIMEOUT'])
+      expect(server.timeout(604_999)).toEqual([])
+      expect(told(server.timeout(605_000))).toEqual(['closed ERR_CONNECTION_TIMEOUT'])
     }
   })
 

@@ -1,7 +1,8 @@
 // The decoder of Mux.Pro against its vectors, whole and byte by byte, and what it may keep.
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../../src/errors.ts'
-import { FrameDecoder } from '../../../src/wires/muxpro/frame-decoder.ts'
+import { makeFrameDecoder } from '../../../src/wires/muxpro/frame-decoder.ts'
+import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import { encodeDataHead } from '../../../src/wires/muxpro/frame-encoder.ts'
 import type { Frame } from '../../../src/wires/muxpro/frame.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
@@ -116,12 +117,12 @@ describe('FrameDecoder', () => {
   })
 })
 
-function decoderFor(datagrams: readonly number[] = []): FrameDecoder {
-  return new FrameDecoder((stream) => datagrams.includes(stream))
+function decoderFor(datagrams: readonly number[] = []): FrameReader<Frame> {
+  return makeFrameDecoder((stream) => datagrams.includes(stream))
 }
 
 /** All frames of the chunks, adjacent pieces of data joined, as {@link shown}. */
-function decodeAll(decoder: FrameDecoder, chunks: readonly Uint8Array[]): unknown[] {
+function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
   const frames: Frame[] = []
   let parts: Uint8Array[] = []
   let stream = 0

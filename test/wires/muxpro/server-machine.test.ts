@@ -84,7 +84,9 @@ describe('sub-connections', () => {
   it('section 5.2: MUST NOT send New: a server opens nothing', () => {
     const server = openServer()
     expect(server.mayOpen).toBe(false)
-    expect(() => server.openStream()).toThrow(expect.objectContaining({ code: 'ERR_STREAM_LIMIT' }))
+    expect(() => server.openStream(0)).toThrow(
+      expect.objectContaining({ code: 'ERR_STREAM_LIMIT' }),
+    )
     expect(server.takeWrites()).toEqual([])
   })
 

@@ -1,14 +1,16 @@
 // What the tests of the Mux.Pro machines share: machines that show their state, in every state.
 // Must never use real time: every call is given its `now`.
-import { ClientMachine } from '../../../src/wires/muxpro/client-machine.ts'
+import { clientRole } from '../../../src/wires/muxpro/client.ts'
 import { DEFAULT_TIMEOUTS } from '../../../src/wires/muxpro/config.ts'
-import type { Timeouts } from '../../../src/wires/muxpro/config.ts'
-import type { CountPlace } from '../../../src/wires/muxpro/frame.ts'
+import type { ClientConfig, ServerConfig, Timeouts } from '../../../src/wires/muxpro/config.ts'
+import type { CountPlace, Frame } from '../../../src/wires/muxpro/frame.ts'
 import type { StreamRequest, Write } from '../../../src/engine/machine.ts'
-import { ServerMachine } from '../../../src/wires/muxpro/server-machine.ts'
+import { Engine } from '../../../src/engine/engine.ts'
+import { serverRole } from '../../../src/wires/muxpro/server.ts'
 import type {
   ClientState,
   FrameInput,
+  Input,
   ServerState,
 } from '../../../src/wires/muxpro/state-tables.ts'
 import { bytesOf } from '../anytls/support.ts'
@@ -32,29 +34,37 @@ export const TCP: StreamRequest = {
 export const UDP: StreamRequest = { ...TCP, network: 'udp' }
 
 /** A client machine whose state shows. */
-export class Client extends ClientMachine {
+export class Client extends Engine<Frame, Input> {
+  constructor(config: ClientConfig, now: number) {
+    super(clientRole(config), now)
+  }
+
   get current(): ClientState {
-    return this.state
+    return this.connection.state as ClientState
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 
   /** As if ids up to `id` had been given out. */
   useUpIds(id: number): void {
-    this.lastId = id
+    this.connection.streams.lastId = id
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends ServerMachine {
+export class Server extends Engine<Frame, Input> {
+  constructor(config: ServerConfig, now: number) {
+    super(serverRole(config), now)
+  }
+
   get current(): ServerState {
-    return this.state
+    return this.connection.state as ServerState
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 }
 

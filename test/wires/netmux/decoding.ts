@@ -1,7 +1,8 @@
 // Runs the net-mux decoder over chunks and shows what came out in a form that compares.
 // Must never hide how a violation was found.
 import { AnyTlsError } from '../../../src/errors.ts'
-import { FrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
+import { makeFrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
+import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import type { Frame } from '../../../src/wires/netmux/frame.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { toHex } from '../../codec/vectors.ts'
@@ -16,7 +17,7 @@ export interface Decoded {
 /** All that the chunks hold. */
 export function decode(
   chunks: readonly Uint8Array[],
-  decoder: FrameDecoder = new FrameDecoder(65_536),
+  decoder: FrameReader<Frame> = makeFrameDecoder(65_536),
 ): Decoded {
   const frames: Frame[] = []
   try {

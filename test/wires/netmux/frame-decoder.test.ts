@@ -2,7 +2,9 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { FrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
+import { makeFrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
+import type { Frame } from '../../../src/wires/netmux/frame.ts'
+import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import { fromRuns, pieces } from '../anytls/support.ts'
 import { embedded } from '../../codec/vectors.ts'
 import { decode, shown } from './decoding.ts'
@@ -34,7 +36,7 @@ describe('net-mux FrameDecoder', () => {
     for (const { section, name, hex, at, code, message, frames = [] } of invalid) {
       const title = `${section}: ${name}`
       const bytes = fromRuns(hex)
-      const decoder = new FrameDecoder(65_536)
+      const decoder = makeFrameDecoder(65_536)
       const before = decode(pieces(bytes.subarray(0, at - 1), 1), decoder)
       expect(before, title).toEqual({ frames: shown(frames.map(frameOf)), violation: undefined })
       const { violation } = decode([bytes.subarray(at - 1, at)], decoder)
@@ -64,13 +66,13 @@ describe('net-mux FrameDecoder', () => {
 
   it('net-mux: the largest frame is what the configuration says', () => {
     const exact = frame(0, 0, 1, 1_000)
-    expect(decode([exact], new FrameDecoder(1_000)).violation).toBeUndefined()
-    expect(decode([exact], new FrameDecoder(999)).violation?.message).toContain('above 999')
+    expect(decode([exact], makeFrameDecoder(1_000)).violation).toBeUndefined()
+    expect(decode([exact], makeFrameDecoder(999)).violation?.message).toContain('above 999')
   })
 
   it('net-mux: payload is a view of what was pushed, never a copy', () => {
     const chunk = write.data(1, new Uint8Array(1_000))
-    const decoder = new FrameDecoder(65_536)
+    const decoder = makeFrameDecoder(65_536)
     decoder.push(chunk)
     decoder.next()
     const payload = decoder.next()
@@ -86,7 +88,7 @@ describe('net-mux FrameDecoder', () => {
     }
     const collect = exposedGc()
     for (const [name, bytes] of Object.entries(cases)) {
-      const decoder = new FrameDecoder(65_536)
+      const decoder = makeFrameDecoder(65_536)
       const chunk = pushAndForget(decoder, bytes)
       await new Promise((resolve) => setImmediate(resolve))
       collect()
@@ -100,7 +102,7 @@ describe('net-mux FrameDecoder', () => {
       { whole: write.ping(7), at: 5, count: 0 },
       { whole: write.data(1, 'ab'), at: 13, count: 2 },
     ]) {
-      const decoder = new FrameDecoder(65_536)
+      const decoder = makeFrameDecoder(65_536)
       expect(decode([whole.subarray(0, at)], decoder).frames).toHaveLength(count)
       expect(decoder.next()).toBeUndefined()
       expect(decoder.next()).toBeUndefined()
@@ -110,7 +112,7 @@ describe('net-mux FrameDecoder', () => {
 })
 
 /** Decodes a chunk that nobody else holds on to. */
-function pushAndForget(decoder: FrameDecoder, bytes: Uint8Array): WeakRef<ArrayBufferLike> {
+function pushAndForget(decoder: FrameReader<Frame>, bytes: Uint8Array): WeakRef<ArrayBufferLike> {
   const chunk = bytes.slice()
   decode([chunk], decoder)
   return new WeakRef(chunk.buffer)

@@ -1,31 +1,37 @@
 // What the tests of net-mux share: machines that show their state, and a pair of them.
 // Must never use real time: every call is given its `now`.
 import { parseNetMuxConfig } from '../../../src/wires/netmux/config.ts'
-import type { NetMuxSettings } from '../../../src/wires/netmux/config.ts'
-import { NetMuxMachine } from '../../../src/wires/netmux/machine.ts'
-import type { NetMuxRole } from '../../../src/wires/netmux/machine.ts'
-import type { NetMuxState } from '../../../src/wires/netmux/state-table.ts'
+import type { NetMuxConfig, NetMuxSettings } from '../../../src/wires/netmux/config.ts'
+import type { Frame } from '../../../src/wires/netmux/frame.ts'
+import { netMuxRole } from '../../../src/wires/netmux/role.ts'
+import type { NetMuxEnd } from '../../../src/wires/netmux/role.ts'
+import { Engine } from '../../../src/engine/engine.ts'
+import type { NetMuxInput, NetMuxState } from '../../../src/wires/netmux/state-table.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import { bytesOf } from '../anytls/support.ts'
 import { describeFrames } from './frames.ts'
 
 /** A machine whose state shows. */
-export class NetMux extends NetMuxMachine {
+export class NetMux extends Engine<Frame, NetMuxInput> {
+  constructor(end: NetMuxEnd, config: NetMuxConfig, now: number) {
+    super(netMuxRole(end, config), now)
+  }
+
   get current(): NetMuxState {
-    return this.state
+    return this.connection.state as NetMuxState
   }
 
   get streamCount(): number {
-    return this.streams.size
+    return this.connection.streams.size
   }
 
   /** As if the streams below `id` had been opened and closed. */
   useUpIds(id: number): void {
-    this.nextId = id
+    this.connection.streams.lastId = id - 2
   }
 }
 
-export function makeMachine(role: NetMuxRole, settings: NetMuxSettings = {}, now = 0): NetMux {
+export function makeMachine(role: NetMuxEnd, settings: NetMuxSettings = {}, now = 0): NetMux {
   return new NetMux(role, parseNetMuxConfig(settings), now)
 }
 

@@ -1,0 +1,68 @@
+// The two ways out of a machine, and the time of the call that is under way: events to its session, frames to
+// its peer.
+// Must never copy what is passed through, or read a clock.
+import type { PaddingFormat, RandomInt, Shaper } from '../shaping/shaper.ts'
+import type { Scheme } from '../shaping/scheme.ts'
+import type { Liveness } from './liveness.ts'
+import type { MachineEvent, Write } from './machine.ts'
+import { Output } from './output.ts'
+
+// Never the list itself: that one goes on to grow.
+const NO_EVENTS: readonly MachineEvent[] = Object.freeze([])
+
+export class Channel {
+  /** Milliseconds of the session's clock. */
+  now: number
+  readonly #liveness: Liveness
+  readonly #liftControl: boolean
+  readonly #output = new Output()
+  #events: MachineEvent[] = []
+
+  /** @param liftControl whether control frames that a scheme leaves unshaped below its `stop` are padded all the same */
+  constructor(liveness: Liveness, liftControl: boolean, now: number) {
+    this.#liveness = liveness
+    this.#liftControl = liftControl
+    this.now = now
+  }
+
+  emit(event: MachineEvent): void {
+    this.#events.push(event)
+  }
+
+  /** Writes a frame that carries no stream data. */
+  send(frame: Uint8Array): void {
+    this.deliver([frame], this.#liftControl)
+  }
+
+  /** Writes one Frame, or several that are one Deliver, in parts. */
+  deliver(parts: readonly Uint8Array[], lift = false): void {
+    this.#liveness.sent(this.now)
+    this.#output.deliver(parts, lift)
+  }
+
+  /** Whether the next Deliver will be shaped. */
+  get shaping(): boolean {
+    return this.#output.shaping
+  }
+
+  /** Shapes from the next Deliver on, which is Deliver 0. */
+  startShaping(scheme: Scheme, randomInt: RandomInt, padding: PaddingFormat): Shaper {
+    return this.#output.startShaping(scheme, randomInt, padding)
+  }
+
+  /** To be called before the Deliver that opens a stream: a scheme may begin again with it. */
+  streamOpened(): void {
+    this.#output.streamOpened()
+  }
+
+  takeEvents(): readonly MachineEvent[] {
+    if (this.#events.length === 0) return NO_EVENTS
+    const events = this.#events
+    this.#events = []
+    return events
+  }
+
+  takeWrites(): readonly Write[] {
+    return this.#output.take()
+  }
+}

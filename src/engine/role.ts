@@ -1,0 +1,76 @@
+// What one end of one wire is, as a value that the engine drives: its table, its frames, its rules, and what it
+// does with the frames that only it knows.
+// Must never be a class: what a role remembers stands in the closure that made it.
+import type { AnyTlsError } from '../errors.ts'
+import type { FrameReader } from '../codec/frame-reader.ts'
+import type { CloseCode } from './close-code.ts'
+import type { Connection, ConnectionSetup } from './connection.ts'
+import type { StreamRequest, Wire } from './machine.ts'
+import type { Streams } from './streams.ts'
+
+/** `Frame` is what the decoder hands out, `Input` what the table of the role moves by. */
+export interface Role<Frame, Input extends string> extends ConnectionSetup<Input> {
+  readonly wire: Wire
+  /** Most bytes of payload that one data frame carries. */
+  readonly maxPayload: number
+  /** States in which nothing of ours may be written: before authentication, or before negotiation. */
+  readonly mute: readonly string[]
+  /** Silence of the peer calls for a ping even when there are no streams. */
+  readonly pingsIdle: boolean
+  /** Who the peer most likely is that ended, or broke the rules, before both had agreed. */
+  readonly noAnswer: string | undefined
+
+  makeDecoder(streams: Streams): FrameReader<Frame>
+  /** Handles a frame. An AnyTlsError that it throws is the peer's violation. */
+  handle(connection: Connection<Input>, frame: Frame): void
+  /**
+   * The peer broke the protocol, or did too much of what it may do.
+   *
+   * @param unread gives what another owner of the connection must see
+   */
+  violation(
+    connection: Connection<Input>,
+    error: AnyTlsError,
+    unread: () => readonly Uint8Array[],
+  ): void
+
+  /** Absent where only the other end opens streams. */
+  mayOpen?(connection: Connection<Input>): boolean
+  /** Opens a stream, which {@link mayOpen}, and returns its id. */
+  open?(connection: Connection<Input>, request: StreamRequest | undefined): number
+
+  /** Writes a ping. Absent where the wire has none. */
+  ping?(connection: Connection<Input>): void
+  /** Whether the peer answers pings, once negotiated. Absent: yes. */
+  answersPings?(): boolean
+  /** Tells the peer that no new streams are taken. Absent where the wire has no frame for it. */
+  goAway?(connection: Connection<Input>): void
+  /** Tells the peer that the connection is over. Absent where the wire has no frame for it. */
+  goodbye?(connection: Connection<Input>, code: CloseCode): void
+
+  /** How long both ends may be silent, in milliseconds. Asked while frames of ours may be written. */
+  idleLimit(connection: Connection<Input>): number
+  /** When {@link onDue} is to be called for a timer of the role's own; `Infinity` for never. */
+  deadline?(connection: Connection<Input>): number
+  onDue?(connection: Connection<Input>, unread: () => readonly Uint8Array[]): void
+  /** To be called before Writes are taken: what was held back for company leaves now. */
+  beforeWrites?(connection: Connection<Input>): void
+  /** The peer's input has ended: what of the streams may end with it. */
+  beforeEnd?(connection: Connection<Input>): void
+
+  /** What a connection begins with that has not to wait for anything. */
+  begin?(connection: Connection<Input>): void
+  /** Of a server that hands over whoever has not authenticated. */
+  readonly gate?: Gate<Input>
+}
+
+/** The decision on the first record (D14). */
+export interface Gate<Input extends string> {
+  /** Whether the peer has authenticated, by the first record alone; asked once. */
+  readonly judge: JudgeRecord
+  /** The input for a peer that has not. */
+  readonly mismatch: Input
+}
+
+/** Whether a first record authenticates its sender. */
+export type JudgeRecord = (firstRecord: Uint8Array) => boolean

@@ -1,0 +1,145 @@
+// The server of ANYTLS v1: AUTH, NEGO, streams that clients open (draft, Authentication and Version Negotiation;
+// D14 to D24).
+// Must never write a byte before the client has authenticated.
+import { AnyTlsError } from '../../errors.ts'
+import { CloseCode } from '../../engine/close-code.ts'
+import type { Connection } from '../../engine/connection.ts'
+import { Engine } from '../../engine/engine.ts'
+import type { Machine } from '../../engine/machine.ts'
+import type { JudgeRecord, Role } from '../../engine/role.ts'
+import { UNLIMITED } from '../../engine/stream-record.ts'
+import { encodeScheme } from '../../shaping/scheme.ts'
+import { matchesAuth } from './auth.ts'
+import type { ServerConfig } from './config.ts'
+import {
+  handleEither,
+  sendAlert,
+  sendClose,
+  sendPing,
+  startMux1,
+  streamFrames,
+  streamRules,
+} from './either-role.ts'
+import type { Mux1 } from './either-role.ts'
+import { makeFrameDecoder } from './frame-decoder.ts'
+import {
+  PADDING_FORMAT,
+  encodeGoAway,
+  encodeSchemeUpdate,
+  encodeServerNego,
+} from './frame-encoder.ts'
+import { MAX_PAYLOAD } from './frame.ts'
+import type { Frame } from './frame.ts'
+import { chooseVersion, decodeClientNegoBlock, encodeServerNegoBlock } from './nego.ts'
+import { SERVER_TABLE } from './state-tables.ts'
+import type { Input } from './state-tables.ts'
+
+/** @param judge decides on the first record; by default whether it begins with AUTH for the password */
+export function anyTlsServer(config: ServerConfig, now: number, judge?: JudgeRecord): Machine {
+  return new Engine(serverRole(config, judge), now)
+}
+
+export function serverRole(
+  config: ServerConfig,
+  judge: JudgeRecord = (firstRecord) => matchesAuth(firstRecord, config.passwordHash),
+): Role<Frame, Input> {
+  const { timeouts } = config
+  const mux1: Mux1 = { active: false }
+
+  function onClientNego(connection: Connection<Input>, body: Uint8Array): void {
+    const { channel, streams } = connection
+    const nego = decodeClientNegoBlock(body)
+    const version = chooseVersion(nego.versions)
+    if (version === undefined) {
+      // D20
+      connection.move('version-unsupported')
+      sendClose(connection, CloseCode.UnsupportedVersion)
+      connection.closed(new AnyTlsError('ERR_VERSION_UNSUPPORTED'))
+      return
+    }
+    const { scheme, name, mux1Window } = config
+    if (mux1Window !== undefined && nego.mux1Window !== undefined) {
+      startMux1(mux1, streams, nego.mux1Window)
+    }
+    const block = encodeServerNegoBlock({
+      version,
+      server: name,
+      mux1Window: mux1.active ? mux1Window : undefined,
+    })
+    channel.send(encodeServerNego(block))
+    // D23: at once, whenever the digests differ.
+    if (nego.schemeDigest !== scheme.digest) channel.send(encodeSchemeUpdate(encodeScheme(scheme)))
+    channel.emit({ type: 'established', peer: nego.client })
+  }
+
+  function onOpen(connection: Connection<Input>, stream: number): void {
+    if (stream <= connection.streams.lastId) {
+      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} opened out of order`)
+    }
+    connection.streams.lastId = stream
+    connection.admit(stream, config.maxStreams, undefined)
+  }
+
+  return {
+    wire: 'v1',
+    maxPayload: MAX_PAYLOAD,
+    table: SERVER_TABLE,
+    firstState: 'await-auth',
+    mute: ['await-auth'],
+    timeouts,
+    rules: streamRules(config, { sendWindow: UNLIMITED, finish: 'closes' }),
+    frames: streamFrames(mux1),
+    liftControl: true,
+    pingsIdle: false,
+    noAnswer: undefined,
+    gate: { judge, mismatch: 'auth-mismatch' },
+    makeDecoder: makeFrameDecoder,
+    ping: sendPing,
+    goodbye: sendClose,
+    idleLimit: () => timeouts.connection,
+
+    handle(connection, frame) {
+      const ours = handleEither(connection, mux1, frame)
+      if (ours === undefined) return
+      switch (ours.type) {
+        case 'auth':
+          if (config.downlinkScheme !== undefined) {
+            const { downlinkScheme, randomInt } = config
+            connection.channel.startShaping(downlinkScheme, randomInt, PADDING_FORMAT)
+          }
+          break
+        case 'client-nego':
+          onClientNego(connection, ours.body)
+          break
+        case 'stream':
+          onOpen(connection, ours.stream)
+          break
+        default:
+          throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${ours.type} from a client`)
+      }
+    },
+
+    violation(connection, error, unread) {
+      if (connection.state === 'await-auth') {
+        connection.move('violation')
+        connection.handOver({ cause: 'auth-failed', unread: unread(), error })
+      } else if (config.onViolation === 'handover' && connection.tryMove('violation-handover')) {
+        connection.handOver({ cause: 'violation', unread: unread(), error })
+      } else if (connection.tryMove('violation')) {
+        sendAlert(connection, error)
+        connection.closed(error)
+      }
+    },
+
+    goAway({ channel, streams }) {
+      if (mux1.active) channel.send(encodeGoAway(streams.lastId, CloseCode.Graceful))
+    },
+
+    deadline: ({ state, started }) => (state === 'await-auth' ? started + timeouts.auth : Infinity),
+
+    onDue(connection, unread) {
+      connection.move('auth-timeout')
+      connection.handOver({ cause: 'auth-timeout', unread: unread(), error: undefined })
+    },
+  }
+}

@@ -1,0 +1,116 @@
+// What the engine promises on every wire: bounded turns, resets that are counted, nothing written once the
+// connection has another owner (D47).
+import { describe, expect, it } from 'vitest'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL } from '../../src/engine/machine.ts'
+import type { MachineEvent } from '../../src/engine/machine.ts'
+import { RESET_BURST, RESET_REFILL } from '../../src/engine/reset-budget.ts'
+import { write as v1 } from '../support/v1-frames.ts'
+import * as anytls from '../wires/anytls/support.ts'
+import { write as legacyFrame } from '../wires/legacy/frames.ts'
+import * as legacy from '../wires/legacy/support.ts'
+import { write as muxFrame } from '../wires/muxpro/frames.ts'
+import * as muxpro from '../wires/muxpro/support.ts'
+
+const EMPTY = new Uint8Array(0)
+
+const SERVERS = [
+  {
+    wire: 'v1',
+    make: () => anytls.openServer(),
+    flash: (id: number) => concatBytes([v1.open(id), v1.rst(id)]),
+  },
+  {
+    wire: 'legacy',
+    make: () => legacy.openServer(),
+    flash: (id: number) => concatBytes([legacyFrame.syn(id), legacyFrame.fin(id)]),
+  },
+  {
+    wire: 'muxpro',
+    make: () => muxpro.openServer(),
+    flash: (id: number) => concatBytes([muxFrame.new(id), muxFrame.end(id)]),
+  },
+]
+
+describe('a turn', () => {
+  it('D47: handles 512 frames at most, and goes on with an empty chunk; nothing is lost', () => {
+    const server = anytls.openServer()
+    server.receive(v1.open(1), 0)
+    const pieces = Array.from({ length: 1_000 }, () => v1.data(1, 'x'))
+    const counts: number[] = []
+    let chunk = concatBytes(pieces)
+    do {
+      counts.push(server.receive(chunk, 0).length)
+      chunk = EMPTY
+    } while (server.hasMore)
+    // A DATA frame is a head and one piece.
+    expect(Math.max(...counts)).toBe(MAX_FRAMES_PER_CALL / 2)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(1_000)
+  })
+
+  it('D47: handles 64 openings at most', () => {
+    const server = anytls.openServer()
+    const ids = Array.from({ length: 100 }, (_, index) => index + 1)
+    const first = server.receive(concatBytes(ids.map((id) => v1.open(id))), 0)
+    expect(first).toHaveLength(MAX_OPENINGS_PER_CALL)
+    expect(server.hasMore).toBe(true)
+    expect(server.receive(EMPTY, 0)).toHaveLength(100 - MAX_OPENINGS_PER_CALL)
+    expect(server.hasMore).toBe(false)
+  })
+
+  it('D46: refers to the chunk no more once nothing waits, a head that is incomplete included', () => {
+    const server = anytls.openServer()
+    const frames = concatBytes([v1.open(1), v1.data(1, 'hello')])
+    const cut = v1.open(1).length + 1
+    const lent = frames.slice(0, cut)
+    server.receive(lent, 0)
+    expect(server.hasMore).toBe(false)
+    lent.fill(0xff)
+    expect(anytls.told(server.receive(frames.slice(cut), 0))).toEqual(['data 1 hello'])
+  })
+
+  it('the end of the input handles first what waits', () => {
+    const server = anytls.openServer()
+    const ids = Array.from({ length: 100 }, (_, index) => index + 1)
+    server.receive(concatBytes(ids.map((id) => v1.open(id))), 0)
+    const last = anytls.told(server.endOfInput(0))
+    expect(last[0]).toBe('open 65')
+    expect(last.at(-1)).toBe('closed ERR_CONNECTION_LOST')
+  })
+})
+
+describe('openings that are reset at once', () => {
+  it.each(SERVERS)('D47: on $wire, past the burst the connection ends', ({ make, flash }) => {
+    const server = make()
+    let id = 0
+    const next = (now: number): readonly MachineEvent[] => server.receive(flash((id += 1)), now)
+    for (let count = 0; count < RESET_BURST; count += 1) expect(next(0)).toHaveLength(2)
+    for (let count = 0; count < RESET_REFILL; count += 1) expect(next(1_000)).toHaveLength(2)
+    expect(next(1_000).at(-1)).toMatchObject({
+      type: 'closed',
+      error: { code: 'ERR_TOO_MANY_RESETS' },
+    })
+  })
+})
+
+describe('a handover', () => {
+  it('nothing of ours is written behind it', () => {
+    const server = anytls.authenticatedServer({ onViolation: 'handover' })
+    const broken = concatBytes([v1.clientNego(anytls.clientNego()), Uint8Array.of(0xff)])
+    expect(anytls.told(server.receive(broken, 0)).at(-1)).toBe('handover violation')
+    expect(server.takeWrites()).toEqual([])
+  })
+})
+
+describe('a server that is known to speak version 1', () => {
+  it('D48: is established when Deliver 0 leaves, accepts at once, and is not pinged', () => {
+    const config = { ...legacy.makeConfig({}), knownVersion: 1 } as const
+    const client = new legacy.Client(config, 0)
+    client.openStream(0)
+    expect(client.deadline).toBe(0)
+    expect(legacy.told(client.timeout(0))).toEqual(['established ', 'accept 1'])
+    expect(client.pingable).toBe(false)
+    client.timeout(20)
+    expect(client.deadline).toBeGreaterThan(1_000_000)
+  })
+})
