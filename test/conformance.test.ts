@@ -21,6 +21,9 @@ const note = withoutDraft ? ' (skipped: ../shared is not there)' : ''
 const rows = readMatrix(join(ROOT, 'spec-notes/conformance.md'))
 const decisions = readDecisions(join(ROOT, 'spec-notes/decisions.md'))
 
+/** Decisions that no test names yet, built or not: take out what is proved. */
+const UNPROVED = ['D45', 'D47', 'D48', 'D49', 'D50', 'D52']
+
 /** `path` is a file, or a folder, of the project. */
 function isThere(path: string): boolean {
   return existsSync(join(ROOT, path))
@@ -96,21 +99,23 @@ describe('the conformance matrix', () => {
 })
 
 describe('the decisions', () => {
-  it('has D1 to D44 and then N1 and onward, each once and in order', () => {
-    const count = decisions.length - 44
+  it('has D1 to D52 and then N1 and onward, each once and in order', () => {
+    const count = decisions.length - 52
     expect(count).toBeGreaterThan(0)
     expect(decisions.map(({ id }) => id)).toEqual([
-      ...Array.from({ length: 44 }, (_, index) => `D${index + 1}`),
+      ...Array.from({ length: 52 }, (_, index) => `D${index + 1}`),
       ...Array.from({ length: count }, (_, index) => `N${index + 1}`),
     ])
   })
 
-  it('has a test that names each of D1 to D44', () => {
+  it('has a test that names each of D1 to D52, but for those that are listed as unproved', () => {
     const titles = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.test.ts'))
       .flatMap((path) => [...readTitles(join(ROOT, 'test', path))])
     const named = new Set(titles.flatMap((title) => title.match(/\bD\d+\b/g) ?? []))
-    const missing = decisions.filter(({ id }) => id.startsWith('D') && !named.has(id))
+    const missing = decisions.filter(({ id }) => {
+      return id.startsWith('D') && !named.has(id) && !UNPROVED.includes(id)
+    })
     expect(missing.map(({ id }) => id)).toEqual([])
   })
 

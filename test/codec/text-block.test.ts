@@ -53,6 +53,12 @@ describe('TEXT block', () => {
     }
   })
 
+  it('Appendix B, Structure: nothing is escaped: what looks like an escape is text', () => {
+    const text = String.raw`a\nb \\ \x41 %41 &amp; "quoted" 'too' key=value`
+    expect(decodeTextBlock(new TextEncoder().encode(text))).toBe(text)
+    expect(toHex(encodeTextBlock(text))).toBe(toHex(new TextEncoder().encode(text)))
+  })
+
   it('Appendix B: every valid vector is encoded byte for byte', () => {
     for (const { hex, text, name } of valid) {
       expect(toHex(encodeTextBlock(text)), name).toBe(hex)

@@ -125,4 +125,12 @@ describe('varint', () => {
     expect(VARINT_MAX).toBe(2n ** 62n - 1n)
     expect(encodeVarint(VARINT_MAX)).toHaveLength(VARINT_MAX_LENGTH)
   })
+
+  it('an integer of 8 bytes is read where it stands, in a view of a larger buffer, too', () => {
+    const whole = Uint8Array.from({ length: 40 }, (_, index) => index)
+    const view = whole.subarray(16)
+    view.set(encodeVarint(0x0123_4567_89ab_cdefn), 5)
+    expect(decodeVarint(view, 5)).toEqual({ value: 0x0123_4567_89ab_cdefn, length: 8 })
+    expect(decodeVarint(view, view.length)).toBeUndefined()
+  })
 })

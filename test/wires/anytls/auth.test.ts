@@ -22,6 +22,10 @@ describe('AUTH', () => {
     }
   })
 
+  it('D51: AUTH is the hash and padding: neither a version nor a scheme is in it', () => {
+    expect(toHex(encodeAuth(hash, 3))).toBe(`0000${toHex(hash)}03000000`)
+  })
+
   it('D14: the first record alone decides: fewer than 34 bytes or any wrong byte is a failure', () => {
     for (const { section, name, hex, matches } of firstRecords) {
       // In the middle of other bytes, so that reading behind a short record would show.

@@ -297,11 +297,23 @@ describe('streams', () => {
     expect(said(client).slice(2)).toEqual(['OPEN 1', 'OPEN 2', 'OPEN 3', 'RST 3', 'OPEN 4'])
   })
 
+  it('draft, Stream Identifiers: each connection has an ID space of its own', () => {
+    const [one, other] = [makeClient(), makeClient()]
+    expect([one.openStream(0), one.openStream(0)]).toEqual([1, 2])
+    expect([other.openStream(0), one.openStream(0), other.openStream(0)]).toEqual([1, 3, 2])
+  })
+
   it('a stream may be used before the server has said anything', () => {
     const client = makeClient()
     client.openStream(0)
     client.sendData(1, [new TextEncoder().encode('early')], 5, 0)
     expect(said(client).slice(2)).toEqual(['OPEN 1', 'DATA 1 early'])
+    // Deliver 0 has left, the server's NEGO has not come: streams are opened and ended all the same.
+    expect(client.mayOpen).toBe(true)
+    expect(client.openStream(1)).toBe(2)
+    client.sendData(2, [new TextEncoder().encode('too')], 3, 1)
+    client.resetStream(1, 0, '', 1)
+    expect(said(client)).toEqual(['OPEN 2', 'DATA 2 too', 'RST 1'])
   })
 
   it('no more streams than maxStreams at once', () => {

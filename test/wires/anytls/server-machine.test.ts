@@ -282,6 +282,11 @@ describe('streams', () => {
     const server = openServer()
     expect(told(server.receive(write.open(1), 0))).toEqual(['open 1'])
     expect(told(server.receive(write.data(1, 'hi'), 0))).toEqual(['data 1 hi'])
+    for (const early of [write.data(1, 'hi'), write.rst(1), write.stream(0, 1)]) {
+      const strict = openServer()
+      expect(told(strict.receive(early, 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+      expect(said(strict)[0]).toMatch(/^ALERT /)
+    }
   })
 
   it('draft, Stream Identifiers: ids MUST increase; gaps are legal, and what lies in them was never opened', () => {
