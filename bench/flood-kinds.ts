@@ -44,6 +44,10 @@ export const FLOODS: readonly FloodKind[] = [
       return finish && opening(wire, (id) => [wire.open(id), finish(id), wire.reset(id)])
     },
   },
+  {
+    name: 'dials that hang, reset at once',
+    plan: (wire, { hang }) => opening(wire, (id) => [wire.dial(id, hang), wire.reset(id)]),
+  },
   { name: 'one byte, 32 dials that hang', plan: (wire, { hang }) => oneByte(wire, hang) },
   { name: 'one byte, a fast target', plan: (wire, { fast }) => oneByte(wire, fast) },
   {

@@ -1,0 +1,27 @@
+// The worst that one client with the password can do, in short: a server with 512 MiB of heap outlives it, and
+// answers its other clients meanwhile. `npm run bench:floods` has the whole table.
+import { describe, expect, it } from 'vitest'
+import { measureFlood } from '../../bench/flood-measure.ts'
+import { FORGED } from '../../bench/flood-wires.ts'
+import type { WireKey } from '../../bench/flood-wires.ts'
+
+const MIB = 1_048_576
+const SHORT = { limit: 3_000, rest: 500 }
+
+/** What the sources and their loader take before anything happens, and what a flood may add to it. */
+const MOST_RESIDENT = 300 * MIB
+
+const named = (wire: WireKey): [string, WireKey] => [FORGED[wire].name, wire]
+
+describe('a flood', { timeout: 60_000 }, () => {
+  it.each([named('v1'), named('draft'), named('legacy')])(
+    '%s: of single bytes to 32 streams whose dial hangs leaves the server alive and small',
+    async (_name, wire) => {
+      const figures = await measureFlood(wire, 'one byte, 32 dials that hang', SHORT)
+      expect(figures.lives).toBe(true)
+      expect(figures.sent).toBeGreaterThan(0)
+      expect(figures.peak).toBeLessThan(MOST_RESIDENT)
+      expect(figures.during).toBeLessThan(Infinity)
+    },
+  )
+})
