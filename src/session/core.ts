@@ -8,6 +8,7 @@ import { CloseCode } from '../engine/close-code.ts'
 import type { Handover, Machine, MachineEvent, StreamRequest } from '../engine/machine.ts'
 import { DEFAULT_PRIORITY, SendScheduler } from '../engine/send-scheduler.ts'
 import type { Scheme } from '../shaping/scheme.ts'
+import { guarded } from './callbacks.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { Lane } from './lane.ts'
@@ -180,7 +181,7 @@ export class SessionCore implements LaneHost {
     this.#machine.abort(CloseCode.Graceful, this.#clock.now())
     this.#writer.write(this.#machine.takeWrites())
     for (const lane of [...this.#lanes.values()]) {
-      this.#guard(() => lane.sink?.destroy(error))
+      guarded(() => lane.sink?.destroy(error))
     }
     this.#finish(error)
     if (this.#writer.backlog === 0) {
@@ -319,7 +320,7 @@ export class SessionCore implements LaneHost {
       const first = this.#leaving[0]
       if (first === undefined || first.at > left) return
       this.#leaving.shift()
-      this.#guard(() => first.lane.sink?.left())
+      guarded(() => first.lane.sink?.left())
     }
   }
 
@@ -393,28 +394,12 @@ export class SessionCore implements LaneHost {
       return
     }
     this.#handling = true
-    for (const event of events) this.#guardEvent(event)
+    for (const event of events) guarded(() => this.#handleOne(event))
     this.#settle()
-    for (const event of this.#later) this.#guardEvent(event)
+    for (const event of this.#later) guarded(() => this.#handleOne(event))
     this.#settle()
     this.#handling = false
     this.#later.length = 0
-  }
-
-  #guardEvent(event: MachineEvent): void {
-    try {
-      this.#handleOne(event)
-    } catch (error) {
-      throwLater(error)
-    }
-  }
-
-  #guard(action: () => void): void {
-    try {
-      action()
-    } catch (error) {
-      throwLater(error)
-    }
   }
 
   /** Gives each lane that something has arrived for the end of the turn. */
@@ -429,7 +414,7 @@ export class SessionCore implements LaneHost {
   #settleLane(lane: Lane): void {
     if (!lane.unsettled) return
     lane.unsettled = false
-    this.#guard(() => lane.sink?.settle())
+    guarded(() => lane.sink?.settle())
   }
 
   #handleOne(event: MachineEvent): void {
@@ -513,12 +498,12 @@ export class SessionCore implements LaneHost {
   }
 
   #onStreamClose(id: number, error: AnyTlsError | undefined): void {
-    if (error?.code === 'ERR_STREAM_OPEN_TIMEOUT') this.#guard(() => this.#tell(UNANSWERED))
+    if (error?.code === 'ERR_STREAM_OPEN_TIMEOUT') guarded(() => this.#tell(UNANSWERED))
     const lane = this.#lanes.get(id)
     if (lane === undefined) return
     this.#settleLane(lane)
     this.#remove(id)
-    this.#guard(() => lane.sink?.closed(error))
+    guarded(() => lane.sink?.closed(error))
     this.#unread.ended(lane, this.#now)
   }
 
@@ -527,7 +512,7 @@ export class SessionCore implements LaneHost {
     if (lane === undefined) return
     this.#lanes.delete(id)
     this.#ready.delete(lane)
-    this.#guard(() => this.#tell(LANE_ENDED))
+    guarded(() => this.#tell(LANE_ENDED))
   }
 
   /** Reads from the peer unless streams, our own output or what has come are too far behind. */
@@ -594,7 +579,7 @@ export class SessionCore implements LaneHost {
     this.#writer.abandon()
     this.#endLanes(handover.error)
     this.#duplex.pause()
-    this.#guard(() => this.#tell({ type: 'handover', handover }))
+    guarded(() => this.#tell({ type: 'handover', handover }))
     this.#tell({ type: 'close', error: handover.error })
   }
 
@@ -608,8 +593,8 @@ export class SessionCore implements LaneHost {
     this.#cancelTimers()
     this.#endLanes(cause)
     const lost = sessionError(cause)
-    for (const { lane } of this.#leaving.splice(0)) this.#guard(() => lane.sink?.destroy(lost))
-    this.#guard(() => this.#tell({ type: 'close', error: cause }))
+    for (const { lane } of this.#leaving.splice(0)) guarded(() => lane.sink?.destroy(lost))
+    guarded(() => this.#tell({ type: 'close', error: cause }))
   }
 
   #detach(): void {
@@ -634,7 +619,7 @@ export class SessionCore implements LaneHost {
     this.#lanes.clear()
     this.#ready.clear()
     this.#unread.clear()
-    for (const lane of lanes) this.#guard(() => lane.sink?.closed(cause))
+    for (const lane of lanes) guarded(() => lane.sink?.closed(cause))
     for (const ping of this.#pings.splice(0)) ping.reject(cause)
   }
 }
@@ -645,13 +630,6 @@ const LANE_ENDED: CoreEvent = Object.freeze({ type: 'lane-ended' })
 function sessionError(error: Error | undefined): AnyTlsError {
   if (error instanceof AnyTlsError) return error
   return new AnyTlsError('ERR_SESSION_CLOSED', undefined, { cause: error })
-}
-
-/** The exception of a listener is uncaught, once, as with any other emitter; what called it goes on. */
-function throwLater(error: unknown): void {
-  process.nextTick(() => {
-    throw error
-  })
 }
 
 function ignore(): void {}

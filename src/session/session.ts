@@ -10,6 +10,7 @@ import { CloseCode } from '../engine/close-code.ts'
 import type { Handover, StreamRequest, Wire } from '../engine/machine.ts'
 import { DEFAULT_PRIORITY } from '../engine/send-scheduler.ts'
 import type { Scheme } from '../shaping/scheme.ts'
+import { tell } from './callbacks.ts'
 import { SessionCore } from './core.ts'
 import type { CoreEvent, CoreOptions } from './core.ts'
 import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
@@ -143,7 +144,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     }
     const stream = this.#makeStream(this.#core.open(request, priority))
     this.#openedCount += 1
-    this.emit('streamOpened')
+    tell(this, 'streamOpened')
     if (signal !== undefined) addAbortSignal(signal, stream)
     return stream
   }
@@ -195,39 +196,39 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     switch (event.type) {
       case 'established':
         if (sessionOpened.hasSubscribers) sessionOpened.publish({ session: this })
-        this.emit('established', event.peer)
+        tell(this, 'established', event.peer)
         break
       case 'lane':
         this.#onLane(event.lane)
         break
       case 'scheme':
-        this.emit('scheme', event.scheme)
+        tell(this, 'scheme', event.scheme)
         break
       case 'scheme-refused':
-        this.emit('schemeRefused', event.error)
+        tell(this, 'schemeRefused', event.error)
         break
       case 'draining':
-        this.emit('draining')
+        tell(this, 'draining')
         break
       case 'lane-ended':
-        this.emit('streamEnded')
+        tell(this, 'streamEnded')
         break
       case 'lane-unanswered':
-        this.emit('streamUnanswered')
+        tell(this, 'streamUnanswered')
         break
       case 'handover':
         if (this.#onHandover === undefined) this.#duplex.destroy()
         else this.#onHandover(event.handover)
         break
       case 'ending':
-        this.emit('ending', event.error)
+        tell(this, 'ending', event.error)
         break
       case 'close':
         // Open and close come in pairs: whoever never negotiated was never told of.
         if (this.established && sessionClosed.hasSubscribers) {
           sessionClosed.publish({ session: this, error: event.error })
         }
-        this.emit('close', event.error)
+        tell(this, 'close', event.error)
         break
     }
   }
@@ -237,7 +238,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     // A peer must not be able to end the process by resetting a stream that nobody listens on for
     // errors; readers and pipelines hear of it all the same.
     stream.on('error', ignore)
-    if (!this.emit('stream', stream)) {
+    if (!tell(this, 'stream', stream)) {
       stream.reset(CloseCode.Rejected, 'nobody serves streams here')
     } else if (this.#autoAccept) {
       stream.accept()

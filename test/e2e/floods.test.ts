@@ -24,4 +24,14 @@ describe('a flood', { timeout: 60_000 }, () => {
       expect(figures.during).toBeLessThan(Infinity)
     },
   )
+
+  it.each([named('v1'), named('draft'), named('legacy'), named('muxPro'), named('netMux')])(
+    '%s: of openings that are reset at once ends its connection, and no other',
+    async (_name, wire) => {
+      const figures = await measureFlood(wire, 'OPEN+RST', SHORT)
+      expect(figures.ended).toBe(true)
+      expect(figures.lives).toBe(true)
+      expect(figures.during).toBeLessThan(Infinity)
+    },
+  )
 })
