@@ -157,8 +157,8 @@ const programCases: readonly Case[] = [
   ],
   [
     'a state folder that cannot be written to',
-    [...WITH_PASSWORD, '--state-dir', '/proc/anytls'],
-    /cannot write '\/proc\/anytls.*'.*; --state-dir names another folder/,
+    [...WITH_PASSWORD, '--state-dir', '/sys/anytls'],
+    /cannot write '\/sys\/anytls.*'.*; --state-dir names another folder/,
   ],
   [
     'a damaged certificate in the state folder',
