@@ -27,9 +27,18 @@ const WORTH_KEEPING = 4_096
 
 const baseLength = Object.getOwnPropertyDescriptor(Readable.prototype, 'readableLength')
 
-// The readable side holds one piece: the others wait in blocks, which cost what their bytes do (D46).
-const DUPLEX_OPTIONS = { writableHighWaterMark: STREAM_HIGH_WATER_MARK, readableHighWaterMark: 1 }
-const MESSAGE_OPTIONS = { ...DUPLEX_OPTIONS, readableObjectMode: true }
+// The readable side holds little: the rest waits in blocks, which cost what their bytes do (D46). Not less than this,
+// in bytes, as readers that wait for a `readableLength` are told of more only below the mark.
+const READABLE_HIGH_WATER_MARK = 1_024
+const DUPLEX_OPTIONS = {
+  writableHighWaterMark: STREAM_HIGH_WATER_MARK,
+  readableHighWaterMark: READABLE_HIGH_WATER_MARK,
+}
+const MESSAGE_OPTIONS = {
+  writableHighWaterMark: STREAM_HIGH_WATER_MARK,
+  readableHighWaterMark: 1,
+  readableObjectMode: true,
+}
 
 /** The session of a stream, as the stream knows it. */
 export interface StreamSession {
