@@ -63,7 +63,7 @@ describe('draft, Connections', () => {
 
   it('over TCP: nothing that makes or carries a connection MUST know datagrams', () => {
     const src = fileURLToPath(new URL('../../src/', import.meta.url))
-    const carriers = ['anytls', 'legacy', 'mux', 'session', 'shaping', 'transport', 'wire']
+    const carriers = ['codec', 'engine', 'fallback', 'session', 'shaping', 'tls', 'wires']
     const files = carriers
       .flatMap((folder) =>
         readdirSync(src + folder, { recursive: true, encoding: 'utf8' }).map(
