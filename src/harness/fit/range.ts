@@ -13,6 +13,9 @@ export interface FittedRange {
   readonly distance: number
 }
 
+/** Below this p the range is given up: not more often, as each index of each scheme is asked. */
+const DOUBT = 0.0001
+
 /** How finely a range is looked at. */
 const STEPS = 400
 
@@ -21,7 +24,7 @@ const CUTS = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4]
 
 /**
  * The widest range that the sample could have been drawn from, when it could have been (Kolmogorov-Smirnov,
- * p above 0.05); or else the nearest by Wasserstein-1 of those tried.
+ * p above {@link DOUBT}); or else the nearest by Wasserstein-1 of those tried.
  *
  * @param sample at least one size; sizes below 1 count as 1
  */
@@ -34,7 +37,7 @@ export function fitRange(sample: readonly number[]): FittedRange {
   const beyond = (last - first) / Math.max(sorted.length - 1, 1)
   const whole = rangeOf(sorted, first - beyond, last + beyond + 1)
   const ks = kolmogorovSmirnov(sorted, sizesIn(whole))
-  if (chanceOf(ks, sorted.length, STEPS * sorted.length) > 0.05) return whole
+  if (chanceOf(ks, sorted.length, STEPS * sorted.length) > DOUBT) return whole
   const middle = at(0.5)
   const tried = [whole, rangeOf(sorted, middle, middle)]
   for (const cut of CUTS) {
