@@ -22,6 +22,7 @@ import { settle } from '../../support/fake-clock.ts'
 import { hasIPv6 } from '../../support/loopback.ts'
 import { bindUdp, echoUdp } from '../../support/socks5-udp.ts'
 import { closing, streamPair } from '../support.ts'
+import { takeUncaught } from '../../support/uncaught.ts'
 
 type Packet = UdpOverTcpEvent & { type: 'packet' }
 
@@ -195,6 +196,7 @@ describe('UDP over TCP on the server', () => {
   })
 
   it('a target that policy forbids gets nothing, is reported once and asked about once', async () => {
+    const uncaught = takeUncaught()
     const forbidden = use(await bindUdp())
     forbidden.socket.on('message', () => expect.unreachable('the datagram was sent'))
     const { address } = use(await echoUdp())
@@ -224,6 +226,8 @@ describe('UDP over TCP on the server', () => {
         { target: forbidden.address, error: { code: 'ERR_TARGET_REJECTED' } },
       ])
     }
+    // The one that throws denies, and is heard of once.
+    expect(uncaught).toMatchObject([{ message: 'policy is broken' }])
   })
 
   it('port 0, a datagram that is too large and a port where nobody listens end nothing', async () => {
