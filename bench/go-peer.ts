@@ -1,4 +1,4 @@
-// The four programs that `bench:go` pairs, and what is asked of the running ones: who listens where, how much
+// The programs that `bench:go` and `bench:far` pair, and what is asked of the running ones: who listens where, how much
 // processor time and memory they took.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -41,6 +41,13 @@ export class Programs {
 
   origin(): Promise<RunningProgram> {
     return start(this.#go, ['origin', '-listen', LISTEN])
+  }
+
+  /** A line that carries connections to `to`. */
+  relay(to: string, { roundTrip, rate = 0 }: Line): Promise<RunningProgram> {
+    const rates = ['-up', String(rate), '-down', String(rate)]
+    const delay = ['-delay', `${roundTrip * 500}us`]
+    return start(this.#go, ['relay', '-listen', LISTEN, '-to', to, ...delay, ...rates])
   }
 
   server(maker: Maker): Promise<RunningProgram> {
@@ -90,6 +97,14 @@ export class Programs {
     if (failed > 0) throw new Error(`${failed} of ${requests} requests failed: ${String(error)}`)
     return seconds
   }
+}
+
+/** What lies between a client and its server. */
+export interface Line {
+  /** Milliseconds. */
+  readonly roundTrip: number
+  /** Bytes a second in each direction; 0 for as many as the machine can. */
+  readonly rate?: number
 }
 
 export interface Load {

@@ -1,13 +1,12 @@
 // Our client and server against the Go ones, in all pairings over SOCKS5 to one origin: several rounds, pairings
 // in alternating order, medians. `npm run bench:go`, or `npm run bench:go -- --quick`. Linux alone.
-import { X509Certificate, createHash } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildGoProgram } from '../test/interop/support/go-build.ts'
-import { makeTestCertificate } from '../test/support/certificate.ts'
+import { writeCertificateFiles } from './certificate-files.ts'
 import { Programs, peakMemory, processorSeconds } from './go-peer.ts'
-import type { CertificateFiles, Maker, RunningProgram } from './go-peer.ts'
+import type { Maker, RunningProgram } from './go-peer.ts'
 
 const quick = process.argv.includes('--quick')
 const ROUNDS = quick ? 1 : 7
@@ -50,7 +49,7 @@ interface Figures {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-go-'))
-const programs = new Programs(await buildGoProgram(), await writeCertificate(), folder)
+const programs = new Programs(await buildGoProgram(), await writeCertificateFiles(folder), folder)
 const origin = await programs.origin()
 const rounds = new Map<Pairing, Figures[]>(PAIRINGS.map((pairing) => [pairing, []]))
 for (let round = 0; round < ROUNDS; round += 1) {
@@ -96,15 +95,6 @@ async function measure({ client: ofClient, server: ofServer, wire }: Pairing): P
 
 function processorTime(both: readonly RunningProgram[]): number {
   return both.reduce((sum, program) => sum + processorSeconds(program), 0)
-}
-
-async function writeCertificate(): Promise<CertificateFiles> {
-  const { key, cert } = await makeTestCertificate()
-  const files = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem') }
-  writeFileSync(files.key, key)
-  writeFileSync(files.cert, cert)
-  const pin = createHash('sha256').update(new X509Certificate(cert).raw).digest('hex')
-  return { ...files, pin }
 }
 
 function print(): void {

@@ -13,12 +13,13 @@ var modes = map[string]func(arguments []string) error{
 	"shape":  runShape,
 	"origin": runOrigin,
 	"load":   runLoad,
+	"relay":  runRelay,
 	"slow":   runSlow,
 }
 
 func main() {
 	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: interop server|client|shape|origin|load|slow [flags]; -h after a mode lists its flags")
+		fmt.Fprintln(os.Stderr, "usage: interop server|client|shape|origin|load|relay|slow [flags]; -h after a mode lists its flags")
 		os.Exit(2)
 	}
 	if err := modes[os.Args[1]](os.Args[2:]); err != nil {
