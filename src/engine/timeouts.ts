@@ -27,5 +27,5 @@ export const DEFAULT_COMMON_TIMEOUTS: LivenessTimeouts & StreamTimeouts = Object
   ping: 30_000,
   stream: 3_600_000,
   streamOpen: 10_000,
-  linger: 30_000,
+  linger: 10_000,
 })

@@ -8,7 +8,6 @@ import { Readable } from 'node:stream'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { closeGently } from '../close-gently.ts'
 import { FAILURES, reportFailure } from '../failure.ts'
-import { relay } from '../relay.ts'
 import { MAX_HEAD } from './http-answer.ts'
 import { BodyReader } from './http-body.ts'
 import { forward } from './http-forward.ts'
@@ -17,7 +16,7 @@ import { authenticatesConnection, KeptOrigin } from './http-kept.ts'
 import { mendRequestLine, parseConnectTarget, parseOrigin } from './http-target.ts'
 import type { Origin } from './http-target.ts'
 import type { InboundContext, InboundProtocol } from './inbound-tunnel.ts'
-import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
+import { carryTunnel, openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 
 // Requests that one connection may have under way at once. Programs that pipeline send some ten.
 const MAX_PIPELINED = 32
@@ -158,7 +157,7 @@ export class HttpInbound {
     response.detachSocket(socket)
     socket.write(ending.head, 'latin1')
     if (ending.rest.length > 0) stream.unshift(ending.rest)
-    await relay(socket, stream)
+    await carryTunnel(socket, stream)
   }
 
   async #serveConnect(request: IncomingMessage, socket: Socket): Promise<void> {
@@ -184,7 +183,7 @@ export class HttpInbound {
     }
     departure.release()
     socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-    await relay(socket, stream)
+    await carryTunnel(socket, stream)
   }
 
   /** Where a request goes; `undefined` when it has been refused. */

@@ -5,8 +5,7 @@ import type { Address } from '../../codec/address.ts'
 import { closeGently } from '../close-gently.ts'
 import { reportFailure } from '../failure.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
-import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
-import { relay } from '../relay.ts'
+import { carryTunnel, openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 import { encodeSocks4Reply, Socks4Handshake } from './socks4.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
 import type { Socks5Event } from './socks5.ts'
@@ -106,5 +105,5 @@ async function serveTunnel(
   }
   departure.release()
   socket.write(reply(Socks5Reply.Succeeded))
-  await relay(socket, stream)
+  await carryTunnel(socket, stream)
 }
