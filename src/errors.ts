@@ -37,6 +37,7 @@ export const ERROR_TEXT = {
   ERR_CONNECT_FAILED: 'could not connect to the server',
   ERR_CONNECT_TIMEOUT: 'connecting to the server took too long',
   ERR_LISTEN_FAILED: 'the address cannot be listened on',
+  ERR_PROXY_PROTOCOL: 'the PROXY protocol header is missing or not valid',
   ERR_CERTIFICATE_PIN: 'the certificate of the server is not the pinned one',
   ERR_POOL_CLOSED: 'the pool of sessions is closed',
   // proxy

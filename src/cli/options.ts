@@ -6,6 +6,7 @@ import { InvalidArgumentError } from 'commander'
 import { AnyTlsError } from '../errors.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { parseHostPort } from '../codec/host-port.ts'
+import { parseNetwork } from '../codec/network.ts'
 import type { Address } from '../codec/address.ts'
 import { toAsciiName } from '../proxy/host.ts'
 import { recogniseForeign } from './foreign-config.ts'
@@ -30,6 +31,8 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly fallback?: FallbackEndpoint
   readonly fallbackH2?: FallbackEndpoint
   readonly fallbackProxyProtocol?: 'v1' | 'v2'
+  /** Networks of balancers in front. */
+  readonly acceptProxyProtocol?: readonly string[]
   readonly onViolation: 'alert' | 'redirect'
   readonly paddingScheme?: string
   /** `true` without a file. */
@@ -123,6 +126,12 @@ function parseAddressQuietly(place: string, text: string): Address {
 /** `--public-host`: with port 0 where none is given. */
 export function parsePublicHost(text: string): Address {
   return parseHostPort(asciiAuthority(text), 0)
+}
+
+/** For an option that takes several networks. */
+export const addNetwork = (text: string, others: readonly string[] = []): readonly string[] => {
+  argument(parseNetwork)(text)
+  return [...others, text]
 }
 
 /** `--sni`. */

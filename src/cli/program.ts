@@ -93,6 +93,11 @@ function addServer(program: Command, commands: Commands): void {
         'tell the fallback who connects, with the PROXY protocol',
       ).choices(['v1', 'v2']),
     )
+    .option(
+      '--accept-proxy-protocol <network...>',
+      'balancers in front, ADDRESS/BITS: they must begin with a PROXY protocol header (v1 or v2)',
+      options.addNetwork,
+    )
     .addOption(
       new Option('--on-violation <action>', 'what a client gets that breaks the protocol')
         .choices(['alert', 'redirect'])

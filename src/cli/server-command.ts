@@ -59,6 +59,7 @@ export async function runServer(
       password,
       scheme,
       fallback,
+      acceptProxyProtocol: options.acceptProxyProtocol,
       onViolation,
       shapeDownlink,
       legacy,
@@ -115,7 +116,9 @@ function logEvents(server: Server, logger: Logger): void {
     logger.info({ cause, remoteAddress }, 'a connection went to the web site')
   })
   server.on('handshakeError', (error, remoteAddress) => {
-    logger.debug({ err: error, remoteAddress }, 'a TLS handshake failed')
+    const isBalancer = error instanceof AnyTlsError && error.code === 'ERR_PROXY_PROTOCOL'
+    if (isBalancer) logger.warn({ err: error, remoteAddress }, 'a balancer was refused')
+    else logger.debug({ err: error, remoteAddress }, 'a TLS handshake failed')
   })
 }
 

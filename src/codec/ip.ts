@@ -54,6 +54,16 @@ export function formatIPv6(bytes: Uint8Array): string {
   return `${hexGroups(groups.slice(0, start))}::${hexGroups(groups.slice(start + length))}`
 }
 
+/**
+ * The 4 bytes of an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`, how a socket that listens on both families sees
+ * an IPv4 client); any other address as it is.
+ */
+export function unmapped(ip: Uint8Array): Uint8Array {
+  const isMapped =
+    ip.length === 16 && ip.every((byte, index) => index >= 12 || byte === (index < 10 ? 0 : 0xff))
+  return isMapped ? ip.subarray(12) : ip
+}
+
 function isOctet(part: string): boolean {
   return /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255
 }

@@ -2,6 +2,8 @@
 // Must never: write a byte of its own to the client.
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import type { Address } from '../codec/address.ts'
+import type { ProxyProtocolEnds } from '../codec/proxy-protocol.ts'
 
 /** A TLS connection that is not, or is no longer, an ANYTLS connection (D15, D16, D17). */
 export interface FallbackConnection {
@@ -14,6 +16,8 @@ export interface FallbackConnection {
   readonly rawSocket: Socket
   /** Every byte taken from `socket` that the fallback must see, in order; empty when nothing arrived. */
   readonly unread: readonly Uint8Array[]
+  /** Who connects to whom, as a balancer in front told it. Default: the ends of the socket. */
+  readonly ends?: ProxyProtocolEnds | undefined
 }
 
 /** A connection in the hands of a fallback. */
@@ -46,4 +50,16 @@ export function untilClosed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     socket.once('close', () => resolve())
   })
+}
+
+/** The two ends of a TCP connection; a socket whose peer is already gone has none. */
+export function endsOf(socket: Socket): ProxyProtocolEnds {
+  return {
+    source: toAddress(socket.remoteAddress, socket.remotePort),
+    destination: toAddress(socket.localAddress, socket.localPort),
+  }
+}
+
+function toAddress(host: string | undefined, port: number | undefined): Address | undefined {
+  return host === undefined || port === undefined ? undefined : { host, port }
 }

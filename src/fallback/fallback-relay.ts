@@ -3,12 +3,11 @@
 // Must never: look at the bytes, or do anything at a time that depends on them.
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import type { Address } from '../codec/address.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
-import { hangUp, LINGER_TIMEOUT, untilClosed } from './fallback-connection.ts'
+import { endsOf, hangUp, LINGER_TIMEOUT, untilClosed } from './fallback-connection.ts'
 import type { FallbackEndpoint } from './fallback-endpoint.ts'
-import type { ProxyProtocolVersion } from './proxy-protocol.ts'
-import { encodeProxyProtocol } from './proxy-protocol.ts'
+import type { ProxyProtocolVersion } from '../codec/proxy-protocol.ts'
+import { encodeProxyProtocol } from '../codec/proxy-protocol.ts'
 
 /** How long connecting to the endpoint may take, in ms. */
 export const CONNECT_TIMEOUT = 10_000
@@ -50,7 +49,7 @@ export function createRelayTarget(
 }
 
 function startRelay(
-  { socket: client, rawSocket, unread }: FallbackConnection,
+  { socket: client, rawSocket, unread, ends = endsOf(client) }: FallbackConnection,
   { host, port }: FallbackEndpoint,
   proxyProtocol: ProxyProtocolVersion | undefined,
 ): Relay {
@@ -72,7 +71,7 @@ function startRelay(
 
   // What is written before the connection stands is sent in order once it does.
   if (proxyProtocol !== undefined) {
-    upstream.write(encodeProxyProtocol(proxyProtocol, endsOf(client)))
+    upstream.write(encodeProxyProtocol(proxyProtocol, ends))
   }
   for (const bytes of unread) upstream.write(bytes)
   client.pipe(upstream)
@@ -111,18 +110,6 @@ function bindLifetimes(socket: Socket, other: Socket): void {
 function reset(socket: Socket): void {
   if (socket.connecting) socket.destroy()
   else socket.resetAndDestroy()
-}
-
-function endsOf(socket: Socket): { source: Address | undefined; destination: Address | undefined } {
-  return {
-    source: toAddress(socket.remoteAddress, socket.remotePort),
-    destination: toAddress(socket.localAddress, socket.localPort),
-  }
-}
-
-/** A socket whose peer is already gone has no addresses. */
-function toAddress(host: string | undefined, port: number | undefined): Address | undefined {
-  return host === undefined || port === undefined ? undefined : { host, port }
 }
 
 function ignore(): void {}

@@ -9,7 +9,7 @@ import { hangUp, untilClosed } from './fallback-connection.ts'
 import type { FallbackEndpoint } from './fallback-endpoint.ts'
 import { parseFallbackEndpoint } from './fallback-endpoint.ts'
 import { createRelayTarget } from './fallback-relay.ts'
-import type { ProxyProtocolVersion } from './proxy-protocol.ts'
+import type { ProxyProtocolVersion } from '../codec/proxy-protocol.ts'
 
 export type { FallbackConnection } from './fallback-connection.ts'
 

@@ -23,6 +23,8 @@ export interface SessionOptions extends CoreOptions {
   readonly autoAccept?: boolean | undefined
   /** Takes over the Duplex, paused and without listeners, when it is no connection of ours. */
   readonly onHandover?: ((handover: Handover) => void) | undefined
+  /** Where the peer is, if somebody in between knows better than the socket. */
+  readonly remoteAddress?: string | undefined
 }
 
 /** How a stream is opened. */
@@ -68,7 +70,7 @@ export interface SessionEvents {
 export class Session extends EventEmitter<SessionEvents> implements StreamSession {
   /** Names the session in logs: no two of a process have the same. */
   readonly id: string = randomUUID()
-  /** The peer's IP address, where the connection is a socket. */
+  /** The peer's IP address, where the connection is a socket; that of the client where a balancer named it. */
   readonly remoteAddress: string | undefined
 
   readonly #duplex: Duplex
@@ -80,7 +82,8 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
   constructor(options: SessionOptions) {
     super()
     this.#duplex = options.duplex
-    this.remoteAddress = options.duplex instanceof Socket ? options.duplex.remoteAddress : undefined
+    const ownAddress = options.duplex instanceof Socket ? options.duplex.remoteAddress : undefined
+    this.remoteAddress = options.remoteAddress ?? ownAddress
     this.#autoAccept = options.autoAccept ?? true
     this.#onHandover = options.onHandover
     this.#core = new SessionCore(options, this.#onEvent)

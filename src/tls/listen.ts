@@ -2,7 +2,7 @@
 // everybody else (draft, Authentication; D14 to D17).
 // Must never treat a connection differently before its first record has been judged.
 import { EventEmitter } from 'node:events'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
 import type { ServerConfig } from '../wires/anytls/config.ts'
@@ -20,6 +20,8 @@ import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { createFallback } from '../fallback/fallback.ts'
 import type { Fallback } from '../fallback/fallback.ts'
+import { createEntrance, parseBalancers } from './entrance.ts'
+import type { Arrival } from './entrance.ts'
 import { judgeFirstRecord } from './first-record.ts'
 import type { Verdict } from './first-record.ts'
 import { parseSessionSettings } from './session-options.ts'
@@ -48,6 +50,11 @@ export interface ServerOptions extends SessionSettings {
   readonly shapeDownlink?: boolean | Scheme | undefined
   /** Serves clients of the original wire on the same port (D18). Default true. */
   readonly legacy?: boolean | undefined
+  /**
+   * Networks (`192.0.2.0/24`, or an address) of balancers in front: their connections must begin with a PROXY
+   * protocol header, version 1 or 2, which says who the client is. Those of others have none. Default: nobody.
+   */
+  readonly acceptProxyProtocol?: readonly string[] | undefined
   /** Whether a stream is accepted once the `stream` listeners have run. Default true. */
   readonly autoAccept?: boolean | undefined
 }
@@ -64,7 +71,7 @@ export interface ServerEvents {
    * is closed.
    */
   downgrade: [socket: TLSSocket, error: Error | undefined]
-  /** A TLS handshake failed. */
+  /** A TLS handshake failed, or the PROXY protocol header before it (`ERR_PROXY_PROTOCOL`). */
   handshakeError: [error: Error, remoteAddress: string]
   /** The listening socket failed. */
   error: [error: Error]
@@ -80,10 +87,14 @@ export class Server extends EventEmitter<ServerEvents> {
   readonly #clock: Clock
   /** Its own one lasts as long as it listens. */
   #fallback: Fallback
+  /** Listens, and hands connections to the other, which shakes hands. */
+  readonly #entrance: TcpServer
   readonly #tls: TlsServer
   readonly #sessions = new Set<Session>()
-  /** The TCP socket beneath each TLS connection, by its addresses: a reset needs it. */
-  readonly #rawSockets = new Map<string, Socket>()
+  /** The TCP sockets of all connections. */
+  readonly #rawSockets = new Set<Socket>()
+  /** What is beneath each TLS connection, by its addresses: a reset needs the TCP socket. */
+  readonly #arrivals = new Map<string, Arrival>()
   /** Those of connections that the fallback or the application has. */
   readonly #handedOver = new WeakSet<Socket>()
   #stopping = false
@@ -112,19 +123,25 @@ export class Server extends EventEmitter<ServerEvents> {
       key: options.key,
       cert: options.cert,
       minVersion: 'TLSv1.3',
-      noDelay: true,
       handshakeTimeout: 60_000,
       ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
     })
-    this.#tls.on('connection', (raw: Socket) => this.#rememberRaw(raw))
     this.#tls.on('secureConnection', (socket) => this.#accept(socket))
     this.#tls.on('tlsClientError', (error, socket) => {
       socket.on('error', ignore)
-      this.#tell('handshakeError', error, socket.remoteAddress ?? '')
+      const client = this.#arrivals.get(addressesOf(socket))?.ends.source?.host
+      this.#tell('handshakeError', error, client ?? socket.remoteAddress ?? '')
     })
-    this.#tls.on('error', (error: Error) => this.emit('error', error))
-    this.#tls.on('listening', () => this.emit('listening'))
-    this.#tls.on('close', () => {
+    this.#entrance = createEntrance({
+      balancers: parseBalancers(options.acceptProxyProtocol ?? []),
+      clock: this.#clock,
+      onConnection: (raw) => this.#remember(raw),
+      onArrival: (arrival) => this.#secure(arrival),
+      onRefused: (error, remoteAddress) => this.#tell('handshakeError', error, remoteAddress),
+    })
+    this.#entrance.on('error', (error: Error) => this.emit('error', error))
+    this.#entrance.on('listening', () => this.emit('listening'))
+    this.#entrance.on('close', () => {
       this.#renewOwnFallback()
       this.emit('close')
     })
@@ -133,13 +150,13 @@ export class Server extends EventEmitter<ServerEvents> {
   /** Listens. Port 0 takes a free one, see {@link address}. */
   listen(port: number, host?: string, callback?: () => void): this {
     if (callback !== undefined) this.once('listening', callback)
-    this.#tls.listen(port, host)
+    this.#entrance.listen(port, host)
     return this
   }
 
   /** Where the server listens. @throws Error when it does not */
   address(): AddressInfo {
-    const address = this.#tls.address()
+    const address = this.#entrance.address()
     if (address === null || typeof address === 'string')
       throw new Error('the server is not listening')
     return address
@@ -162,19 +179,19 @@ export class Server extends EventEmitter<ServerEvents> {
 
   /** Lets the process end although the server listens; connections are not affected, as with `net.Server`. */
   unref(): this {
-    this.#tls.unref()
+    this.#entrance.unref()
     return this
   }
 
   /** Undoes {@link unref}. */
   ref(): this {
-    this.#tls.ref()
+    this.#entrance.ref()
     return this
   }
 
   /** Stops listening; connections go on. `close` follows when the last is gone. */
   close(callback?: () => void): this {
-    this.#tls.close(callback)
+    this.#entrance.close(callback)
     return this
   }
 
@@ -186,17 +203,17 @@ export class Server extends EventEmitter<ServerEvents> {
    */
   async shutdown(grace = 5_000): Promise<void> {
     this.#stopping = true
-    const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()))
+    const closed = new Promise<void>((resolve) => this.#entrance.close(() => resolve()))
     const deadline = setTimeout(() => {
       for (const session of this.#sessions) session.destroy()
-      for (const raw of this.#rawSockets.values()) raw.destroy()
+      for (const raw of this.#rawSockets) raw.destroy()
     }, grace)
     await Promise.all([
       this.#options.fallback === undefined ? this.#fallback.close(grace) : undefined,
       ...[...this.#sessions].map((session) => session.close()),
     ])
     // What still shakes hands has nothing to lose.
-    for (const raw of this.#rawSockets.values()) {
+    for (const raw of this.#rawSockets) {
       if (!this.#handedOver.has(raw)) raw.destroy()
     }
     await closed
@@ -220,19 +237,25 @@ export class Server extends EventEmitter<ServerEvents> {
     return tell(this, event, ...args)
   }
 
-  #rememberRaw(raw: Socket): void {
-    const key = addressesOf(raw)
+  #remember(raw: Socket): void {
     // What goes wrong shows in the TLS connection; a reset of ours may fail here.
     raw.on('error', ignore)
-    this.#rawSockets.set(key, raw)
-    raw.once('close', () => this.#rawSockets.delete(key))
+    this.#rawSockets.add(raw)
+    raw.once('close', () => this.#rawSockets.delete(raw))
+  }
+
+  #secure(arrival: Arrival): void {
+    const { raw } = arrival
+    const key = addressesOf(raw)
+    this.#arrivals.set(key, arrival)
+    raw.once('close', () => this.#arrivals.delete(key))
+    this.#tls.emit('connection', raw)
   }
 
   #accept(socket: TLSSocket): void {
-    const remoteAddress = socket.remoteAddress ?? ''
-    const raw = this.#rawSockets.get(addressesOf(socket))
+    const arrival = this.#arrivals.get(addressesOf(socket))
     // Already reset by the peer, or too late.
-    if (raw === undefined || this.#stopping) {
+    if (arrival === undefined || this.#stopping) {
       socket.on('error', ignore).destroy()
       return
     }
@@ -252,7 +275,8 @@ export class Server extends EventEmitter<ServerEvents> {
       clock: this.#clock,
       autoAccept: this.#options.autoAccept,
       stallTimeout: this.#options.stallTimeout,
-      onHandover: (handover) => this.#handOver(handover, socket, raw, remoteAddress),
+      remoteAddress: arrival.ends.source?.host,
+      onHandover: (handover) => this.#handOver(handover, socket, arrival),
     })
     this.#sessions.add(session)
     session.once('established', () => this.#tell('session', session))
@@ -262,7 +286,7 @@ export class Server extends EventEmitter<ServerEvents> {
     session.once('close', () => this.#sessions.delete(session))
   }
 
-  #handOver(handover: Handover, socket: TLSSocket, raw: Socket, remoteAddress: string): void {
+  #handOver(handover: Handover, socket: TLSSocket, { raw, ends }: Arrival): void {
     this.#handedOver.add(raw)
     if (handover.cause === 'violation' && this.#options.onViolation === 'downgrade') {
       // An application that has not come to listening yet must not be ended by a reset.
@@ -271,8 +295,8 @@ export class Server extends EventEmitter<ServerEvents> {
       if (!this.#tell('downgrade', socket, handover.error)) socket.destroy()
       return
     }
-    this.#tell('fallback', { cause: handover.cause, remoteAddress })
-    guarded(() => this.#fallback.handle({ socket, rawSocket: raw, unread: handover.unread }))
+    this.#tell('fallback', { cause: handover.cause, remoteAddress: ends.source?.host ?? '' })
+    guarded(() => this.#fallback.handle({ socket, rawSocket: raw, unread: handover.unread, ends }))
   }
 }
 

@@ -110,6 +110,11 @@ const usageCases: readonly Case[] = [
   ['a server with port 0', [...CLIENT, '-s', 'a:0'], /--server: a server cannot have port 0/],
   ['a bad pin', [...CLIENT, '-s', 'a:1', '--pin', '12'], /--pin.*64 hex/],
   ['a bad name', [...CLIENT, '-s', 'a:1', '--sni', 'a b'], /--sni.*not a host name/],
+  [
+    'a network with bits after its prefix',
+    [...SERVER, '--accept-proxy-protocol', '10.0.0.0/8', '10.0.0.1/8'],
+    /--accept-proxy-protocol.*"10\.0\.0\.1\/8" is not a network/,
+  ],
   ['a negative number', [...CLIENT, '-s', 'a:1', '--min-idle', '-1'], /--min-idle.*0 to 64/],
   [
     '--insecure beside --pin',
