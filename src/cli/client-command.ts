@@ -55,7 +55,8 @@ export async function runClient(
       return session
     },
   })
-  const inbound = createInbound({ openTunnel: createTunnelOpener(pool), ...(auth && { auth }) })
+  const openTunnel = createTunnelOpener(pool, { replyWait: options.replyWait })
+  const inbound = createInbound({ openTunnel, ...(auth && { auth }) })
   logInbound(inbound, logger)
 
   const address = await listen(inbound, options.listen)

@@ -52,6 +52,8 @@ export interface ClientCommandOptions extends CommonOptions {
   readonly pin?: string
   readonly wire: 'auto' | 'v1' | 'legacy'
   readonly minIdle: number
+  /** Milliseconds; `Infinity` for `exact`. */
+  readonly replyWait: number
   readonly proxyAuthFile?: string
 }
 
@@ -72,6 +74,9 @@ export interface LinkCommandOptions {
 
 /** Most sessions that may be kept idle. */
 const MAX_MIN_IDLE = 64
+
+/** Longest wait for the server's answer, in ms: the server has given a stream up by then. */
+const MAX_REPLY_WAIT = 10_000
 
 /** Makes a reader of text fit for commander, which then puts option and text before the problem. */
 export function argument<T>(parse: (text: string) => T): (text: string) => T {
@@ -145,6 +150,16 @@ export function parseServerName(text: string): string {
 export function parseMinIdle(text: string): number {
   const number = /^\d{1,3}$/.test(text) ? Number(text) : Infinity
   if (number > MAX_MIN_IDLE) throw invalid(`It is not a number from 0 to ${MAX_MIN_IDLE}.`)
+  return number
+}
+
+/** `--reply-wait`. */
+export function parseReplyWait(text: string): number {
+  if (text === 'exact') return Infinity
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
+  if (number > MAX_REPLY_WAIT) {
+    throw invalid(`It is neither exact nor a number of milliseconds from 0 to ${MAX_REPLY_WAIT}.`)
+  }
   return number
 }
 

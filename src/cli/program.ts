@@ -143,6 +143,15 @@ function addClient(program: Command, commands: Commands): void {
       options.argument(options.parseMinIdle),
       0,
     )
+    .addOption(
+      new Option(
+        '--reply-wait <ms|exact>',
+        'how long the server may take to say that a target is out of reach; a program is told that it may' +
+          ' speak then, and a later refusal resets its connection (exact: however long it takes)',
+      )
+        .argParser(options.argument(options.parseReplyWait))
+        .default(10),
+    )
     .option(
       '--proxy-auth-file <file>',
       'file with user:password that programs must give to this proxy (or ANYTLS_PROXY_AUTH)',

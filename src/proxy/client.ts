@@ -1,17 +1,35 @@
 // The client's side of opening a stream to a target: address out, acceptance in, again on a fresh session.
-// Must never send anything but the address, and what may leave twice, before the stream is accepted: only
-// so is a retry harmless.
+// Must never open again what a program may have sent data on: only so is a retry harmless.
 import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
-import { orAborted } from '../session/callbacks.ts'
 import { Session } from '../session/session.ts'
 import { encodeAddress } from '../codec/address.ts'
 import { concatBytes } from '../codec/bytes.ts'
 import type { OpenTunnel, StreamSource, TunnelStream } from './tunnel.ts'
 
 const MAX_RETRIES = 2
+
+/** How long a tunnel waits for the server's word, in ms: what takes longer costs a round trip that can be felt. */
+const DEFAULT_REPLY_WAIT = 10
+
+/** Answers that are remembered, to know whether waiting for the next one is of use. */
+const REMEMBERED_ANSWERS = 16
+
+/** The longest delay that Node's timers take, in ms: nobody waits so long for an answer. */
+const MAX_DELAY = 2_147_483_647
+
+/** Options of {@link createTunnelOpener}. */
+export interface TunnelOpenerOptions {
+  /**
+   * How long a tunnel waits for the server to accept it, in milliseconds, before it is given away as it is:
+   * what is written then follows the address without a round trip, and a refusal ends the stream with its error.
+   * `Infinity` waits for the answer in any case. Where none of the last answers came as fast as that, nothing is
+   * waited for. Default 10.
+   */
+  readonly replyWait?: number | undefined
+}
 
 /** The session went, not the target: another session may well serve it. */
 const SESSION_LOST: readonly ErrorCode[] = [
@@ -25,7 +43,7 @@ const SESSION_LOST: readonly ErrorCode[] = [
 /**
  * Makes an {@link OpenTunnel} of a source of streams: a session, a `SessionPool`, or one of your own. When a session
  * dies before it has accepted the stream, as when a server is restarted, or falls silent (see
- * `SessionPool.openStream`), the stream is opened anew, twice at most.
+ * `SessionPool.openStream`), the stream is opened anew, twice at most, as long as it has not been given away.
  *
  * A stream that it gives away has an `error` listener.
  *
@@ -35,8 +53,16 @@ const SESSION_LOST: readonly ErrorCode[] = [
  * const stream = await openTunnel({ host: 'example.com', port: 80 }, AbortSignal.timeout(10_000))
  * @returns throws what the source or `accepted()` threw last; `ERR_ADDRESS_INVALID` for a target that
  * cannot be encoded; when aborted, the signal's reason
+ * @throws AnyTlsError `ERR_OPTION_INVALID`
  */
-export function createTunnelOpener(source: StreamSource | Session): OpenTunnel {
+export function createTunnelOpener(
+  source: StreamSource | Session,
+  { replyWait = DEFAULT_REPLY_WAIT }: TunnelOpenerOptions = {},
+): OpenTunnel {
+  if (!(replyWait >= 0)) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', 'replyWait must be at least 0 milliseconds')
+  }
+  const answers = new AnswerTimes(replyWait)
   const openStream = async (signal: AbortSignal): Promise<TunnelStream> =>
     source instanceof Session ? source.openStream({ signal }) : source.openStream(signal)
   return async (target, signal, early) => {
@@ -44,7 +70,7 @@ export function createTunnelOpener(source: StreamSource | Session): OpenTunnel {
     const preamble = early === undefined ? address : concatBytes([address, early])
     for (let retries = 0; ; retries += 1) {
       try {
-        return await open(openStream, preamble, signal)
+        return await open(openStream, preamble, signal, answers)
       } catch (error) {
         signal.throwIfAborted()
         if (retries === MAX_RETRIES || !isSessionLost(error)) throw error
@@ -59,20 +85,76 @@ async function open(
   openStream: (signal: AbortSignal) => Promise<TunnelStream>,
   preamble: Uint8Array,
   signal: AbortSignal,
+  answers: AnswerTimes,
 ): Promise<TunnelStream> {
   const stream = await openStream(signal)
   stream.on('error', () => {})
-  const silence = new Promise<never>((_resolve, reject) => {
-    stream.once('silent', () => reject(new AnyTlsError('ERR_PING_TIMEOUT')))
-  })
   try {
     signal.throwIfAborted()
     stream.write(preamble)
-    await orAborted(Promise.race([stream.accepted(), silence]), signal)
+    await answered(stream, answers, signal)
     return stream
   } catch (error) {
     if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
     throw error
+  }
+}
+
+/** Resolves once the server has accepted the stream, or has been waited for long enough; rejects as `accepted` does. */
+function answered(stream: TunnelStream, answers: AnswerTimes, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const asked = performance.now()
+    let waiting = true
+    const settle = (error?: Error): void => {
+      waiting = false
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    const onAbort = (): void => settle(signal.reason as Error)
+    const onSilent = (): void => {
+      const error = new AnyTlsError('ERR_PING_TIMEOUT')
+      if (waiting) settle(error)
+      // Whoever has it may have sent what must not leave twice, and can tell best what to do about it.
+      else stream.destroy(error)
+    }
+    const onAnswer = (error?: Error): void => {
+      stream.off('silent', onSilent)
+      if (error === undefined || error instanceof PeerCloseError) {
+        answers.add(performance.now() - asked)
+      }
+      if (waiting) settle(error)
+    }
+    const wait = answers.wait
+    const timer = wait > 0 && wait <= MAX_DELAY ? setTimeout(settle, wait, undefined) : undefined
+    stream.once('silent', onSilent)
+    signal.addEventListener('abort', onAbort)
+    stream.accepted().then(() => onAnswer(), onAnswer)
+    if (wait === 0) settle()
+  })
+}
+
+/** How long a server takes to answer, and so how long to wait for it. */
+class AnswerTimes {
+  readonly #patience: number
+  readonly #last: number[] = []
+
+  /** @param patience the longest wait, in milliseconds */
+  constructor(patience: number) {
+    this.#patience = patience
+  }
+
+  add(milliseconds: number): void {
+    this.#last.push(milliseconds)
+    if (this.#last.length > REMEMBERED_ANSWERS) this.#last.shift()
+  }
+
+  /** How long to wait for the next answer, in milliseconds: not at all when it cannot be expected within that time. */
+  get wait(): number {
+    const patience = this.#patience
+    const hopeless = this.#last.length > 0 && this.#last.every((time) => time > patience)
+    return hopeless ? 0 : patience
   }
 }
 

@@ -27,7 +27,8 @@ export interface StreamSource {
 }
 
 /**
- * Opens a stream to `target`; resolves once the server has accepted it. Aborted by `signal`. `early` leaves
+ * Opens a stream to `target`; resolves once the server has accepted it, or once it is of no use to wait for that any
+ * longer: {@link TunnelStream.accepted} tells what becomes of it then. Aborted by `signal`. `early` leaves
  * right behind the address, before the stream is accepted, and may leave twice: for datagrams, and for
  * servers of the original wire that read the request for them first and accept then.
  */

@@ -115,6 +115,11 @@ const usageCases: readonly Case[] = [
     [...SERVER, '--accept-proxy-protocol', '10.0.0.0/8', '10.0.0.1/8'],
     /--accept-proxy-protocol.*"10\.0\.0\.1\/8" is not a network/,
   ],
+  [
+    'a wait that is none',
+    [...CLIENT, '-s', 'a:1', '--reply-wait', 'long'],
+    /--reply-wait.*neither exact nor a number of milliseconds from 0 to 10000/,
+  ],
   ['a negative number', [...CLIENT, '-s', 'a:1', '--min-idle', '-1'], /--min-idle.*0 to 64/],
   [
     '--insecure beside --pin',

@@ -179,6 +179,7 @@ describe('programs', { timeout: 60_000 }, () => {
       [['--help'], 'client'],
       [['server', '--help'], '--fallback-proxy-protocol'],
       [['client', '--help'], '--min-idle'],
+      [['client', '--help'], '--reply-wait <ms|exact>'],
     ] as const) {
       const program = track(runProgram(args))
       expect(await program.ended).toEqual({ code: 0, signal: null })

@@ -126,7 +126,7 @@ describe.for(WIRES)('a path that dies without a word, on %s', (wire) => {
 
   it('D26: a path that died right after its last use costs a tunnel the silence, the question and a dial', async () => {
     const { pool, box } = await startPool({ wire }, { silence: 300, probeTimeout: 300 })
-    const openTunnel = createTunnelOpener(pool)
+    const openTunnel = createTunnelOpener(pool, { replyWait: Infinity })
     const target = { host: 'hello.test', port: 80 }
     const { signal } = new AbortController()
     const standing = await openTunnel(target, signal)

@@ -12,7 +12,15 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { closedPort, connectTo, curl, readAll, readExactly } from '../proxy/support.ts'
 import { associate, bindUdp } from '../support/socks5-udp.ts'
-import { curlProgram, serve, serveHttp, startPair, until, whenDone } from './support.ts'
+import {
+  curlProgram,
+  serve,
+  serveHttp,
+  startClient,
+  startServer,
+  until,
+  whenDone,
+} from './support.ts'
 import type { ClientProgram } from './support.ts'
 
 const PYTHON = process.env.ANYTLS_TEST_PYTHON ?? 'python3'
@@ -22,7 +30,8 @@ if (!hasAiohttp && process.env.CI === 'true') throw new Error('aiohttp is missin
 let client: ClientProgram
 
 beforeAll(async () => {
-  ;({ client } = await startPair())
+  // The exact answers, however busy the machine is.
+  client = await startClient((await startServer()).link, ['--reply-wait', 'exact'])
 })
 
 /** An origin that answers each connection's first bytes with `answer`, as it is. */

@@ -3,13 +3,26 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { connect } from '../../src/tls/dial.ts'
 import { closedPort, connectTo, curl, readAll, readExactly } from '../proxy/support.ts'
-import { PASSWORD, curlProgram, describeRequest, serveHttp, startPair } from './support.ts'
+import {
+  PASSWORD,
+  curlProgram,
+  describeRequest,
+  serveHttp,
+  startClient,
+  startServer,
+} from './support.ts'
 import type { ClientProgram, Origin, ServerProgram } from './support.ts'
 
 /** No name has a label of 64 bytes, so nobody is asked for it. */
 const NO_SUCH_NAME = `${'a'.repeat(64)}.test`
 /** TCP cannot go to a broadcast address; no packet leaves. */
 const UNREACHABLE = '255.255.255.255'
+
+/** A client that waits for the exact answer, however busy the machine is. */
+async function startPair(flags: readonly string[]) {
+  const server = await startServer(flags)
+  return { server, client: await startClient(server.link, [...flags, '--reply-wait', 'exact']) }
+}
 
 describe.skipIf(curlProgram.isMissing)(`targets out of reach${curlProgram.note}`, () => {
   let server: ServerProgram

@@ -52,7 +52,7 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       await buildGoProgram()
       ;({ pin } = await certificateFiles())
       ;[server, files] = await Promise.all([startGoServer(), startFileOrigin()])
-      client = await startClient(server.link, LEGACY)
+      client = await startClient(server.link, [...LEGACY, '--reply-wait', 'exact'])
     }, BUILD_TIMEOUT)
 
     it.for(['--socks5-hostname', '-x'])('curl %s fetches through them', async (how) => {

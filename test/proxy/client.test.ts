@@ -2,15 +2,20 @@ import { describe, expect, it } from 'vitest'
 import { AnyTlsError, PeerCloseError } from '../../src/errors.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { CloseCode } from '../../src/engine/close-code.ts'
-import { createTunnelOpener } from '../../src/proxy/client.ts'
+import { createTunnelOpener as makeTunnelOpener } from '../../src/proxy/client.ts'
+import type { StreamSource } from '../../src/proxy/tunnel.ts'
 import { encodeAddress } from '../../src/codec/address.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
 import type { PairedStream } from './support.ts'
-import { readExactly, streamPair } from './support.ts'
+import { closing, readExactly, streamPair } from './support.ts'
 
 const TARGET = { host: 'example.com', port: 443 }
 const PREAMBLE = encodeAddress(TARGET)
 const never = new AbortController().signal
+
+/** Waits for the answer, however busy the machine is. */
+const createTunnelOpener = (source: StreamSource) =>
+  makeTunnelOpener(source, { replyWait: Infinity })
 
 /** A source whose n-th stream is treated by the n-th of `treatments`, the last one repeated. */
 function source(...treatments: ((server: PairedStream, client: PairedStream) => void)[]) {
@@ -134,7 +139,7 @@ describe('opening a tunnel', () => {
     const { client, server } = makeSessionPair()
     server.removeAllListeners('stream')
     server.on('stream', (stream) => void stream.on('data', () => stream.write('served')))
-    const stream = await createTunnelOpener(client)(TARGET, never)
+    const stream = await makeTunnelOpener(client)(TARGET, never)
     expect(String(await readExactly(stream, 6))).toBe('served')
   })
 
@@ -184,4 +189,67 @@ describe('opening a tunnel', () => {
     await openTunnel(TARGET, never)
     expect(opened[0]!.listenerCount('error')).toBe(1)
   })
+
+  it('without an answer in time the stream is given away, and a refusal ends it then', async () => {
+    const [client, server] = streamPair()
+    server.on('error', () => {})
+    const openTunnel = makeTunnelOpener(
+      { openStream: () => Promise.resolve(client) },
+      { replyWait: 5 },
+    )
+    const stream = await openTunnel(TARGET, never)
+    expect(stream).toBe(client)
+    expect(stream.destroyed).toBe(false)
+    const closed = closing(stream)
+    server.reset(CloseCode.DestinationUnreachable, 'connection refused')
+    await closed
+    expect(stream.errored).toBeInstanceOf(PeerCloseError)
+  })
+
+  it('what was given away is not opened again: it is ended when its connection falls silent', async () => {
+    const { opened, openTunnel } = lateSource()
+    const stream = await openTunnel(TARGET, never)
+    stream.emit('silent')
+    expect(stream.errored).toMatchObject({ code: 'ERR_PING_TIMEOUT' })
+    expect(opened).toHaveLength(1)
+  })
+
+  it('where no answer comes that fast, none is waited for, until one does', async () => {
+    const { opened, openTunnel } = lateSource(300)
+    let given = 0
+    const first = openTunnel(TARGET, never).then(() => (given += 1))
+    await new Promise((resolve) => setTimeout(resolve, 330))
+    opened[0]!.peer.accept()
+    await first
+    // Not by a timer: 300 ms are far from over.
+    const second = openTunnel(TARGET, never).then(() => (given += 1))
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    expect(given).toBe(2)
+    await second
+    opened[1]!.peer.accept()
+    await new Promise((resolve) => setImmediate(resolve))
+    void openTunnel(TARGET, never).then(() => (given += 1))
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    expect(given).toBe(2)
+  })
+
+  it('bad input: a wait that is none', () => {
+    for (const replyWait of [-1, NaN]) {
+      expect(() =>
+        makeTunnelOpener({ openStream: () => Promise.reject(new Error()) }, { replyWait }),
+      ).toThrow(expect.objectContaining({ code: 'ERR_OPTION_INVALID' }))
+    }
+  })
 })
+
+/** Streams that nobody answers. */
+function lateSource(replyWait = 5) {
+  const opened: PairedStream[] = []
+  const openStream = () => {
+    const [client, server] = streamPair()
+    server.on('error', () => {})
+    opened.push(client)
+    return Promise.resolve(client)
+  }
+  return { opened, openTunnel: makeTunnelOpener({ openStream }, { replyWait }) }
+}

@@ -11,12 +11,18 @@ import { FAILURES, reportFailure } from '../failure.ts'
 import { MAX_HEAD } from './http-answer.ts'
 import { BodyReader } from './http-body.ts'
 import { forward } from './http-forward.ts'
-import type { Ending } from './http-forward.ts'
+import type { Ending, Exchange } from './http-forward.ts'
 import { authenticatesConnection, KeptOrigin } from './http-kept.ts'
 import { mendRequestLine, parseConnectTarget, parseOrigin } from './http-target.ts'
 import type { Origin } from './http-target.ts'
 import type { InboundContext, InboundProtocol } from './inbound-tunnel.ts'
-import { carryTunnel, openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
+import {
+  carryTunnel,
+  openForProgram,
+  refusalOf,
+  sourceOf,
+  watchDeparture,
+} from './inbound-tunnel.ts'
 
 // Requests that one connection may have under way at once. Programs that pipeline send some ten.
 const MAX_PIPELINED = 32
@@ -129,7 +135,7 @@ export class HttpInbound {
     }
     // What is left of a body that nobody waits for any more must not hold up the next request.
     request.resume()
-    this.#finish(request, response, origin, ending)
+    await this.#finish(exchange, ending)
   }
 
   /** The socket is ours alone from here on. */
@@ -151,7 +157,7 @@ export class HttpInbound {
     departure.release()
     if (ending.type !== 'upgraded') {
       stream.destroy()
-      this.#finish(request, response, origin, ending)
+      await this.#finish(exchange, ending)
       return
     }
     response.detachSocket(socket)
@@ -225,18 +231,20 @@ export class HttpInbound {
     }
   }
 
-  #finish(
-    request: IncomingMessage,
-    response: ServerResponse,
-    { target }: Origin,
-    ending: Ending,
-  ): void {
+  async #finish({ request, response, origin, stream }: Exchange, ending: Ending): Promise<void> {
     if (ending.type !== 'failed') return
-    const { reason } = ending
-    const source = sourceOf(request.socket)
-    this.#context.emit('failed', { source, target, protocol: 'http', reason })
+    const refusal = await refusalOf(stream)
+    if (refusal === undefined) {
+      const source = sourceOf(request.socket)
+      const { reason } = ending
+      this.#context.emit('failed', { source, target: origin.target, protocol: 'http', reason })
+    }
+    const { httpStatus, reason } =
+      refusal === undefined
+        ? { httpStatus: FAILURES.general.httpStatus, reason: ending.reason }
+        : reportFailure(refusal)
     if (response.headersSent) response.destroy()
-    else answer(response, FAILURES.general.httpStatus, reason)
+    else answer(response, httpStatus, reason)
   }
 
   /** Whether the parser has let go of the connection with nothing else under way on it. */

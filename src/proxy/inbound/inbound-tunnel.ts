@@ -1,6 +1,7 @@
 // What the protocols of the local port share: opening the tunnel for a program, telling an observer.
 // Must never know SOCKS or HTTP.
 import type { Socket } from 'node:net'
+import { AnyTlsError, PeerCloseError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
@@ -16,9 +17,9 @@ export type InboundProtocol = 'socks4' | 'socks5' | 'socks5-udp' | 'http-connect
 
 /** Events of the local port, for a log. `source` is `HOST:PORT` of the program. */
 export interface InboundEvents {
-  /** A tunnel stands. With `socks5-udp` it carries datagrams, and `target` is where the first one goes. */
+  /** A tunnel stands: the server has accepted it. With `socks5-udp` it carries datagrams, and `target` is where the first one goes. */
   tunnel: [{ source: string; target: Address; protocol: InboundProtocol }]
-  /** No tunnel could be had, and the program was told so. */
+  /** No tunnel could be had. The program was told so, or reset if it had been told already that it may speak. */
   refused: [{ source: string; target: Address; protocol: InboundProtocol; error: unknown }]
   /** The tunnel stood, but the target did not answer as it must. `reason` is text of ours. */
   failed: [{ source: string; target: Address; protocol: InboundProtocol; reason: string }]
@@ -39,7 +40,8 @@ export interface InboundContext {
 }
 
 /**
- * Opens a tunnel for the program at `source` and tells the observer. A tunnel that comes too late, when
+ * Opens a tunnel for the program at `source` and tells the observer, also of a refusal that comes when the tunnel has
+ * been given away. A tunnel that comes too late, when
  * `gone` is aborted already, is reset.
  *
  * @param opening the tunnel, where it does not simply go to the target
@@ -53,13 +55,33 @@ export async function openForProgram(
 ): Promise<TunnelStream> {
   try {
     const stream = await orAborted(opening, gone)
-    context.emit('tunnel', request)
+    stream.accepted().then(
+      () => context.emit('tunnel', request),
+      (error: unknown) => {
+        if (!isOwnReset(error)) context.emit('refused', { ...request, error })
+      },
+    )
     return stream
   } catch (error) {
     if (gone.aborted) opening.then(resetUnwanted, () => {})
     else context.emit('refused', { ...request, error })
     throw error
   }
+}
+
+/** The program has left before the server had answered. */
+function isOwnReset(error: unknown): boolean {
+  if (!(error instanceof AnyTlsError) || error instanceof PeerCloseError) return false
+  return error.code === 'ERR_STREAM_RESET'
+}
+
+/** Why there was no tunnel for what was sent on `stream`, which is over; `undefined` where the server had accepted it. */
+export async function refusalOf(stream: TunnelStream): Promise<unknown> {
+  if (stream.errored === null) return undefined
+  return stream.accepted().then(
+    () => undefined,
+    (error: unknown) => error,
+  )
 }
 
 function resetUnwanted(stream: TunnelStream): void {

@@ -18,7 +18,7 @@ import type { UdpInboundOptions } from '../udp/udp-inbound.ts'
 
 /** Options of {@link createInbound}. */
 export interface InboundOptions {
-  /** Must resolve once the target is reached, for then the program is told so. */
+  /** The program is told that it may speak once it resolves. A refusal that comes later resets its connection. */
   readonly openTunnel: OpenTunnel
   /** What a program must give. Default: everybody who reaches the port may use it. */
   readonly auth?: Credentials
