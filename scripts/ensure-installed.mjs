@@ -2,7 +2,7 @@
 // It must run on a fresh clone and on old versions of Node: no dependency, no new syntax.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -15,10 +15,16 @@ export function ensureInstalled() {
   if (major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1])) {
     stop(`Node ${MINIMUM.join('.')} or newer is needed; this is ${process.versions.node}`)
   }
-  if (isInstalled()) return
+  if (isLinked() || isInstalled()) return
   console.error('installing dependencies (npm ci) ...')
   const problem = install()
   if (problem !== '') stop(`npm ci failed (${problem}); what it said stands above`)
+}
+
+/** What a link leads to is another folder's: `npm ci` would empty it. */
+function isLinked() {
+  const stat = lstatSync(join(ROOT, 'node_modules'), { throwIfNoEntry: false })
+  return stat !== undefined && stat.isSymbolicLink()
 }
 
 /** Whether every locked package is there in its locked version; npm notes what it put there. */

@@ -8,9 +8,8 @@ import { AnyTlsError } from '../errors.ts'
 import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
-import { LOG_FORMATS, LOG_LEVELS } from './logger.ts'
-import type { LogFormat, LogLevel } from './logger.ts'
-import { argument } from './options.ts'
+import { argument, LOG_FORMATS, LOG_LEVELS } from './options.ts'
+import type { LogFormat, LogLevel } from './options.ts'
 import { MAX_SKIP, wholeNumber } from './scheme-options.ts'
 
 export interface CaptureCommandOptions {

@@ -1,10 +1,10 @@
 // Turns whatever ended a program into an exit code and one line. The only place that does.
 // Must never show a stack trace, or a control character.
 
-import { CommanderError } from 'commander'
-import { AnyTlsError } from '../errors.ts'
+import type { CommanderError } from 'commander'
+import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
-import { describeError } from './logger.ts'
+import { systemCode } from './files.ts'
 
 /** How a program ends. */
 export interface Ending {
@@ -27,9 +27,14 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
 ])
 
 export function endingFor(error: unknown): Ending {
-  if (error instanceof CommanderError) return commanderEnding(error)
+  if (isCommanderError(error)) return commanderEnding(error)
   const exitCode = error instanceof AnyTlsError && USAGE_CODES.has(error.code) ? 2 : 1
   return { exitCode, line: `anytls: ${describeError(error)}` }
+}
+
+/** By its code: the class would load all of commander for an error that it may not have made. */
+function isCommanderError(error: unknown): error is CommanderError {
+  return error instanceof Error && 'exitCode' in error && systemCode(error).startsWith('commander.')
 }
 
 function commanderEnding({ exitCode, code, message }: CommanderError): Ending {
@@ -39,4 +44,18 @@ function commanderEnding({ exitCode, code, message }: CommanderError): Ending {
       ? 'a command is needed; anytls --help tells more'
       : message.replace(/^error: /, '').replace(/\n(?=\(Did you mean [^\n]*$)/, ' ')
   return { exitCode: 2, line: `anytls: ${problem}` }
+}
+
+/** An error in one line for people, with the code of the system or what the peer said. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const text = error.message === '' ? error.name : error.message
+  if (error instanceof PeerCloseError && error.reason !== '') return `${text}: ${error.reason}`
+  const code = systemCode(error instanceof AnyTlsError ? firstOf(error.cause) : error)
+  return code === '' || text.includes(code) ? text : `${text} (${code})`
+}
+
+/** Of several errors, as when no address of a name answered, the first speaks for all. */
+function firstOf(cause: unknown): unknown {
+  return cause instanceof AggregateError ? cause.errors[0] : cause
 }

@@ -5,17 +5,9 @@ import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions } from 'pino'
 import type { DestinationStream, Logger } from 'pino'
 import pretty from 'pino-pretty'
-import { AnyTlsError, PeerCloseError } from '../errors.ts'
-import { systemCode } from './files.ts'
+import { describeError } from './failure.ts'
+import type { LogFormat, LogLevel } from './options.ts'
 import { escapeControls, escapeJsonStrings } from './printable.ts'
-
-/** What `--log-level` takes, from the most to the least talkative. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
-
-/** What `--log-format` takes. */
-export const LOG_FORMATS = ['text', 'json'] as const
-export type LogFormat = (typeof LOG_FORMATS)[number]
 
 /** A log, and the few lines that scripts wait for. */
 export interface ProgramLog {
@@ -59,20 +51,6 @@ export function createLog(options: LogOptions): ProgramLog {
       else destination.write(`${escapeControls(line)}\n`)
     },
   }
-}
-
-/** An error in one line for people, with the code of the system or what the peer said. */
-export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const text = error.message === '' ? error.name : error.message
-  if (error instanceof PeerCloseError && error.reason !== '') return `${text}: ${error.reason}`
-  const code = systemCode(error instanceof AnyTlsError ? firstOf(error.cause) : error)
-  return code === '' || text.includes(code) ? text : `${text} (${code})`
-}
-
-/** Of several errors, as when no address of a name answered, the first speaks for all. */
-function firstOf(cause: unknown): unknown {
-  return cause instanceof AggregateError ? cause.errors[0] : cause
 }
 
 function jsonSink(destination: DestinationStream): DestinationStream {

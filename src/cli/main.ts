@@ -3,15 +3,19 @@
 // Must never show a stack trace, or more than one line, for what a user did.
 
 import { AnyTlsError } from '../errors.ts'
+import { VERSION } from '../version.ts'
 import { endingFor } from './failure.ts'
-import { createLog } from './logger.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
-import { createProgram } from './program.ts'
+import { escapeControls } from './printable.ts'
 
 /** The log of the command once its options are known; until then errors are told as text. */
-let log = createLog({ level: 'info', format: 'text' })
+let log: ProgramLog | undefined
 
-const openLog = (options: LogOptions): ProgramLog => (log = createLog(options))
+/** Loads what writes logs, which help and most commands do without. */
+async function logOpener(): Promise<(options: LogOptions) => ProgramLog> {
+  const { createLog } = await import('./logger.ts')
+  return (options) => (log = createLog(options))
+}
 
 function end(error: unknown): void {
   const { exitCode, line } = endingFor(error)
@@ -19,21 +23,33 @@ function end(error: unknown): void {
   if (line === undefined) return
   // Where an error that is none of ours comes from is all that there is to find it by.
   if (error instanceof Error && !(error instanceof AnyTlsError) && exitCode === 1) {
-    log.logger.debug({ stack: error.stack }, 'origin')
+    log?.logger.debug({ stack: error.stack }, 'origin')
   }
-  log.announce(line, 'fatal')
+  if (log === undefined) process.stderr.write(`${escapeControls(line)}\n`)
+  else log.announce(line, 'fatal')
   process.exit(exitCode)
 }
 
 process.on('uncaughtException', end)
 
+const args = process.argv.slice(2)
+
 try {
+  // Answered before anything is loaded: installers and scripts ask for nothing else.
+  if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+    process.stdout.write(`${VERSION}\n`)
+    process.exit(0)
+  }
+  const { createProgram } = await import('./program.ts')
   await createProgram({
     scheme: async () => (await import('./scheme-command.ts')).schemeCommands,
-    server: async (options) => (await import('./server-command.ts')).runServer(options, openLog),
-    client: async (options) => (await import('./client-command.ts')).runClient(options, openLog),
+    server: async (options) =>
+      (await import('./server-command.ts')).runServer(options, await logOpener()),
+    client: async (options) =>
+      (await import('./client-command.ts')).runClient(options, await logOpener()),
     link: async (server, options) => (await import('./link-command.ts')).runLink(server, options),
-    capture: async (options) => (await import('./capture-command.ts')).runCapture(options, openLog),
+    capture: async (options) =>
+      (await import('./capture-command.ts')).runCapture(options, await logOpener()),
     convert: async (options) => (await import('./convert-command.ts')).runConvert(options),
     report: async (files, options) =>
       (await import('./report-command.ts')).runReport(files, options),

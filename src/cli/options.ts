@@ -11,9 +11,16 @@ import type { Address } from '../codec/address.ts'
 import { toAsciiName } from '../proxy/host.ts'
 import { recogniseForeign } from './foreign-config.ts'
 import type { LinkFormat } from './link-formats.ts'
-import type { LogFormat, LogLevel } from './logger.ts'
 import { asciiAuthority, isServerName, isShareLink, parseShareLink } from './share-link.ts'
 import type { ShareLink } from './share-link.ts'
+
+/** What `--log-level` takes, from the most to the least talkative. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What `--log-format` takes. */
+export const LOG_FORMATS = ['text', 'json'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
 
 /** What both commands take. */
 export interface CommonOptions {

@@ -1,7 +1,7 @@
 // One JSON file with something to remember of each server, for the next start.
 // Must never fail a connection: what is wrong with the file is told, and life goes on without it.
 
-import { describeError } from './logger.ts'
+import { describeError } from './failure.ts'
 import { MAX_FILE_SIZE, readTextFileIfThere, writePrivateFile } from './files.ts'
 
 /** Most servers that are remembered; the one heard of longest ago goes first. */

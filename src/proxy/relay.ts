@@ -12,7 +12,7 @@ import type { TunnelStream } from './tunnel.ts'
 export interface RelayOptions {
   /**
    * Once one direction has ended, how long the other may be silent, in ms. Default 3,600,000, the stream
-   * timeout of D26: someone may be waiting for the answer to a question. It is watched on the sides
+   * timeout (D26): someone may be waiting for the answer to a question. It is watched on the sides
    * that are sockets (a session watches its streams itself); while both directions are open there is
    * no limit here, for TCP keep-alive and the session find out about a dead peer.
    */

@@ -62,7 +62,7 @@ interface AcceptWaiter {
 
 /**
  * A bidirectional stream of bytes inside a session. `end()` ends this direction; with mux1 the other
- * direction stays open, without it see D6. `destroy()` ends both; with an error, or before all that was
+ * direction stays open, without it both end (D6). `destroy()` ends both; with an error, or before all that was
  * written has left, it is an error for a peer with mux1 too (D49). A write is over, and `finish` and `drain`
  * come, when the socket has taken its bytes, as on a `net.Socket` (D45). Each chunk that is read is a `Buffer`
  * and the reader's own.

@@ -56,7 +56,7 @@ export const MAX_AUTH_PADDING = 16_000
  */
 const MAX_GO_AUTH_PADDING = 1_152
 
-/** The shortest padding frame of each wire, in bytes: D22, and a head of 7 bytes with one byte of waste. */
+/** The shortest padding frame of each wire, in bytes (D22); of the original a head of 7 bytes with one byte of waste. */
 export const SHORTEST_PADDING = Object.freeze({ v1: 3, legacy: 8 })
 
 /**

@@ -30,7 +30,8 @@ export interface DeliverOptions {
 }
 
 /**
- * Shapes one direction of one connection. Which side has one: D34.
+ * Shapes one direction of one connection. The client always has one, the server where it
+ * was asked to (D34).
  *
  * @example
  * const shaper = new Shaper(DEFAULT_SCHEME, crypto.randomInt, padding)

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -53,6 +54,12 @@ describe('ensure-installed', () => {
     install([], { 'node_modules/a': version('1') })
     rmSync(join(project, 'node_modules', 'a'), { recursive: true })
     expect(run().called).toBe(true)
+  })
+
+  it('npm start: a node_modules that is a link to another folder is left alone', () => {
+    mkdirSync(join(project, 'elsewhere'))
+    symlinkSync(join(project, 'elsewhere'), join(project, 'node_modules'))
+    expect(run()).toEqual({ status: 0, stderr: '', called: false })
   })
 
   it('npm start: when npm ci fails there is one line that says so, and exit code 1', () => {

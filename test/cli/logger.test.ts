@@ -3,8 +3,10 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import { AnyTlsError, PeerCloseError } from '../../src/errors.ts'
-import { createLog, describeError } from '../../src/cli/logger.ts'
-import type { LogFormat, LogLevel, ProgramLog } from '../../src/cli/logger.ts'
+import { describeError } from '../../src/cli/failure.ts'
+import { createLog } from '../../src/cli/logger.ts'
+import type { ProgramLog } from '../../src/cli/logger.ts'
+import type { LogFormat, LogLevel } from '../../src/cli/options.ts'
 import { escapeControls } from '../../src/cli/printable.ts'
 
 const HOSTILE = 'a\u001b[31mb\r\nc\u0007d\u009be\u202ef\u2066g\u2028h\u007fi"\\j'

@@ -26,7 +26,7 @@ export const StreamFlag = { Rst: 0b001, Data: 0b010, Open: 0b100 } as const
 export const MAX_BODY = 65_535
 
 /**
- * Most bytes of payload in a DATA frame that we send. D10 permits 65,535; with this many a frame and its
+ * Most bytes of payload in a DATA frame that we send. 65,535 are permitted (D10); with this many a frame and its
  * head fill four TLS records and no fifth one.
  */
 export const MAX_PAYLOAD = 65_520
