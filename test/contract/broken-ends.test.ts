@@ -25,7 +25,7 @@ describe.each(CARRIERS)('$name', (carrier) => {
 
 describe('reasons, where the wire has them', () => {
   it.each(carriersWith('reasons'))(
-    '%s: destroy() with bytes queued is no clean end',
+    'D49: %s: destroy() with bytes queued is no clean end',
     async (_name, carrier) => {
       for (const way of ['there', 'back']) {
         const opened = await openOn(carrier)

@@ -131,7 +131,7 @@ describe('half-close, where the wire has it (a server of node:http2 has not)', (
 
 describe('nothing queued (node:http2 says aborted, net-mux has only RST)', () => {
   it.each(carriersWith('quietDestroy'))(
-    '%s: destroy() is an end to the other side, not an error',
+    'D49: %s: destroy() is an end to the other side, not an error',
     async (_name, carrier) => {
       const { near, far } = await openOn(carrier)
       far.write('ready')

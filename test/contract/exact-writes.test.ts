@@ -29,7 +29,7 @@ describe.each(CARRIERS)('$name', (carrier) => {
     ['there', 100, 200 * KIB],
     ['back', 100, 200 * KIB],
   ])(
-    'a buffer that is reused after each callback arrives intact: %s, %i bytes',
+    'D45: a buffer that is reused after each callback arrives intact: %s, %i bytes',
     async (way, size, bytes) => {
       const opened = await openOn(carrier)
       const { near, far } = way === 'there' ? opened : turned(opened)
@@ -40,7 +40,7 @@ describe.each(CARRIERS)('$name', (carrier) => {
     },
   )
 
-  it('end(data, () => near.destroy()) delivers the data', async () => {
+  it('D45: end(data, () => near.destroy()) delivers the data', async () => {
     const { near, far } = await openOn(carrier)
     // On TLS, the client's kernel may answer with a reset what it has not read yet: the session tickets.
     far.write('ready')
@@ -52,7 +52,7 @@ describe.each(CARRIERS)('$name', (carrier) => {
     expect(await arrived).toEqual(digestOf(data))
   })
 
-  it('end(data, () => the connection ends) delivers the data', async () => {
+  it('D45: end(data, () => the connection ends) delivers the data', async () => {
     const { near, far, connection } = await openOn(carrier)
     const data = pattern(48 * KIB)
     const arrived = take(far, data.length)

@@ -28,7 +28,7 @@ const NEVER_FITS = 32 * MIB
 const CHUNK = 64 * KIB
 
 describe.each(CARRIERS)('$name', (carrier) => {
-  it('of a far end that does not read, the callbacks of what does not fit do not come, and finish neither', async () => {
+  it('D45: of a far end that does not read, the callbacks of what does not fit do not come, and finish neither', async () => {
     const { near, far } = await openOn(carrier)
     const chunk = pattern(CHUNK)
     let written = 0

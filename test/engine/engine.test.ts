@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL } from '../../src/engine/machine.ts'
-import type { MachineEvent } from '../../src/engine/machine.ts'
+import type { Machine, MachineEvent } from '../../src/engine/machine.ts'
 import { RESET_BURST, RESET_REFILL } from '../../src/engine/reset-budget.ts'
 import { write as v1 } from '../support/v1-frames.ts'
 import * as anytls from '../wires/anytls/support.ts'
@@ -11,53 +11,83 @@ import { write as legacyFrame } from '../wires/legacy/frames.ts'
 import * as legacy from '../wires/legacy/support.ts'
 import { write as muxFrame } from '../wires/muxpro/frames.ts'
 import * as muxpro from '../wires/muxpro/support.ts'
+import { write as netMuxFrame } from '../wires/netmux/frames.ts'
+import * as netmux from '../wires/netmux/support.ts'
 
 const EMPTY = new Uint8Array(0)
 
-const SERVERS = [
+interface Case {
+  readonly wire: string
+  readonly make: () => Machine
+  /** The n-th stream, n from 1. */
+  readonly open: (n: number) => Uint8Array
+  readonly data: (n: number) => Uint8Array
+  readonly reset: (n: number) => Uint8Array
+}
+
+const SERVERS: readonly Case[] = [
   {
     wire: 'v1',
     make: () => anytls.openServer(),
-    flash: (id: number) => concatBytes([v1.open(id), v1.rst(id)]),
+    open: (n) => v1.open(n),
+    data: (n) => v1.data(n, 'x'),
+    reset: (n) => v1.rst(n),
   },
   {
     wire: 'legacy',
     make: () => legacy.openServer(),
-    flash: (id: number) => concatBytes([legacyFrame.syn(id), legacyFrame.fin(id)]),
+    open: (n) => legacyFrame.syn(n),
+    data: (n) => legacyFrame.push(n, 'x'),
+    reset: (n) => legacyFrame.fin(n),
   },
   {
     wire: 'muxpro',
     make: () => muxpro.openServer(),
-    flash: (id: number) => concatBytes([muxFrame.new(id), muxFrame.end(id)]),
+    open: (n) => muxFrame.new(n),
+    data: (n) => muxFrame.keep(n, 'x'),
+    reset: (n) => muxFrame.end(n),
+  },
+  {
+    wire: 'netmux',
+    make: () => {
+      const server = netmux.makeMachine('server')
+      // Tells that the peer is there.
+      server.receive(netMuxFrame.pong(0), 0)
+      return server
+    },
+    open: (n) => netMuxFrame.syn(2 * n - 1),
+    data: (n) => netMuxFrame.data(2 * n - 1, 'x'),
+    reset: (n) => netMuxFrame.rst(2 * n - 1),
   },
 ]
 
-describe('a turn', () => {
+describe.each(SERVERS)('a turn on $wire', ({ make, open, data }) => {
   it('D47: handles 512 frames at most, and goes on with an empty chunk; nothing is lost', () => {
-    const server = anytls.openServer()
-    server.receive(v1.open(1), 0)
-    const pieces = Array.from({ length: 1_000 }, () => v1.data(1, 'x'))
+    const server = make()
+    server.receive(open(1), 0)
     const counts: number[] = []
-    let chunk = concatBytes(pieces)
+    let chunk = concatBytes(Array.from({ length: 1_000 }, () => data(1)))
     do {
       counts.push(server.receive(chunk, 0).length)
       chunk = EMPTY
     } while (server.hasMore)
-    // A DATA frame is a head and one piece.
+    // A frame of data is a head and one piece.
     expect(Math.max(...counts)).toBe(MAX_FRAMES_PER_CALL / 2)
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(1_000)
   })
 
   it('D47: handles 64 openings at most', () => {
-    const server = anytls.openServer()
-    const ids = Array.from({ length: 100 }, (_, index) => index + 1)
-    const first = server.receive(concatBytes(ids.map((id) => v1.open(id))), 0)
-    expect(first).toHaveLength(MAX_OPENINGS_PER_CALL)
+    const server = make()
+    const streams = Array.from({ length: 100 }, (_, index) => open(index + 1))
+    const first = server.receive(concatBytes(streams), 0)
+    expect(first.map(({ type }) => type)).toEqual(Array(MAX_OPENINGS_PER_CALL).fill('open'))
     expect(server.hasMore).toBe(true)
     expect(server.receive(EMPTY, 0)).toHaveLength(100 - MAX_OPENINGS_PER_CALL)
     expect(server.hasMore).toBe(false)
   })
+})
 
+describe('what waits for the next turn', () => {
   it('D46: refers to the chunk no more once nothing waits, a head that is incomplete included', () => {
     const server = anytls.openServer()
     const frames = concatBytes([v1.open(1), v1.data(1, 'hello')])
@@ -80,10 +110,13 @@ describe('a turn', () => {
 })
 
 describe('openings that are reset at once', () => {
-  it.each(SERVERS)('D47: on $wire, past the burst the connection ends', ({ make, flash }) => {
+  it.each(SERVERS)('D47: on $wire, past the burst the connection ends', ({ make, open, reset }) => {
     const server = make()
-    let id = 0
-    const next = (now: number): readonly MachineEvent[] => server.receive(flash((id += 1)), now)
+    let n = 0
+    const next = (now: number): readonly MachineEvent[] => {
+      n += 1
+      return server.receive(concatBytes([open(n), reset(n)]), now)
+    }
     for (let count = 0; count < RESET_BURST; count += 1) expect(next(0)).toHaveLength(2)
     for (let count = 0; count < RESET_REFILL; count += 1) expect(next(1_000)).toHaveLength(2)
     expect(next(1_000).at(-1)).toMatchObject({

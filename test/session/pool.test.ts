@@ -313,7 +313,7 @@ describe('SessionPool: idle sessions', () => {
     expect(pool.size).toBe(0)
   })
 
-  it('keeps minIdle sessions, the newest, and keeps them alive past the connection timeout', async () => {
+  it('D52: keeps minIdle sessions, the newest, and keeps them alive past the connection timeout', async () => {
     const { pool, clock, pairs } = makePool({
       idleTimeout: 30_000,
       minIdle: 2,
@@ -351,7 +351,7 @@ describe('SessionPool: idle sessions', () => {
     expect(pairs[1]?.client.mayOpen).toBe(true)
   })
 
-  it('keeps idle sessions alive for an idleTimeout above the connection timeout', async () => {
+  it('D52: keeps idle sessions alive for an idleTimeout above the connection timeout', async () => {
     const { pool, clock } = makePool({ idleTimeout: 300_000 })
     await finish(await pool.openStream())
     await clock.advance(299_999)

@@ -270,7 +270,7 @@ describe('D48: servers of protocol version 1 of the original wire', () => {
     })
   }
 
-  it('are remembered, for the wire is the same and for auto', async () => {
+  it('D48: are remembered, for the wire is the same and for auto', async () => {
     const { port, certificate } = await startOldServer()
     const wireStore = new MemoryWireStore()
     const options = { host: '127.0.0.1', port, password: PASSWORD, ca: certificate.cert, wireStore }
@@ -287,7 +287,7 @@ describe('D48: servers of protocol version 1 of the original wire', () => {
     expect(next.wire).toBe('legacy')
   })
 
-  it('that turn out to send settings are forgotten', async () => {
+  it('D48: that turn out to send settings are forgotten', async () => {
     const { port, certificate } = await startLegacyServer()
     const wireStore = new MemoryWireStore()
     wireStore.set(`127.0.0.1:${port}`, 'legacy-1')

@@ -30,7 +30,7 @@ const WITHOUT: Record<string, (setup?: Setup) => Client | Server> = {
 }
 
 describe('connection timeout', () => {
-  it('draft, Timeout: without a frame for 60 s the connection MUST be terminated, by each end on its own timer', () => {
+  it('draft, Timeout, D52: without a frame for 60 s the connection MUST be terminated, by each end on its own timer', () => {
     for (const [role, make] of Object.entries(WITHOUT)) {
       const machine = make()
       expect(machine.deadline, role).toBe(60_000)

@@ -216,7 +216,19 @@ describe('ends', () => {
     expect(said(client)).toEqual(['END 1 0'])
   })
 
-  it('frames of a sub-connection that is gone are dropped: they raced its end', () => {
+  it('D50: the End of the server is answered with one, once, whatever its code', () => {
+    for (const code of [undefined, 0, 1, 999]) {
+      const client = openClient()
+      client.openStream(0, TCP)
+      client.takeWrites()
+      client.receive(write.end(1, code), 0)
+      expect(said(client)).toEqual(['END 1 0'])
+      client.receive(write.end(1, code), 0)
+      expect(said(client)).toEqual([])
+    }
+  })
+
+  it('D50: frames of a sub-connection that is gone are dropped, an End too: they raced its end', () => {
     const client = openClient()
     client.openStream(0, TCP)
     client.resetStream(1, 0, '', 0)
@@ -237,7 +249,6 @@ describe('ends', () => {
     )
     expect(said(client)).toEqual(['NEW 1 tcp 192.0.2.1:80 p128'])
     expect(told(client.receive(write.end(1), 0))).toEqual(['accept 1', 'close 1', 'closed'])
-    // D50
     expect(said(client)).toEqual(['END 1 0'])
   })
 
