@@ -24,8 +24,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   fallback: ['codec'],
   tls: [...CORE, ...WIRES, 'session', 'fallback'],
   proxy: [...CORE, ...WIRES, 'session', 'fallback', 'tls'],
+  serve: [...CORE, ...WIRES, 'session', 'fallback', 'tls', 'proxy'],
   harness: [...CORE, ...WIRES],
-  cli: [...CORE, ...WIRES, 'session', 'fallback', 'tls', 'proxy', 'harness'],
+  cli: [...CORE, ...WIRES, 'session', 'fallback', 'tls', 'proxy', 'serve', 'harness'],
 }
 
 const NO_IO = [...CORE, ...WIRES]

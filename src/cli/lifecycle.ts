@@ -10,7 +10,7 @@ import { formatHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
 import { systemCode } from './files.ts'
 
-/** How long open streams and tunnels may go on after the first signal, in ms. */
+/** How long open streams and tunnels may go on after the first signal unless told otherwise, in ms. */
 export const DRAIN_TIMEOUT = 5_000
 
 /**
@@ -30,15 +30,31 @@ export function stopSignal(): Promise<NodeJS.Signals> {
   })
 }
 
+/** Calls `reload` for each SIGHUP, which no longer ends the process; those before `ready` are kept for it. */
+export function onHangUp(reload: () => unknown): { ready(): void } {
+  let [isReady, wanted] = [false, false]
+  process.on('SIGHUP', () => {
+    if (isReady) reload()
+    else wanted = true
+  })
+  return {
+    ready() {
+      isReady = true
+      if (wanted) reload()
+    },
+  }
+}
+
 /**
  * Waits until what has to end has ended, but not much longer than it was given.
  *
- * @param ending resolves when all is over; it should take no longer than {@link DRAIN_TIMEOUT}
+ * @param ending resolves when all is over; it should take no longer than `grace`
+ * @param grace in milliseconds
  */
-export async function drained(ending: Promise<unknown>): Promise<void> {
+export async function drained(ending: Promise<unknown>, grace = DRAIN_TIMEOUT): Promise<void> {
   const limit = new AbortController()
   try {
-    await Promise.race([ending, setTimeout(DRAIN_TIMEOUT + 1_000, undefined, limit)])
+    await Promise.race([ending, setTimeout(grace + 1_000, undefined, limit)])
   } finally {
     limit.abort()
   }

@@ -46,6 +46,8 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly shapeDownlink?: boolean | string
   /** `--no-legacy` makes it false. */
   readonly legacy: boolean
+  /** How long what is open may go on once the server is told to stop, in milliseconds. */
+  readonly drainTime: number
   /** `--no-link` makes it false. */
   readonly link: boolean
   /** Where clients reach the server; port 0 for the one that it listens on. */
@@ -78,6 +80,9 @@ export interface LinkCommandOptions {
   readonly cert?: string
   readonly stateDir?: string
 }
+
+/** Longest time to drain, in seconds. */
+const MAX_DRAIN_TIME = 86_400
 
 /** Most sessions that may be kept idle. */
 const MAX_MIN_IDLE = 64
@@ -151,6 +156,13 @@ export function parseServerName(text: string): string {
   const name = toAsciiName(text)
   if (name === undefined || !isServerName(name)) throw invalid('It is not a host name.')
   return name
+}
+
+/** `--drain-time`: seconds; gives milliseconds. */
+export function parseDrainTime(text: string): number {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
+  if (seconds > MAX_DRAIN_TIME) throw invalid(`It is not a number from 0 to ${MAX_DRAIN_TIME}.`)
+  return seconds * 1_000
 }
 
 /** `--min-idle`. */

@@ -6,6 +6,7 @@ import { parsePin } from '../tls/secure-socket.ts'
 import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
 import { parseHostPort } from '../codec/host-port.ts'
+import { DRAIN_TIMEOUT } from './lifecycle.ts'
 import { LINK_FORMATS } from './link-formats.ts'
 import * as options from './options.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './options.ts'
@@ -113,6 +114,11 @@ function addServer(program: Command, commands: Commands): void {
       '--public-host <host[:port]>',
       'where clients reach this server, for the share link (default: what it listens on)',
       options.argument(options.parsePublicHost),
+    )
+    .addOption(
+      new Option('--drain-time <seconds>', 'how long open streams may go on after SIGTERM')
+        .argParser(options.argument(options.parseDrainTime))
+        .default(DRAIN_TIMEOUT, String(DRAIN_TIMEOUT / 1_000)),
     )
     .option('--no-link', 'do not print the share link, which holds the password')
   addCommonOptions(command).action((flags: ServerCommandOptions) => commands.server(flags))

@@ -5,8 +5,10 @@ import type { Logger } from 'pino'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { serveProxyStream } from '../proxy/outbound/serve-stream.ts'
 import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
-import { parseScheme } from '../shaping/scheme.ts'
+import { DEFAULT_SCHEME, parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
+import { Reloader } from '../serve/reload.ts'
+import type { ReloadPart } from '../serve/reload.ts'
 import { createFallback } from '../fallback/fallback.ts'
 import { createServer } from '../tls/listen.ts'
 import type { Server } from '../tls/listen.ts'
@@ -14,7 +16,7 @@ import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from './certificate.ts'
 import type { ServerCertificate } from './certificate.ts'
 import { readTextFile } from './files.ts'
-import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
+import { drained, listen, onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import type { ServerCommandOptions } from './options.ts'
 import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
@@ -34,12 +36,13 @@ export async function runServer(
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log
-  const password = resolvePassword({
-    option: options.password,
-    file: options.passwordFile,
-    environment: process.env[PASSWORD_VARIABLE],
+  const reloader = new Reloader({
+    reloaded: (name) => logger.info(`${name}: read anew`),
+    refused: (name, error) =>
+      logger.error({ err: error }, `${name}: not usable, the old one stays`),
   })
-  const scheme = options.paddingScheme === undefined ? undefined : readScheme(options.paddingScheme)
+  const hangUp = onHangUp(() => reloader.all())
+  const settings = readSettings(options)
   const fallback = createFallback({
     ...(options.fallback && { http1: options.fallback }),
     ...(options.fallbackH2 && { h2: options.fallbackH2 }),
@@ -48,20 +51,14 @@ export async function runServer(
   const certificate = await chooseCertificate(options)
   const { key, cert } = certificate
   const { onViolation, legacy } = options
-  const shapeDownlink =
-    typeof options.shapeDownlink === 'string'
-      ? readScheme(options.shapeDownlink)
-      : options.shapeDownlink
   const server = createServer(
     {
+      ...settings,
       key,
       cert,
-      password,
-      scheme,
       fallback,
       acceptProxyProtocol: options.acceptProxyProtocol,
       onViolation,
-      shapeDownlink,
       legacy,
       autoAccept: false,
     },
@@ -70,16 +67,57 @@ export async function runServer(
     },
   )
   logEvents(server, logger)
+  await reloader.add(settingsPart(server, options))
+  const certificatePart = ownCertificatePart(server, options)
+  if (certificatePart !== undefined) await reloader.add(certificatePart)
 
   const address = await listen(server, options.listen)
   if (options.link && logger.isLevelEnabled('info')) {
-    const link = linkForServer(address, password, certificate, options.publicHost)
+    const link = linkForServer(address, settings.password, certificate, options.publicHost)
     log.announce(`share link: ${formatShareLink(link)}`)
   }
   log.announce(`listening on ${formatHostPort(address)}`)
+  hangUp.ready()
 
   logger.info(`${await stopped}: stopping`)
-  await drained(Promise.all([server.shutdown(DRAIN_TIMEOUT), fallback.close(DRAIN_TIMEOUT)]))
+  reloader.stop()
+  const { drainTime } = options
+  await drained(Promise.all([server.shutdown(drainTime), fallback.close(drainTime)]), drainTime)
+}
+
+/** What the files and variables that the options name say now. */
+function readSettings(options: ServerCommandOptions) {
+  const { paddingScheme, shapeDownlink } = options
+  const password = resolvePassword({
+    option: options.password,
+    file: options.passwordFile,
+    environment: process.env[PASSWORD_VARIABLE],
+  })
+  return {
+    password,
+    scheme: paddingScheme === undefined ? DEFAULT_SCHEME : readScheme(paddingScheme),
+    shapeDownlink:
+      typeof shapeDownlink === 'string' ? readScheme(shapeDownlink) : (shapeDownlink ?? false),
+  }
+}
+
+function settingsPart(server: Server, options: ServerCommandOptions): ReloadPart {
+  return {
+    name: 'password and padding schemes',
+    files: [],
+    reload: () => server.update(readSettings(options)),
+  }
+}
+
+/** The kept certificate, which nobody renews, is none. */
+function ownCertificatePart(server: Server, options: ServerCommandOptions): ReloadPart | undefined {
+  const { cert, key } = options
+  if (cert === undefined || key === undefined) return undefined
+  const reload = (): void => {
+    const renewed = readCertificate(cert, key)
+    server.setCertificate(renewed.key, renewed.cert)
+  }
+  return { name: 'certificate', files: [cert, key], reload }
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for one of the pair alone, or what reading them throws */

@@ -1,6 +1,7 @@
 // The server's way to sessions: TLS 1.3, the server machine's decision on the first record, fallback for
 // everybody else (draft, Authentication; D14 to D17).
 // Must never treat a connection differently before its first record has been judged.
+import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
@@ -10,6 +11,7 @@ import { anyTlsServer } from '../wires/anytls/server.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { LegacyServerConfig } from '../wires/legacy/config.ts'
 import { legacyServer } from '../wires/legacy/server.ts'
+import { holdsSecret } from '../codec/same-bytes.ts'
 import type { Handover } from '../engine/machine.ts'
 import { guarded, tell } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
@@ -55,8 +57,20 @@ export interface ServerOptions extends SessionSettings {
    * protocol header, version 1 or 2, which says who the client is. Those of others have none. Default: nobody.
    */
   readonly acceptProxyProtocol?: readonly string[] | undefined
+  /**
+   * 48 bytes that session tickets are sealed with: servers that have the same resume each other's TLS sessions.
+   * Default: random ones, kept when the certificate changes.
+   */
+  readonly ticketKeys?: Buffer | undefined
   /** Whether a stream is accepted once the `stream` listeners have run. Default true. */
   readonly autoAccept?: boolean | undefined
+}
+
+/** What a server that runs can be told anew; what is left out stays. */
+export interface ServerUpdate {
+  readonly password?: string
+  readonly scheme?: Scheme
+  readonly shapeDownlink?: boolean | Scheme
 }
 
 export interface ServerEvents {
@@ -80,10 +94,13 @@ export interface ServerEvents {
 
 const VIOLATION_ANSWERS: ReadonlySet<string> = new Set(['alert', 'redirect', 'downgrade'])
 
+/** What Node takes: a name, a key for the digest and one for the cipher, 16 bytes each. */
+export const TICKET_KEYS_LENGTH = 48
+
 /** Made by {@link createServer}. */
 export class Server extends EventEmitter<ServerEvents> {
-  readonly #options: ServerOptions
-  readonly #config: ServerConfig & LegacyServerConfig
+  #options: ServerOptions
+  #config: ServerConfig & LegacyServerConfig
   readonly #clock: Clock
   /** Its own one lasts as long as it listens. */
   #fallback: Fallback
@@ -97,6 +114,7 @@ export class Server extends EventEmitter<ServerEvents> {
   readonly #arrivals = new Map<string, Arrival>()
   /** Those of connections that the fallback or the application has. */
   readonly #handedOver = new WeakSet<Socket>()
+  #ticketKeys: Buffer
   #stopping = false
 
   /** @internal */
@@ -104,24 +122,15 @@ export class Server extends EventEmitter<ServerEvents> {
     super()
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    const { scheme = DEFAULT_SCHEME, onViolation = 'alert', shapeDownlink = false } = options
-    if (!VIOLATION_ANSWERS.has(onViolation)) {
-      throw new AnyTlsError(
-        'ERR_OPTION_INVALID',
-        'onViolation must be alert, redirect or downgrade',
-      )
-    }
-    this.#config = {
-      ...parseSessionSettings(options, scheme),
-      onViolation: onViolation === 'alert' ? 'alert' : 'handover',
-      downlinkScheme: shapeDownlink === true ? scheme : shapeDownlink || undefined,
-    }
+    this.#config = parseConfig(options)
     checkCertificate(options.key, options.cert)
     this.#fallback = options.fallback ?? createFallback()
     const { alpnProtocols } = this.#fallback
+    this.#ticketKeys = checkTicketKeys(options.ticketKeys ?? randomBytes(TICKET_KEYS_LENGTH))
     this.#tls = createTlsServer({
       key: options.key,
       cert: options.cert,
+      ticketKeys: this.#ticketKeys,
       minVersion: 'TLSv1.3',
       handshakeTimeout: 60_000,
       ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
@@ -174,7 +183,38 @@ export class Server extends EventEmitter<ServerEvents> {
    */
   setCertificate(key: string | Buffer, cert: string | Buffer): void {
     checkCertificate(key, cert)
-    this.#tls.setSecureContext({ key, cert, minVersion: 'TLSv1.3' })
+    const ticketKeys = this.#ticketKeys
+    this.#tls.setSecureContext({ key, cert, ticketKeys, minVersion: 'TLSv1.3' })
+  }
+
+  /**
+   * Seals session tickets with other keys from now on. Tickets of the old ones are not taken any more: their
+   * clients shake hands in full, once.
+   *
+   * @param keys 48 bytes
+   * @throws AnyTlsError `ERR_OPTION_INVALID`; the old keys stay
+   */
+  setTicketKeys(keys: Buffer): void {
+    this.#ticketKeys = checkTicketKeys(keys)
+    this.#tls.setTicketKeys(this.#ticketKeys)
+  }
+
+  /**
+   * Uses other settings for connections from now on. What stands goes on, but for the sessions of a password
+   * that has been replaced: they end.
+   *
+   * @throws AnyTlsError `ERR_OPTION_INVALID`; the old settings stay
+   */
+  update(settings: ServerUpdate): void {
+    const options = { ...this.#options, ...settings }
+    const config = parseConfig(options)
+    const { passwordHash } = this.#config
+    this.#options = options
+    this.#config = config
+    if (holdsSecret(config.passwordHash, 0, passwordHash, passwordHash.length)) return
+    for (const session of this.#sessions) {
+      if (session.established) session.destroy()
+    }
   }
 
   /** Lets the process end although the server listens; connections are not affected, as with `net.Server`. */
@@ -315,6 +355,25 @@ export function createServer(
   const server = new Server(options)
   if (onStream !== undefined) server.on('stream', onStream)
   return server
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` */
+function parseConfig(options: ServerOptions): ServerConfig & LegacyServerConfig {
+  const { scheme = DEFAULT_SCHEME, onViolation = 'alert', shapeDownlink = false } = options
+  if (!VIOLATION_ANSWERS.has(onViolation)) {
+    throw new AnyTlsError('ERR_OPTION_INVALID', 'onViolation must be alert, redirect or downgrade')
+  }
+  return {
+    ...parseSessionSettings(options, scheme),
+    onViolation: onViolation === 'alert' ? 'alert' : 'handover',
+    downlinkScheme: shapeDownlink === true ? scheme : shapeDownlink || undefined,
+  }
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` */
+function checkTicketKeys(keys: Buffer): Buffer {
+  if (keys.length === TICKET_KEYS_LENGTH) return keys
+  throw new AnyTlsError('ERR_OPTION_INVALID', `ticketKeys must be ${TICKET_KEYS_LENGTH} bytes`)
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */

@@ -120,6 +120,7 @@ const usageCases: readonly Case[] = [
     [...CLIENT, '-s', 'a:1', '--reply-wait', 'long'],
     /--reply-wait.*neither exact nor a number of milliseconds from 0 to 10000/,
   ],
+  ['a time that is none', [...SERVER, '--drain-time', '1.5'], /--drain-time.*0 to 86400/],
   ['a negative number', [...CLIENT, '-s', 'a:1', '--min-idle', '-1'], /--min-idle.*0 to 64/],
   [
     '--insecure beside --pin',
