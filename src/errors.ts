@@ -51,6 +51,13 @@ export const ERROR_TEXT = {
   ERR_FILE: 'a file cannot be used',
   ERR_LINK_INVALID: 'a share link is not valid',
   ERR_CAPTURE_INVALID: 'a capture is not valid',
+  // users
+  ERR_USER_EXISTS: 'another user has this name',
+  ERR_USER_UNKNOWN: 'there is no such user',
+  ERR_USER_REVOKED: 'the user was removed, disabled or given a new password',
+  ERR_USER_EXPIRED: 'the time of the user is over',
+  ERR_USER_QUOTA: 'the user has used up the quota',
+  ERR_USER_LIMIT: 'the user has as many sessions or addresses as it may have',
 } as const
 
 /** A stable error code, a key of {@link ERROR_TEXT}. */

@@ -4,6 +4,7 @@ export { AnyTlsError, BlockError, ERROR_TEXT, PeerCloseError, SchemeError } from
 export type { ErrorCode } from './errors.ts'
 export { CloseCode } from './engine/close-code.ts'
 export { connect, type ConnectOptions } from './tls/dial.ts'
+export type { ServerUsers } from './tls/first-record.ts'
 export { createServer, type Server, type ServerEvents, type ServerOptions } from './tls/listen.ts'
 export {
   MemoryWireStore,
@@ -15,6 +16,6 @@ export { createFallback, type Fallback, type FallbackOptions } from './fallback/
 export { parseFallbackEndpoint, type FallbackEndpoint } from './fallback/fallback-endpoint.ts'
 export type { OpenStreamOptions, Session, SessionEvents } from './session/session.ts'
 export { SessionPool, type SessionPoolOptions } from './session/pool.ts'
-export type { Stream } from './session/stream.ts'
+export type { SessionUser, Stream } from './session/stream.ts'
 export type { SessionTimeouts } from './tls/session-options.ts'
 export type { Timeouts } from './wires/anytls/config.ts'

@@ -13,7 +13,7 @@ import type { CaptureSink } from '../harness/capture/recorder.ts'
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import type { CaptureCommandOptions } from './capture-options.ts'
-import { fileProblem } from './files.ts'
+import { fileProblem } from '../serve/files.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 

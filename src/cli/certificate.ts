@@ -10,7 +10,7 @@ import {
   readTextFileIfThere,
   systemCode,
   writePrivateFile,
-} from './files.ts'
+} from '../serve/files.ts'
 import { makeSelfSigned } from './self-signed.ts'
 import type { KeyAndCertificate } from './self-signed.ts'
 

@@ -18,7 +18,7 @@ import { ConnectionTable } from '../harness/pcap/capture-from-packets.ts'
 import type { LeftOut } from '../harness/pcap/capture-from-packets.ts'
 import { isPacketFile, PacketReader } from '../harness/pcap/packet-reader.ts'
 import type { ConvertCommandOptions } from './capture-options.ts'
-import { fileError, fileProblem, refuseInput } from './files.ts'
+import { fileError, fileProblem, refuseInput } from '../serve/files.ts'
 import { CAPTURE_START } from './source-file.ts'
 import { writeStdout } from './stdout.ts'
 

@@ -20,7 +20,7 @@ import { endingFor } from './failure.ts'
 import { listen, stopSignal } from './lifecycle.ts'
 import { PASSWORD_VARIABLE } from './password.ts'
 import { escapeControls } from './printable.ts'
-import { parseShareLink } from './share-link.ts'
+import { parseShareLink } from '../serve/share-link.ts'
 
 const HOST = '127.0.0.1'
 const SERVER_PORT = 8443

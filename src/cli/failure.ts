@@ -4,7 +4,7 @@
 import type { CommanderError } from 'commander'
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
-import { systemCode } from './files.ts'
+import { systemCode } from '../serve/files.ts'
 
 /** How a program ends. */
 export interface Ending {
@@ -24,6 +24,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'ERR_SCHEME_LIMIT',
   'ERR_WORKLOAD_INVALID',
   'ERR_SIMULATION_INVALID',
+  'ERR_USER_EXISTS',
+  'ERR_USER_UNKNOWN',
 ])
 
 export function endingFor(error: unknown): Ending {

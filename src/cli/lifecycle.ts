@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
-import { systemCode } from './files.ts'
+import { systemCode } from '../serve/files.ts'
 
 /** How long open streams and tunnels may go on after the first signal unless told otherwise, in ms. */
 export const DRAIN_TIMEOUT = 5_000

@@ -43,6 +43,7 @@ try {
   const { createProgram } = await import('./program.ts')
   await createProgram({
     scheme: async () => (await import('./scheme-command.ts')).schemeCommands,
+    user: async () => (await import('./user-command.ts')).userCommands,
     server: async (options) =>
       (await import('./server-command.ts')).runServer(options, await logOpener()),
     client: async (options) =>

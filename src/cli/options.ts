@@ -10,9 +10,9 @@ import { parseNetwork } from '../codec/network.ts'
 import type { Address } from '../codec/address.ts'
 import { toAsciiName } from '../proxy/host.ts'
 import { recogniseForeign } from './foreign-config.ts'
-import type { LinkFormat } from './link-formats.ts'
-import { asciiAuthority, isServerName, isShareLink, parseShareLink } from './share-link.ts'
-import type { ShareLink } from './share-link.ts'
+import type { LinkFormat } from '../serve/link-formats.ts'
+import { asciiAuthority, isServerName, isShareLink, parseShareLink } from '../serve/share-link.ts'
+import type { ShareLink } from '../serve/share-link.ts'
 
 /** What `--log-level` takes, from the most to the least talkative. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
@@ -33,6 +33,8 @@ export interface CommonOptions {
 }
 
 export interface ServerCommandOptions extends CommonOptions {
+  /** Where users are kept. */
+  readonly users?: string
   readonly cert?: string
   readonly key?: string
   readonly fallback?: FallbackEndpoint

@@ -2,7 +2,7 @@
 // Must never put a secret in an error message.
 
 import { AnyTlsError } from '../errors.ts'
-import { readTextFile } from './files.ts'
+import { readTextFile } from '../serve/files.ts'
 
 /** Where the password of the server stands, besides the options. */
 export const PASSWORD_VARIABLE = 'ANYTLS_PASSWORD'
@@ -26,6 +26,16 @@ export interface PasswordSources {
  *   `ERR_FILE` when the file cannot be used
  */
 export function resolvePassword(sources: PasswordSources): string {
+  const password = findPassword(sources)
+  if (password !== undefined) return password
+  throw new AnyTlsError(
+    'ERR_OPTION_INVALID',
+    `a password is needed: ${PASSWORD_VARIABLE} in the environment, --password-file or -p`,
+  )
+}
+
+/** As {@link resolvePassword}, but `undefined` where there is none. */
+export function findPassword(sources: PasswordSources): string | undefined {
   const { option, file } = sources
   if (option !== undefined && file !== undefined) {
     throw new AnyTlsError(
@@ -37,12 +47,7 @@ export function resolvePassword(sources: PasswordSources): string {
   if (option !== undefined) return option
   if (file !== undefined) return readSecretFile(file, 'password file')
   // An empty variable, and a link without a password, are the same as none.
-  const fallback = [sources.link, sources.environment].find((text) => text)
-  if (fallback !== undefined) return fallback
-  throw new AnyTlsError(
-    'ERR_OPTION_INVALID',
-    `a password is needed: ${PASSWORD_VARIABLE} in the environment, --password-file or -p`,
-  )
+  return [sources.link, sources.environment].find((text) => text)
 }
 
 /**

@@ -7,7 +7,7 @@ import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import { DRAIN_TIMEOUT } from './lifecycle.ts'
-import { LINK_FORMATS } from './link-formats.ts'
+import { LINK_FORMATS } from '../serve/link-formats.ts'
 import * as options from './options.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './options.ts'
 import type { ClientCommandOptions, LinkCommandOptions, ServerCommandOptions } from './options.ts'
@@ -21,10 +21,13 @@ import { addCompare } from './compare-options.ts'
 import type { CompareCommandOptions } from './compare-options.ts'
 import { addScheme } from './scheme-options.ts'
 import type { SchemeCommands } from './scheme-options.ts'
+import { addUser } from './user-options.ts'
+import type { UserCommands } from './user-options.ts'
 
 /** What runs when a command is called; it resolves when the program is to end. */
 export interface Commands {
   scheme(): Promise<SchemeCommands>
+  user(): Promise<UserCommands>
   server(options: ServerCommandOptions): Promise<void>
   client(options: ClientCommandOptions): Promise<void>
   link(server: string, options: LinkCommandOptions): Promise<void>
@@ -45,6 +48,7 @@ export function createProgram(commands: Commands): Command {
   addServer(program, commands)
   addClient(program, commands)
   addLink(program, commands)
+  addUser(program, () => commands.user())
   addScheme(program, () => commands.scheme())
   addCapture(
     program,
@@ -53,7 +57,9 @@ export function createProgram(commands: Commands): Command {
   )
   addReport(program, (files, flags) => commands.report(files, flags))
   addCompare(program, (files, flags) => commands.compare(files, flags))
-  for (const command of program.commands) refuseTwice(command)
+  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
+    refuseTwice(command)
+  }
   return program
 }
 
@@ -76,6 +82,10 @@ function addServer(program: Command, commands: Commands): void {
     .description('Accept clients with the password; everyone else sees a web site.')
     .addOption(listenOption('127.0.0.1:8443'))
   addPasswordOptions(command)
+    .option(
+      '--users <place>',
+      'users with passwords of their own, a file that `anytls user` writes; followed while the server runs',
+    )
     .option('--cert <file>', 'certificate chain, PEM (default: self-signed, made once and kept)')
     .option('--key <file>', 'private key of the certificate, PEM')
     .option(

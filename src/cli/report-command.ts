@@ -11,7 +11,7 @@ import type { ReportSource } from '../harness/report/source.ts'
 import { parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { ReportCommandOptions } from './capture-options.ts'
-import { fileError, fileProblem, readTextFile, refuseInput } from './files.ts'
+import { fileError, fileProblem, readTextFile, refuseInput } from '../serve/files.ts'
 import { readSource } from './source-file.ts'
 
 /** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */

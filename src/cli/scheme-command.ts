@@ -23,7 +23,7 @@ import {
   MAX_FILE_SIZE,
   readTextFile,
   systemCode,
-} from './files.ts'
+} from '../serve/files.ts'
 import { escapeControls } from './printable.ts'
 import { Progress } from './progress.ts'
 import type { SchemeCommands } from './scheme-options.ts'

@@ -15,13 +15,16 @@ import type { Server } from '../tls/listen.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from './certificate.ts'
 import type { ServerCertificate } from './certificate.ts'
-import { readTextFile } from './files.ts'
+import { readTextFile } from '../serve/files.ts'
 import { drained, listen, onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import type { ServerCommandOptions } from './options.ts'
-import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
-import { linkForServer } from './server-link.ts'
-import { formatShareLink } from './share-link.ts'
+import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
+import { endpointOfServer } from './server-link.ts'
+import { formatShareLink } from '../serve/share-link.ts'
+import { Accounts } from '../serve/accounts.ts'
+import { linkTo } from '../serve/users/user-link.ts'
+import { openUserStore } from '../serve/users/open-store.ts'
 import { stateFolder } from './state-folder.ts'
 
 /**
@@ -43,6 +46,10 @@ export async function runServer(
   })
   const hangUp = onHangUp(() => reloader.all())
   const settings = readSettings(options)
+  const warn = (problem: string) => logger.warn(problem)
+  const store =
+    options.users === undefined ? undefined : await openUserStore(options.users, { warn })
+  const accounts = store && new Accounts({ store, warn })
   const fallback = createFallback({
     ...(options.fallback && { http1: options.fallback }),
     ...(options.fallbackH2 && { h2: options.fallbackH2 }),
@@ -56,6 +63,7 @@ export async function runServer(
       ...settings,
       key,
       cert,
+      users: accounts,
       fallback,
       acceptProxyProtocol: options.acceptProxyProtocol,
       onViolation,
@@ -70,12 +78,17 @@ export async function runServer(
   await reloader.add(settingsPart(server, options))
   const certificatePart = ownCertificatePart(server, options)
   if (certificatePart !== undefined) await reloader.add(certificatePart)
+  // Its file is followed anyhow; this is for whoever does not want to wait.
+  if (store) await reloader.add({ name: 'users', files: [], reload: () => store.refresh() })
+  accounts?.attach(server)
 
   const address = await listen(server, options.listen)
-  if (options.link && logger.isLevelEnabled('info')) {
-    const link = linkForServer(address, settings.password, certificate, options.publicHost)
-    log.announce(`share link: ${formatShareLink(link)}`)
+  const endpoint = endpointOfServer(address, certificate, options.publicHost)
+  const { password } = settings
+  if (options.link && password !== undefined && logger.isLevelEnabled('info')) {
+    log.announce(`share link: ${formatShareLink(linkTo(endpoint, password))}`)
   }
+  await store?.recordEndpoint(endpoint)
   log.announce(`listening on ${formatHostPort(address)}`)
   hangUp.ready()
 
@@ -83,18 +96,21 @@ export async function runServer(
   reloader.stop()
   const { drainTime } = options
   await drained(Promise.all([server.shutdown(drainTime), fallback.close(drainTime)]), drainTime)
+  await accounts?.close()
 }
 
 /** What the files and variables that the options name say now. */
 function readSettings(options: ServerCommandOptions) {
   const { paddingScheme, shapeDownlink } = options
-  const password = resolvePassword({
+  const sources = {
     option: options.password,
     file: options.passwordFile,
     environment: process.env[PASSWORD_VARIABLE],
-  })
+  }
+  // Users have passwords of their own: there need not be another.
+  const password = options.users === undefined ? resolvePassword(sources) : findPassword(sources)
   return {
-    password,
+    ...(password !== undefined && { password }),
     scheme: paddingScheme === undefined ? DEFAULT_SCHEME : readScheme(paddingScheme),
     shapeDownlink:
       typeof shapeDownlink === 'string' ? readScheme(shapeDownlink) : (shapeDownlink ?? false),

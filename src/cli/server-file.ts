@@ -2,7 +2,7 @@
 // Must never fail a connection: what is wrong with the file is told, and life goes on without it.
 
 import { describeError } from './failure.ts'
-import { MAX_FILE_SIZE, readTextFileIfThere, writePrivateFile } from './files.ts'
+import { MAX_FILE_SIZE, readTextFileIfThere, writePrivateFile } from '../serve/files.ts'
 
 /** Most servers that are remembered; the one heard of longest ago goes first. */
 export const MAX_SERVERS = 256

@@ -1,4 +1,4 @@
-// The share link of a running server.
+// Where a running server is, for its share links.
 // Must never claim that a certificate is trusted which nobody vouches for: that one is pinned.
 
 import { X509Certificate } from 'node:crypto'
@@ -6,24 +6,26 @@ import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Address } from '../codec/address.ts'
 import type { ServerCertificate } from './certificate.ts'
-import type { ShareLink } from './share-link.ts'
+import type { ServerEndpoint } from '../serve/users/store.ts'
 
 /**
- * The link for a server that listens on `address`.
+ * What links to a server that listens on `address` say.
  *
  * @param known where clients reach it, if that was said; port 0 for the one that it listens on
  */
-export function linkForServer(
+export function endpointOfServer(
   address: Address,
-  password: string,
   certificate: ServerCertificate,
   known?: Address,
-): ShareLink {
+): ServerEndpoint {
   const host = known?.host ?? reachableHost(address.host)
-  const link = { host, port: known?.port || address.port, password, insecure: false }
-  if (certificate.selfSigned) return { ...link, pin: certificate.fingerprint }
-  const sni = nameOf(certificate, host)
-  return sni === undefined ? link : { ...link, sni }
+  const { selfSigned, fingerprint } = certificate
+  return {
+    host,
+    port: known?.port || address.port,
+    sni: selfSigned ? undefined : nameOf(certificate, host),
+    pin: selfSigned ? fingerprint : undefined,
+  }
 }
 
 /** For all addresses of this machine the first one that others can use, IPv4 before IPv6. */

@@ -11,7 +11,7 @@ import { sourceFromSimulation } from '../harness/report/from-simulation.ts'
 import type { HandshakeRecords } from '../harness/report/from-capture.ts'
 import type { ReportSource } from '../harness/report/source.ts'
 import { parseSimulation, SIMULATION_FORMAT } from '../harness/simulate/simulation.ts'
-import { fileError, fileProblem } from './files.ts'
+import { fileError, fileProblem } from '../serve/files.ts'
 
 /** The most that a file of a simulation may hold, in bytes: about twice what the most records take. */
 const MAX_SIMULATION_SIZE = 64 * 1024 * 1024

@@ -2,7 +2,7 @@
 // Must never fail because the reader has gone, as `head` does.
 
 import { AnyTlsError } from '../errors.ts'
-import { systemCode } from './files.ts'
+import { systemCode } from '../serve/files.ts'
 
 /**
  * Resolves when everything has been taken, or nobody reads any more.

@@ -246,12 +246,12 @@ export class Engine<Frame, Input extends string> implements Machine {
     }
   }
 
-  abort(code: CloseCode, now: number): readonly MachineEvent[] {
+  abort(code: CloseCode, now: number, reason?: string): readonly MachineEvent[] {
     const { connection } = this
     connection.channel.now = now
     const mayWrite = this.#speaking
     if (!connection.over && connection.tryMove('local-abort')) {
-      if (mayWrite) this.#role.goodbye?.(connection, code)
+      if (mayWrite) this.#role.goodbye?.(connection, code, reason)
       connection.closed(undefined)
     }
     return this.#settle()

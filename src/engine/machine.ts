@@ -137,8 +137,8 @@ export interface Machine {
   ping(now: number): boolean
   /** No new streams; `closed` follows when the last stream has ended. */
   close(now: number): readonly MachineEvent[]
-  /** Ends the connection at once, telling the peer `code`. */
-  abort(code: CloseCode, now: number): readonly MachineEvent[]
+  /** Ends the connection at once, telling the peer `code`, or a `reason` where the wire has words for it. */
+  abort(code: CloseCode, now: number, reason?: string): readonly MachineEvent[]
   /** Reading from the peer was stopped or goes on: while it is stopped, silence means nothing. */
   setReading(reading: boolean, now: number): void
   /** Bytes of ours have left: as good a sign of life as a frame from the peer. */

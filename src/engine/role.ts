@@ -45,8 +45,11 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
   answersPings?(): boolean
   /** Tells the peer that no new streams are taken. Absent where the wire has no frame for it. */
   goAway?(connection: Connection<Input>): void
-  /** Tells the peer that the connection is over. Absent where the wire has no frame for it. */
-  goodbye?(connection: Connection<Input>, code: CloseCode): void
+  /**
+   * Tells the peer that the connection is over, and why where the wire has words for it. Absent where it has no frame
+   * for either.
+   */
+  goodbye?(connection: Connection<Input>, code: CloseCode, reason?: string): void
 
   /** How long both ends may be silent, in milliseconds. Asked while frames of ours may be written. */
   idleLimit(connection: Connection<Input>): number

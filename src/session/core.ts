@@ -175,10 +175,14 @@ export class SessionCore implements LaneHost {
     this.#schedule()
   }
 
-  /** What has begun to leave leaves, up to the next frame's end and the word that it is over; then nothing more. */
-  destroy(error: Error | undefined): void {
+  /**
+   * What has begun to leave leaves, up to the next frame's end and the word that it is over; then nothing more.
+   *
+   * @param reason told to the peer, where the wire has words for it
+   */
+  destroy(error: Error | undefined, reason?: string): void {
     if (this.#state === 'closed') return
-    this.#machine.abort(CloseCode.Graceful, this.#clock.now())
+    this.#machine.abort(CloseCode.Graceful, this.#clock.now(), reason)
     this.#writer.write(this.#machine.takeWrites())
     for (const lane of [...this.#lanes.values()]) {
       guarded(() => lane.sink?.destroy(error))

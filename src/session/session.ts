@@ -16,7 +16,7 @@ import type { CoreEvent, CoreOptions } from './core.ts'
 import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
 import type { Lane } from './lane.ts'
 import { Stream } from './stream.ts'
-import type { StreamSession } from './stream.ts'
+import type { SessionUser, StreamSession } from './stream.ts'
 
 export interface SessionOptions extends CoreOptions {
   /** Whether a stream is accepted when its `stream` listeners have run. Default true. */
@@ -77,6 +77,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
   readonly #core: SessionCore
   readonly #autoAccept: boolean
   readonly #onHandover: SessionOptions['onHandover']
+  #user: SessionUser | undefined
   #openedCount = 0
 
   constructor(options: SessionOptions) {
@@ -106,6 +107,16 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
 
   get closed(): boolean {
     return this.#core.state === 'closed'
+  }
+
+  /** Who has logged in, at a server that was given `users`: what their `lookup` returned. */
+  get user(): SessionUser | undefined {
+    return this.#user
+  }
+
+  /** @internal who has logged in */
+  logIn(user: SessionUser): void {
+    this.#user = user
   }
 
   /** Which wire the session speaks. */
@@ -181,6 +192,11 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
    */
   destroy(error?: Error): void {
     this.#core.destroy(error)
+  }
+
+  /** Ends at once, as {@link destroy}, and tells the peer the error's message where the wire has words for it. */
+  dismiss(error: AnyTlsError): void {
+    this.#core.destroy(error, error.message)
   }
 
   /** Lets the connection keep the process up, as it does by default. */

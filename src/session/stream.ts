@@ -40,11 +40,18 @@ const MESSAGE_OPTIONS = {
   readableObjectMode: true,
 }
 
+/** Whose session it is, at a server that knows its users. */
+export interface SessionUser {
+  /** No two users of a server have the same. Text from outside: escape it before showing it. */
+  readonly name: string
+}
+
 /** The session of a stream, as the stream knows it. */
 export interface StreamSession {
   readonly id: string
   readonly wire: Wire
   readonly remoteAddress: string | undefined
+  readonly user: SessionUser | undefined
   readonly closed: boolean
   /** Ends gracefully; resolves when it is over. */
   close(): Promise<void>

@@ -17,7 +17,7 @@ import { guarded, tell } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
-import type { Stream } from '../session/stream.ts'
+import type { SessionUser, Stream } from '../session/stream.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { createFallback } from '../fallback/fallback.ts'
@@ -25,11 +25,15 @@ import type { Fallback } from '../fallback/fallback.ts'
 import { createEntrance, parseBalancers } from './entrance.ts'
 import type { Arrival } from './entrance.ts'
 import { judgeFirstRecord } from './first-record.ts'
-import type { Verdict } from './first-record.ts'
+import type { ServerUsers, Verdict } from './first-record.ts'
 import { parseSessionSettings } from './session-options.ts'
 import type { SessionSettings } from './session-options.ts'
 
-export interface ServerOptions extends SessionSettings {
+export interface ServerOptions extends Omit<SessionSettings, 'password'> {
+  /** The shared secret. Needed unless there are `users`; with both, who has it is no user. */
+  readonly password?: string | undefined
+  /** Who may log in with a password of their own: `session.user` is who has. */
+  readonly users?: ServerUsers | undefined
   /** Private key and certificate chain, PEM. */
   readonly key: string | Buffer
   readonly cert: string | Buffer
@@ -213,8 +217,21 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#config = config
     if (holdsSecret(config.passwordHash, 0, passwordHash, passwordHash.length)) return
     for (const session of this.#sessions) {
-      if (session.established) session.destroy()
+      if (session.established && session.user === undefined) session.destroy()
     }
+  }
+
+  /**
+   * Ends all sessions of a user at once, and tells their clients why where the wire has words for it. Whoever is not
+   * to come back is not to be found by `users.lookup` any more, first.
+   *
+   * @param error what the sessions and their streams end with. Default `ERR_USER_REVOKED`
+   * @returns how many there were
+   */
+  revoke({ name }: SessionUser, error = new AnyTlsError('ERR_USER_REVOKED')): number {
+    const revoked = [...this.#sessions].filter(({ user }) => user?.name === name)
+    for (const session of revoked) session.dismiss(error)
+    return revoked.length
   }
 
   /** Lets the process end although the server listens; connections are not affected, as with `net.Server`. */
@@ -303,14 +320,19 @@ export class Server extends EventEmitter<ServerEvents> {
     socket.allowHalfOpen = true
     const started = this.#clock.now()
     // The first record is judged once, before either machine sees it.
-    let verdict: Verdict = 'stranger'
+    let verdict: Verdict = { wire: 'stranger' }
     const session = new Session({
       duplex: socket,
-      machine: anyTlsServer(this.#config, started, () => verdict === 'v1'),
+      machine: anyTlsServer(this.#config, started, () => verdict.wire === 'v1'),
       chooseMachine: (firstRecord) => {
-        verdict = judgeFirstRecord(firstRecord, this.#config.passwordHash)
-        const isLegacy = verdict === 'legacy' && this.#options.legacy !== false
-        return isLegacy ? legacyServer(this.#config, started, () => true) : undefined
+        verdict = judgeFirstRecord(firstRecord, this.#config.passwordHash, this.#options.users)
+        if (verdict.wire === 'legacy' && this.#options.legacy === false) {
+          verdict = { wire: 'stranger' }
+        }
+        if (verdict.wire !== 'stranger' && verdict.user) session.logIn(verdict.user)
+        return verdict.wire === 'legacy'
+          ? legacyServer(this.#config, started, () => true)
+          : undefined
       },
       clock: this.#clock,
       autoAccept: this.#options.autoAccept,
@@ -364,10 +386,17 @@ function parseConfig(options: ServerOptions): ServerConfig & LegacyServerConfig 
     throw new AnyTlsError('ERR_OPTION_INVALID', 'onViolation must be alert, redirect or downgrade')
   }
   return {
-    ...parseSessionSettings(options, scheme),
+    ...parseSessionSettings({ ...options, password: passwordOf(options) }, scheme),
     onViolation: onViolation === 'alert' ? 'alert' : 'handover',
     downlinkScheme: shapeDownlink === true ? scheme : shapeDownlink || undefined,
   }
+}
+
+/** Who has users needs no password: then nobody has it. */
+const NOBODYS_PASSWORD = randomBytes(32).toString('base64')
+
+function passwordOf({ password, users }: ServerOptions): string {
+  return password ?? (users === undefined ? '' : NOBODYS_PASSWORD)
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */

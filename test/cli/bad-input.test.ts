@@ -273,6 +273,7 @@ async function usageFailure(args: readonly string[]): Promise<Ending> {
     client: unexpected,
     link: unexpected,
     scheme: unexpected,
+    user: unexpected,
     capture: unexpected,
     convert: unexpected,
     report: unexpected,

@@ -1,11 +1,21 @@
 // What the share link of a running server says: where it is, and why its certificate can be trusted.
 
 import { describe, expect, it } from 'vitest'
+import type { ServerCertificate } from '../../src/cli/certificate.ts'
 import { makeSelfSigned } from '../../src/cli/self-signed.ts'
-import { linkForServer } from '../../src/cli/server-link.ts'
+import type { Address } from '../../src/codec/address.ts'
+import { endpointOfServer } from '../../src/cli/server-link.ts'
+import { linkTo } from '../../src/serve/users/user-link.ts'
 
 const pin = 'ab'.repeat(32)
 const base = { key: '', cert: '', fingerprint: pin, selfSigned: true }
+
+const linkForServer = (
+  address: Address,
+  password: string,
+  certificate: ServerCertificate,
+  known?: Address,
+) => linkTo(endpointOfServer(address, certificate, known), password)
 
 describe('share link of a server', () => {
   it('Contract: a self-signed certificate is pinned, and the link is not insecure', () => {

@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import vectors from '../../fixtures/share-link.json' with { type: 'json' }
 import { AnyTlsError } from '../../src/errors.ts'
-import { formatShareLink, isShareLink, parseShareLink } from '../../src/cli/share-link.ts'
-import type { ShareLink } from '../../src/cli/share-link.ts'
+import { formatShareLink, isShareLink, parseShareLink } from '../../src/serve/share-link.ts'
+import type { ShareLink } from '../../src/serve/share-link.ts'
 
 describe('share link: what is read', () => {
   for (const { title, link, is } of vectors.valid) {

@@ -160,7 +160,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
       // A server that never negotiated may be anybody: what it must not hear from us is an ALERT.
       const { negotiated } = connection
       if (!connection.tryMove('violation')) return
-      if (negotiated) sendAlert(connection, error)
+      if (negotiated) sendAlert(connection, error.message)
       connection.closed(
         negotiated
           ? error

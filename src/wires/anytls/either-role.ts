@@ -86,8 +86,8 @@ export function sendClose(connection: Connection<Input>, code: CloseCode): void 
   connection.channel.send(encode.encodeClose(code))
 }
 
-export function sendAlert(connection: Connection<Input>, error: AnyTlsError): void {
-  connection.channel.send(encode.encodeAlert(toTextBlock(error.message, MAX_BODY)))
+export function sendAlert(connection: Connection<Input>, text: string): void {
+  connection.channel.send(encode.encodeAlert(toTextBlock(text, MAX_BODY)))
 }
 
 /** Handles a frame of either role, or returns one that only the one role receives; the table has let it pass. */

@@ -95,7 +95,10 @@ export function serverRole(
     gate: { judge, mismatch: 'auth-mismatch' },
     makeDecoder: makeFrameDecoder,
     ping: sendPing,
-    goodbye: sendClose,
+    goodbye(connection, code, reason) {
+      if (reason === undefined) sendClose(connection, code)
+      else sendAlert(connection, reason)
+    },
     idleLimit: () => timeouts.connection,
 
     handle(connection, frame) {
@@ -126,7 +129,7 @@ export function serverRole(
       } else if (config.onViolation === 'handover' && connection.tryMove('violation-handover')) {
         connection.handOver({ cause: 'violation', unread: unread(), error })
       } else if (connection.tryMove('violation')) {
-        sendAlert(connection, error)
+        sendAlert(connection, error.message)
         connection.closed(error)
       }
     },

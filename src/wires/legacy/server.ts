@@ -103,6 +103,9 @@ export function serverRole(
     makeDecoder: () => makeFrameDecoder(true),
     ping: sendPing,
     answersPings: () => isVersion2,
+    goodbye({ channel }, _code, reason) {
+      if (reason !== undefined) channel.send(encodeAlert(toTextBlock(reason, MAX_TEXT)))
+    },
 
     idleLimit({ negotiated, streams }) {
       if (!negotiated) return timeouts.connection

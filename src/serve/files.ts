@@ -3,6 +3,7 @@
 
 import {
   closeSync,
+  fchownSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -58,12 +59,21 @@ export function readTextFileIfThere(path: string, what: string): string | undefi
 
 /**
  * Writes a private file (mode 0600) in one step: a reader sees the old file or the whole new one.
- * Makes its folder (mode 0700) when there is none.
+ * Makes its folder (mode 0700) when there is none. What the superuser writes belongs to whom the old file, or the
+ * folder, belongs to: a server that has given up its rights must be able to read it.
  *
+ * @param mayReplace asked at the last moment: whether the lock that was taken for it still holds
  * @throws AnyTlsError `ERR_FILE` when it cannot be written
  */
-export function writePrivateFile(path: string, text: string): void {
-  putPrivateFile(path, text, renameSync)
+export function writePrivateFile(
+  path: string,
+  text: string,
+  mayReplace: () => boolean = () => true,
+): void {
+  putPrivateFile(path, text, (temporary) => {
+    if (!mayReplace()) throw fileError(`cannot write '${path}': the lock was lost`)
+    renameSync(temporary, path)
+  })
 }
 
 /**
@@ -85,12 +95,13 @@ function putPrivateFile(
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     try {
-      writeAndSync(temporary, text)
+      writeAndSync(temporary, text, fileAt(path) ?? fileAt(dirname(path)))
       put(temporary, path)
     } finally {
       rmSync(temporary, { force: true })
     }
   } catch (cause) {
+    if (cause instanceof AnyTlsError) throw cause
     throw new AnyTlsError('ERR_FILE', `cannot write '${path}': ${fileProblem(cause)}`, { cause })
   }
 }
@@ -172,9 +183,12 @@ function readBounded(path: string): Uint8Array {
   }
 }
 
-function writeAndSync(path: string, text: string): void {
+function writeAndSync(path: string, text: string, owner: BigIntStats | undefined): void {
   const file = openSync(path, 'wx', 0o600)
   try {
+    if (process.getuid?.() === 0 && owner !== undefined) {
+      fchownSync(file, Number(owner.uid), Number(owner.gid))
+    }
     writeFileSync(file, text)
     fsyncSync(file)
   } finally {

@@ -1,0 +1,182 @@
+// `anytls user`: the users of a server, kept where `--users` says.
+// Must never print anything but results on standard output, nor a password but in a link.
+
+import { join } from 'node:path'
+import { renderUnicodeCompact } from 'uqr'
+import { AnyTlsError } from '../errors.ts'
+import type { Address } from '../codec/address.ts'
+import { readTextFileIfThere } from '../serve/files.ts'
+import { certificatePin, formatLink } from '../serve/link-formats.ts'
+import { openUserStore } from '../serve/users/open-store.ts'
+import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
+import type { User, UserPatch, UserSettings } from '../serve/users/user.ts'
+import { linkTo } from '../serve/users/user-link.ts'
+import { checkPassword, makePassword } from '../serve/users/user.ts'
+import { CERTIFICATE_FILE } from './certificate.ts'
+import { readSecretFile } from './password.ts'
+import { escapeControls } from './printable.ts'
+import { stateFolder } from './state-folder.ts'
+import { writeStdout } from './stdout.ts'
+import type {
+  UserCommands,
+  UserLinkOptions,
+  UserPlaceOptions,
+  UserSettingsOptions,
+} from './user-options.ts'
+import { describeUser, userJson, userTable } from './user-text.ts'
+
+/** What the subcommands of `user` do. */
+export const userCommands: UserCommands = {
+  add: (name, options) =>
+    withStore(options, async (store) => {
+      const { password = makePassword(), ...settings } = settingsOf(options)
+      const { hashOnly = false } = options
+      await store.add({ ...settings, name, password, hashOnly })
+      // Of a hash alone nobody could make a link later.
+      if (hashOnly) tell('the password is not kept: this link is not shown again')
+      await printLink(store, { name, password }, { ...options, format: 'uri' })
+    }),
+
+  list: (options) =>
+    withStore(options, async (store) => {
+      const users = [...store.users]
+      if (options.json !== true) return writeStdout(userTable(users, store))
+      const list = users.map((user) => userJson(user, store))
+      return writeStdout(`${JSON.stringify(list, null, 2)}\n`)
+    }),
+
+  show: (name, options) =>
+    withStore(options, async (store) => {
+      const user = find(store, name)
+      if (options.json !== true) return writeStdout(describeUser(user, store))
+      return writeStdout(`${JSON.stringify(userJson(user, store), null, 2)}\n`)
+    }),
+
+  set: (name, options) =>
+    withStore(options, async (store) => {
+      const { hashOnly, newPassword } = options
+      const patch: UserPatch = {
+        ...settingsOf(options),
+        ...(newPassword === true && { password: makePassword() }),
+        ...(hashOnly !== undefined && { hashOnly }),
+      }
+      if (Object.keys(patch).length === 0) throw invalid('nothing to set: --help names the options')
+      await store.update(name, patch)
+    }),
+
+  enable: (name, options) =>
+    withStore(options, async (store) => {
+      await store.update(name, { enabled: true })
+    }),
+
+  disable: (name, options) =>
+    withStore(options, async (store) => {
+      await store.update(name, { enabled: false })
+    }),
+
+  remove: (name, options) =>
+    withStore(options, async (store) => {
+      await store.remove(name)
+    }),
+
+  reset: (name, options) => withStore(options, (store) => store.usage.reset(find(store, name).id)),
+
+  link: (name, options) =>
+    withStore(options, async (store) => {
+      const { password } = find(store, name)
+      if (password === undefined) {
+        throw invalid('the hash of this user alone is kept: there is no link without the password')
+      }
+      await printLink(store, { name, password }, options)
+    }),
+}
+
+/** The store that `--users` means. */
+export function usersPlace({ users, stateDir }: UserPlaceOptions): string {
+  return users ?? join(stateFolder(stateDir), 'users.json')
+}
+
+async function withStore(
+  options: UserPlaceOptions,
+  task: (store: UserStore) => Promise<void>,
+): Promise<void> {
+  const store = await openUserStore(usersPlace(options), { warn: tell })
+  try {
+    await task(store)
+  } finally {
+    await store.close()
+  }
+}
+
+function find(store: UserStore, name: string): User {
+  const user = store.users.get(name)
+  if (user === undefined) {
+    throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
+  }
+  return user
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What was said of a user; what was not is not there. */
+function settingsOf(options: UserSettingsOptions): Partial<UserSettings> & { password?: string } {
+  const settings: Partial<Writable<UserSettings>> & { password?: string } = {}
+  const { quota, expires, maxUp, maxDown, maxSessions, maxAddresses } = options
+  if (quota !== undefined) settings.quota = quota ?? undefined
+  if (expires !== undefined) settings.expires = expires ?? undefined
+  if (maxUp !== undefined) settings.maxUp = maxUp ?? undefined
+  if (maxDown !== undefined) settings.maxDown = maxDown ?? undefined
+  if (maxSessions !== undefined) settings.maxSessions = maxSessions ?? undefined
+  if (maxAddresses !== undefined) settings.maxAddresses = maxAddresses ?? undefined
+  if (options.allowPrivate !== undefined) settings.allowPrivate = options.allowPrivate
+  if (options.note !== undefined) settings.note = options.note === '' ? undefined : options.note
+  const password = passwordOf(options)
+  if (password !== undefined) settings.password = password
+  return settings
+}
+
+function passwordOf({ password, passwordFile }: UserSettingsOptions): string | undefined {
+  if (password !== undefined && passwordFile !== undefined) {
+    throw invalid('-p and --password-file exclude each other: give one of them')
+  }
+  if (password !== undefined) return checkPassword(password)
+  return passwordFile === undefined ? undefined : readSecretFile(passwordFile, 'password file')
+}
+
+async function printLink(
+  store: UserStore,
+  { name, password }: { readonly name: string; readonly password: string },
+  options: UserLinkOptions,
+): Promise<void> {
+  const certificate = readTextFileIfThere(
+    join(stateFolder(options.stateDir), CERTIFICATE_FILE),
+    'certificate file',
+  )
+  const endpoint = store.endpoint ?? guessEndpoint(certificate, options.publicHost)
+  const link = linkTo(endpoint, password, { name, known: options.publicHost })
+  const known = certificate && certificatePin(certificate) === link.pin ? certificate : undefined
+  const text = formatLink(link, options.format, known)
+  if (options.qr === true) process.stderr.write(`${renderUnicodeCompact(text)}\n`)
+  await writeStdout(`${text}\n`)
+}
+
+/** Until a server has said where it is: what one would be without options, here. */
+function guessEndpoint(
+  certificate: string | undefined,
+  publicHost: Address | undefined,
+): ServerEndpoint {
+  if (publicHost === undefined) {
+    tell('no server has used these users yet: the link names 127.0.0.1:8443, --public-host another')
+  }
+  const pin = certificate === undefined ? undefined : certificatePin(certificate)
+  return { host: '127.0.0.1', port: 8443, sni: undefined, pin }
+}
+
+/** In one line on standard error. */
+function tell(problem: string): void {
+  process.stderr.write(`anytls: ${escapeControls(problem)}\n`)
+}
+
+function invalid(problem: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', problem)
+}

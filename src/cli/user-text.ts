@@ -1,0 +1,106 @@
+// What `anytls user list` and `show` print, for people and for scripts.
+// Must never show a password or its hash, or a name as it came.
+
+import { usedOf } from '../serve/usage/ledger.ts'
+import { formatBytes, formatQuota } from '../serve/users/amounts.ts'
+import type { UserStore } from '../serve/users/store.ts'
+import { isActive } from '../serve/users/user.ts'
+import type { User } from '../serve/users/user.ts'
+import { escapeControls } from './printable.ts'
+import { formatTable } from './text-table.ts'
+
+/** A user for scripts: bytes, and times in ISO 8601; what is not limited is null. */
+export function userJson(user: User, store: UserStore): object {
+  const { quota } = user
+  const { up, down } = store.usage.of(user.id)
+  return {
+    name: user.name,
+    enabled: user.enabled,
+    up,
+    down,
+    quota: quota?.bytes ?? null,
+    quotaPeriod: quota?.per ?? null,
+    quotaUsed: quota === undefined ? null : usedOf(store.usage, user.id, quota, Date.now()),
+    expires: isoTime(user.expires),
+    sessions: store.sessionsOf(user.id),
+    maxUp: user.maxUp ?? null,
+    maxDown: user.maxDown ?? null,
+    maxSessions: user.maxSessions ?? null,
+    maxAddresses: user.maxAddresses ?? null,
+    allowPrivate: user.allowPrivate,
+    hashOnly: user.password === undefined,
+    note: user.note ?? null,
+    created: isoTime(user.created),
+  }
+}
+
+/** All users, one a line. */
+export function userTable(users: readonly User[], store: UserStore): string {
+  const head = ['NAME', 'STATE', 'EXPIRES', 'SESSIONS', 'UP', 'DOWN', 'QUOTA']
+  const rows = users.map((user) => {
+    const { up, down } = store.usage.of(user.id)
+    const expires = isoTime(user.expires)?.slice(0, 10) ?? '-'
+    const sessions = String(store.sessionsOf(user.id))
+    const state = stateOf(user, store)
+    const amounts = [shortBytes(up), shortBytes(down), quotaText(user, store)]
+    return [escapeControls(user.name), state, expires, sessions, ...amounts]
+  })
+  return formatTable([head, ...rows], 3)
+}
+
+/** One user, a line for each thing that is to be said. */
+export function describeUser(user: User, store: UserStore): string {
+  const { up, down } = store.usage.of(user.id)
+  const rate = (bytes: number | undefined) => bytes && `${formatBytes(bytes)}/s`
+  const lines: readonly (readonly [string, string | number | undefined])[] = [
+    ['name', escapeControls(user.name)],
+    ['state', stateOf(user, store)],
+    ['up', shortBytes(up)],
+    ['down', shortBytes(down)],
+    ['quota', user.quota && quotaText(user, store)],
+    ['expires', isoTime(user.expires) ?? undefined],
+    ['sessions', store.sessionsOf(user.id)],
+    ['max up', rate(user.maxUp)],
+    ['max down', rate(user.maxDown)],
+    ['max sessions', user.maxSessions],
+    ['max addresses', user.maxAddresses],
+    ['private addresses', user.allowPrivate ? 'allowed' : undefined],
+    ['link', user.password === undefined ? 'none: the hash alone is kept' : undefined],
+    ['note', user.note && escapeControls(user.note)],
+    ['added', isoTime(user.created) ?? undefined],
+  ]
+  const shown = lines.filter(([, value]) => value !== undefined)
+  return formatTable(
+    shown.map(([label, value]) => [label, String(value)]),
+    2,
+  )
+}
+
+function stateOf(user: User, { usage }: UserStore): string {
+  if (!user.enabled) return 'disabled'
+  const now = Date.now()
+  if (!isActive(user, now)) return 'expired'
+  const { quota } = user
+  return quota && usedOf(usage, user.id, quota, now) >= quota.bytes ? 'used up' : 'active'
+}
+
+function quotaText({ id, quota }: User, { usage }: UserStore): string {
+  if (quota === undefined) return '-'
+  return `${shortBytes(usedOf(usage, id, quota, Date.now()))} of ${formatQuota(quota)}`
+}
+
+/** Three digits and a unit. */
+function shortBytes(bytes: number): string {
+  const unit = Math.min(
+    Math.max(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 0),
+    UNITS.length - 1,
+  )
+  const value = bytes / 1000 ** unit
+  return `${unit === 0 ? value : Number(value.toPrecision(3))}${UNITS[unit] ?? ''}`
+}
+
+const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB']
+
+function isoTime(time: number | undefined): string | null {
+  return time === undefined ? null : new Date(time).toISOString()
+}

@@ -1,0 +1,50 @@
+// What users have used: bytes up and down, in all and by day.
+// Must never count a byte twice, or forget one that was told.
+import type { Quota } from '../users/amounts.ts'
+import { startOfPeriod } from '../users/amounts.ts'
+
+/** Bytes of payload: up is what users' programs sent, down what they got. */
+export interface Usage {
+  readonly up: number
+  readonly down: number
+}
+
+/** What a day brought; `day` is its date in UTC, `2030-12-31`. */
+export interface DayUsage extends Usage {
+  readonly day: string
+}
+
+/** Where what users have used is kept. Users are known by their ids. */
+export interface UsageLedger {
+  /** Since the user was added or reset; what this process has not written yet is in it. */
+  of(id: string): Usage
+  /** The last days on which there was something, at most 40, the oldest first. */
+  days(id: string): readonly DayUsage[]
+  /** Counts; written within 2 s. */
+  add(id: string, up: number, down: number): void
+  /** Sets what was used to nothing. */
+  reset(id: string): Promise<void>
+  /** Looks at what other processes have written. */
+  refresh(): Promise<void>
+  /** Writes what is not written. */
+  flush(): Promise<void>
+}
+
+/** What counts for a quota at `now`, in bytes. */
+export function usedOf(ledger: UsageLedger, id: string, { per }: Quota, now: number): number {
+  if (per === 'all') {
+    const { up, down } = ledger.of(id)
+    return up + down
+  }
+  const first = dayOf(startOfPeriod(per, now))
+  let used = 0
+  for (const { day, up, down } of ledger.days(id)) {
+    if (day >= first) used += up + down
+  }
+  return used
+}
+
+/** The date in UTC. */
+export function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10)
+}

@@ -1,0 +1,223 @@
+// Users in a file of this machine, which several servers and commands may use at once.
+// Must never lose a change that somebody else made, or take a faulty file for what it says.
+import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { AnyTlsError } from '../../errors.ts'
+import { fileError, fileProblem, systemCode, writePrivateFile } from '../files.ts'
+import { withLock } from '../file-lock.ts'
+import { UsageJournal } from '../usage/journal.ts'
+import { Presence } from './presence.ts'
+import { readEndpoint, writeEndpoint } from './endpoint-file.ts'
+import type { ServerEndpoint, UserStore } from './store.ts'
+import { changeUser, makeUser } from './user.ts'
+import type { NewUser, User, UserPatch } from './user.ts'
+import { requireDistinct, UserTable } from './user-table.ts'
+import type { UserChange } from './user-table.ts'
+import { formatUsers, parseUsers } from './users-file.ts'
+
+/** How often the file is looked at, in milliseconds. */
+const POLL_INTERVAL = 500
+
+/** The most that a users file may hold, in bytes: more than 100,000 users. */
+const MAX_SIZE = 67_108_864
+
+export interface FileStoreOptions {
+  /** Told of a file that cannot be used any more, once for each fault, in one line. */
+  readonly warn: (problem: string) => void
+}
+
+/**
+ * Opens the users file; one that is not there is one without users.
+ *
+ * @throws AnyTlsError rejects with `ERR_FILE`, with line and column for a fault
+ */
+export async function openFileStore(path: string, options: FileStoreOptions): Promise<UserStore> {
+  const store = new FileStore(realPath(path), options)
+  store.load()
+  await store.refresh()
+  return store
+}
+
+class FileStore implements UserStore {
+  readonly place: string
+  readonly users = new UserTable()
+  readonly usage: UsageJournal
+
+  readonly #options: FileStoreOptions
+  readonly #presence: Presence
+  #sessions: ReadonlyMap<string, number> = new Map()
+  readonly #listeners = new Set<(changes: readonly UserChange[]) => void>()
+  /** The file as it was when it was last read, whether it could be used or not. */
+  #stamp = ''
+  #poll: NodeJS.Timeout | undefined
+
+  constructor(path: string, options: FileStoreOptions) {
+    this.place = path
+    this.#options = options
+    this.#presence = new Presence(path)
+    this.usage = new UsageJournal(`${path}.usage`, options.warn)
+  }
+
+  get endpoint(): ServerEndpoint | undefined {
+    return readEndpoint(this.place)
+  }
+
+  sessionsOf(id: string): number {
+    return this.#sessions.get(id) ?? 0
+  }
+
+  publishSessions(sessions: ReadonlyMap<string, number>): void {
+    this.#presence.publish(sessions)
+  }
+
+  async add(added: NewUser): Promise<User> {
+    const user = makeUser(added, Date.now())
+    await this.#change((users) => [...users, user])
+    return user
+  }
+
+  async update(name: string, patch: UserPatch): Promise<User> {
+    let changed: User | undefined
+    await this.#change((users) => {
+      const before = find(users, name)
+      const after = (changed = changeUser(before, patch))
+      return users.map((user) => (user === before ? after : user))
+    })
+    return changed ?? find([], name)
+  }
+
+  async remove(name: string): Promise<User> {
+    let removed: User | undefined
+    await this.#change((users) => {
+      const gone = (removed = find(users, name))
+      return users.filter((user) => user !== gone)
+    })
+    const user = removed ?? find([], name)
+    // Also what others have counted until now.
+    await this.usage.reset(user.id)
+    return user
+  }
+
+  refresh(): Promise<void> {
+    this.#look()
+    this.#sessions = this.#presence.read()
+    return this.usage.refresh()
+  }
+
+  recordEndpoint(endpoint: ServerEndpoint): Promise<void> {
+    writeEndpoint(this.place, endpoint)
+    return Promise.resolve()
+  }
+
+  watch(listener: (changes: readonly UserChange[]) => void): () => void {
+    this.#listeners.add(listener)
+    this.#poll ??= setInterval(() => this.#look(), POLL_INTERVAL).unref()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.#stop()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop()
+    this.#presence.withdraw()
+    await this.usage.flush()
+  }
+
+  /** @throws AnyTlsError `ERR_FILE`; the users stay as they were */
+  load(): void {
+    this.#stamp = stampOf(this.place)
+    const users = readUsers(this.place)
+    const changes = this.users.replace(users)
+    if (changes.length === 0) return
+    for (const listener of this.#listeners) listener(changes)
+  }
+
+  #stop(): void {
+    clearInterval(this.#poll)
+    this.#poll = undefined
+  }
+
+  #look(): void {
+    const stamp = stampOf(this.place)
+    if (stamp === this.#stamp) return
+    try {
+      if (stamp === 'ENOENT') {
+        this.#stamp = stamp
+        throw fileError(`users file '${this.place}' is gone`)
+      }
+      this.load()
+    } catch (error) {
+      if (!(error instanceof AnyTlsError)) throw error
+      this.#options.warn(`${error.message}; the users stay as they were`)
+    }
+  }
+
+  /** Changes what stands in the file now, whoever wrote it. */
+  async #change(make: (users: readonly User[]) => readonly User[]): Promise<void> {
+    await withLock(this.place, (held) => {
+      const users = make(readUsers(this.place))
+      requireDistinct(users)
+      writePrivateFile(this.place, formatUsers(users), held)
+    })
+    this.load()
+  }
+}
+
+/** @throws AnyTlsError `ERR_USER_UNKNOWN` */
+function find(users: readonly User[], name: string): User {
+  const user = users.find((candidate) => candidate.name === name.normalize('NFC'))
+  if (user === undefined) {
+    throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
+  }
+  return user
+}
+
+/** @throws AnyTlsError `ERR_FILE` */
+function readUsers(path: string): readonly User[] {
+  const text = readText(path)
+  if (text === undefined) return []
+  try {
+    return parseUsers(text)
+  } catch (error) {
+    if (!(error instanceof AnyTlsError)) throw error
+    throw fileError(`users file '${path}', ${error.message}`, error)
+  }
+}
+
+function readText(path: string): string | undefined {
+  let bytes: Uint8Array
+  try {
+    const stats = statSync(path)
+    const { size } = stats
+    if (!stats.isFile()) throw fileError(`users file '${path}' is no file`)
+    if (size > MAX_SIZE) throw fileError(`users file '${path}' is larger than ${MAX_SIZE} bytes`)
+    bytes = readFileSync(path)
+  } catch (cause) {
+    if (cause instanceof AnyTlsError) throw cause
+    if (systemCode(cause) === 'ENOENT') return undefined
+    throw fileError(`cannot read users file '${path}': ${fileProblem(cause)}`, cause)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw fileError(`users file '${path}' is not UTF-8 text`, cause)
+  }
+}
+
+function stampOf(path: string): string {
+  try {
+    const { ino, size, mtimeNs } = statSync(path, { bigint: true })
+    return `${ino} ${size} ${mtimeNs}`
+  } catch (error) {
+    return systemCode(error)
+  }
+}
+
+/** Where a link leads to, so that the file is written and not the link. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}

@@ -1,0 +1,143 @@
+// A user of a server: who it is, what lets it in, what it may do.
+// Must never be changed once made: a change makes another one of the same id.
+import { createHash, randomBytes } from 'node:crypto'
+import { AnyTlsError } from '../../errors.ts'
+import type { Quota } from './amounts.ts'
+
+/** What may be said of a user. Absent limits limit nothing. */
+export interface UserSettings {
+  readonly enabled: boolean
+  /** When it ends, in milliseconds since 1970. */
+  readonly expires: number | undefined
+  readonly quota: Quota | undefined
+  /** Bytes a second, over all sessions. */
+  readonly maxUp: number | undefined
+  readonly maxDown: number | undefined
+  readonly maxSessions: number | undefined
+  readonly maxAddresses: number | undefined
+  /** May reach private addresses, too. */
+  readonly allowPrivate: boolean
+  readonly note: string | undefined
+}
+
+export interface User extends UserSettings {
+  /** Stays the same whatever changes; another one for a user that is added again under the same name. */
+  readonly id: string
+  /** No two of a store have the same. Odd characters in it are its owner's right: escape it where it is shown. */
+  readonly name: string
+  /** SHA-256 of the password, 64 lower-case hexadecimal digits. Logs in, so it is as secret. */
+  readonly hash: string
+  /** Absent where the hash alone is kept: then there are no links. */
+  readonly password: string | undefined
+  /** When it was added, in milliseconds since 1970, where that is known. */
+  readonly created: number | undefined
+}
+
+/** What a user is added with. A password is made where none is given. */
+export interface NewUser extends Partial<UserSettings> {
+  readonly name: string
+  readonly password?: string | undefined
+  /** Keeps the hash of the password alone. */
+  readonly hashOnly?: boolean | undefined
+}
+
+/** What is changed of a user; a limit that is `undefined` is taken away. */
+export interface UserPatch extends Partial<UserSettings> {
+  readonly password?: string
+  readonly hashOnly?: boolean | undefined
+}
+
+export const DEFAULT_SETTINGS: UserSettings = Object.freeze({
+  enabled: true,
+  expires: undefined,
+  quota: undefined,
+  maxUp: undefined,
+  maxDown: undefined,
+  maxSessions: undefined,
+  maxAddresses: undefined,
+  allowPrivate: false,
+  note: undefined,
+})
+
+/** Most characters of a name and of a note. */
+const MAX_NAME = 64
+const MAX_NOTE = 1_000
+
+/** What moves a cursor, starts a new line, reorders what is read, or is half a character. */
+const UNSHOWABLE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}]/u
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for a name, password or note that cannot be */
+export function makeUser(added: NewUser, now: number): User {
+  const { name, password = makePassword(), hashOnly = false, ...settings } = added
+  checkNote(settings.note)
+  return Object.freeze({
+    ...DEFAULT_SETTINGS,
+    ...settings,
+    id: randomBytes(9).toString('base64url'),
+    name: checkName(name),
+    hash: hashOf(checkPassword(password)),
+    password: hashOnly ? undefined : password,
+    created: now,
+  })
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for a password or note that cannot be */
+export function changeUser(user: User, patch: UserPatch): User {
+  const { password, hashOnly, ...settings } = patch
+  checkNote(settings.note)
+  const changed = { ...user, ...settings }
+  if (password !== undefined) {
+    return Object.freeze({
+      ...changed,
+      hash: hashOf(checkPassword(password)),
+      password: (hashOnly ?? user.password === undefined) ? undefined : password,
+    })
+  }
+  return Object.freeze(hashOnly === true ? { ...changed, password: undefined } : changed)
+}
+
+/** 22 characters that need no escape anywhere: 128 bits. */
+export function makePassword(): string {
+  return randomBytes(16).toString('base64url')
+}
+
+/** SHA-256 of a password, as {@link User.hash} has it (D13). */
+export function hashOf(password: string): string {
+  return createHash('sha256').update(password, 'utf8').digest('hex')
+}
+
+/** Whether the user may log in at `now`, its quota aside. */
+export function isActive({ enabled, expires }: User, now: number): boolean {
+  return enabled && (expires === undefined || now <= expires)
+}
+
+/**
+ * The one form of a name.
+ *
+ * @throws AnyTlsError `ERR_OPTION_INVALID`
+ */
+export function checkName(name: string): string {
+  const normal = name.normalize('NFC')
+  if (normal.trim() !== normal || normal === '') {
+    throw invalid('a name neither is empty nor begins or ends with a space')
+  }
+  if (normal.length > MAX_NAME) throw invalid(`a name has at most ${MAX_NAME} characters`)
+  if (UNSHOWABLE.test(normal)) throw invalid('a name has no characters that cannot be shown')
+  return normal
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` */
+export function checkPassword(password: string): string {
+  if (password === '') throw invalid('the password is empty')
+  if (password.length > 1_000) throw invalid('the password has more than 1000 characters')
+  return password
+}
+
+function checkNote(note: string | undefined): void {
+  if (note === undefined) return
+  if (note.length > MAX_NOTE) throw invalid(`a note has at most ${MAX_NOTE} characters`)
+}
+
+function invalid(problem: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', problem)
+}

@@ -1,0 +1,250 @@
+// The text of a users file: JSON, one user a line, amounts as people write them.
+// Must never pass over a fault: whoever edits the file is told its line and column. Must never repeat a password.
+import { parseTree, findNodeAtLocation, printParseErrorCode } from 'jsonc-parser'
+import type { Node, ParseError } from 'jsonc-parser'
+import { AnyTlsError } from '../../errors.ts'
+import { isObject } from '../json.ts'
+import {
+  formatBytes,
+  formatQuota,
+  parseDate,
+  parseLimit,
+  parseQuota,
+  parseRate,
+} from './amounts.ts'
+import { checkName, checkPassword, DEFAULT_SETTINGS, hashOf } from './user.ts'
+import type { User } from './user.ts'
+
+const VERSION = 1
+
+/** In larger files, which no hand has written, a key that stands there twice is not looked for. */
+const MAX_HANDWRITTEN = 1_048_576
+
+type Path = readonly (string | number)[]
+
+/** What is wrong, and the value that it is wrong with. */
+class Fault extends Error {
+  readonly path: Path
+
+  constructor(path: Path, problem: string) {
+    super(problem)
+    this.path = path
+  }
+}
+
+/**
+ * The users of a file.
+ *
+ * @throws AnyTlsError `ERR_FILE` with line and column
+ */
+export function parseUsers(text: string): readonly User[] {
+  if (text.length <= MAX_HANDWRITTEN) refuseFaultyJson(text)
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    refuseFaultyJson(text)
+    throw faultAt(text, 0, 'it is not valid JSON')
+  }
+  try {
+    return readFile(json)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    throw faultAt(text, offsetOf(text, error.path), error.message)
+  }
+}
+
+/** The text for {@link parseUsers}. */
+export function formatUsers(users: Iterable<User>): string {
+  const lines = Array.from(users, (user) => JSON.stringify(fieldsOf(user)))
+  const list = lines.length === 0 ? '[]' : `[\n${lines.join(',\n')}\n]`
+  return `{"version":${VERSION},"users":${list}}\n`
+}
+
+function fieldsOf(user: User): Record<string, unknown> {
+  const { expires, quota, maxUp, maxDown, created } = user
+  return {
+    name: user.name,
+    id: user.id === user.name ? undefined : user.id,
+    password: user.password,
+    hash: user.password === undefined ? user.hash : undefined,
+    enabled: user.enabled,
+    expires: expires === undefined ? undefined : new Date(expires).toISOString(),
+    quota: quota && formatQuota(quota),
+    maxUp: maxUp === undefined ? undefined : formatBytes(maxUp),
+    maxDown: maxDown === undefined ? undefined : formatBytes(maxDown),
+    maxSessions: user.maxSessions,
+    maxAddresses: user.maxAddresses,
+    allowPrivate: user.allowPrivate || undefined,
+    note: user.note,
+    created: created === undefined ? undefined : new Date(created).toISOString(),
+  }
+}
+
+function readFile(json: unknown): readonly User[] {
+  if (!isObject(json)) throw new Fault([], 'a users file is an object with a list of users')
+  for (const key of Object.keys(json)) {
+    if (key !== 'version' && key !== 'users') throw new Fault([key], `${key} is not known here`)
+  }
+  if (json['version'] !== VERSION) {
+    const path = 'version' in json ? ['version'] : []
+    throw new Fault(path, `the version is not ${VERSION}`)
+  }
+  const list = json['users']
+  if (!Array.isArray(list)) {
+    throw new Fault('users' in json ? ['users'] : [], 'users is no list')
+  }
+  const users = list.map((entry: unknown, index) => readUser(entry, ['users', index]))
+  refuseSame(users)
+  return users
+}
+
+function refuseSame(users: readonly User[]): void {
+  const names = new Set<string>()
+  const ids = new Set<string>()
+  const hashes = new Set<string>()
+  for (const [index, { name, id, hash, password }] of users.entries()) {
+    if (names.has(name)) throw new Fault(['users', index, 'name'], 'another user has this name')
+    if (ids.has(id)) throw new Fault(['users', index, 'id'], 'another user has this id')
+    if (hashes.has(hash)) {
+      const key = password === undefined ? 'hash' : 'password'
+      throw new Fault(['users', index, key], 'another user has this password')
+    }
+    names.add(name)
+    ids.add(id)
+    hashes.add(hash)
+  }
+}
+
+const KEYS = new Set([
+  ...['name', 'id', 'password', 'hash', 'enabled', 'expires', 'quota', 'maxUp', 'maxDown'],
+  ...['maxSessions', 'maxAddresses', 'allowPrivate', 'note', 'created'],
+])
+
+function readUser(entry: unknown, path: Path): User {
+  if (!isObject(entry)) throw new Fault(path, 'a user is an object')
+  for (const key of Object.keys(entry)) {
+    if (!KEYS.has(key)) throw new Fault([...path, key], `${JSON.stringify(key)} is not known here`)
+  }
+  /** Reads a key, if it is there and not null. */
+  const optional = <T>(key: string, read: (value: unknown) => T): T | undefined => {
+    const value = entry[key] ?? undefined
+    if (value === undefined) return undefined
+    try {
+      return read(value)
+    } catch (error) {
+      if (!(error instanceof AnyTlsError)) throw error
+      throw new Fault([...path, key], `${key}: ${error.message}`)
+    }
+  }
+  const name = optional('name', (value) => checkName(textOf(value)))
+  if (name === undefined) throw new Fault(path, 'a user without a name')
+  const password = optional('password', (value) => checkPassword(textOf(value)))
+  const hash = optional('hash', readHash) ?? (password && hashOf(password))
+  if (hash === undefined) throw new Fault(path, 'a user has neither password nor hash')
+  if (password !== undefined && hash !== hashOf(password)) {
+    throw new Fault([...path, 'hash'], 'hash: it is not that of the password')
+  }
+  return Object.freeze({
+    id: optional('id', readId) ?? name,
+    name,
+    hash,
+    password,
+    enabled: optional('enabled', readBoolean) ?? DEFAULT_SETTINGS.enabled,
+    expires: optional('expires', (value) => parseDate(textOf(value))),
+    quota: optional('quota', (value) => parseQuota(textOf(value))),
+    maxUp: optional('maxUp', (value) => parseRate(textOf(value))),
+    maxDown: optional('maxDown', (value) => parseRate(textOf(value))),
+    maxSessions: optional('maxSessions', readLimit),
+    maxAddresses: optional('maxAddresses', readLimit),
+    allowPrivate: optional('allowPrivate', readBoolean) ?? DEFAULT_SETTINGS.allowPrivate,
+    note: optional('note', readNote),
+    created: optional('created', (value) => parseDate(textOf(value))),
+  })
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  throw invalid('it is not a string')
+}
+
+function readBoolean(value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw invalid('it is neither true nor false')
+}
+
+function readLimit(value: unknown): number {
+  return parseLimit(typeof value === 'number' ? String(value) : '')
+}
+
+function readHash(value: unknown): string {
+  const hash = textOf(value).toLowerCase()
+  if (/^[0-9a-f]{64}$/.test(hash)) return hash
+  throw invalid('it is not the SHA-256 of a password, 64 hexadecimal digits')
+}
+
+function readId(value: unknown): string {
+  const id = textOf(value)
+  if (id !== '' && id.length <= 128) return id
+  throw invalid('it has not 1 to 128 characters')
+}
+
+function readNote(value: unknown): string {
+  const note = textOf(value)
+  if (note.length <= 1_000) return note
+  throw invalid('it has more than 1000 characters')
+}
+
+function invalid(problem: string): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', problem)
+}
+
+/** @throws AnyTlsError `ERR_FILE` for the first fault of the JSON, or a key that stands in an object twice */
+function refuseFaultyJson(text: string): void {
+  const errors: ParseError[] = []
+  let root: Node | undefined
+  try {
+    root = parseTree(text, errors, { disallowComments: true, allowEmptyContent: false })
+  } catch {
+    // Its parser calls itself for each level.
+    throw faultAt(text, 0, 'it is nested too deeply')
+  }
+  const [first] = errors
+  if (first !== undefined) throw faultAt(text, first.offset, describe(first, text))
+  for (const node of root === undefined ? [] : objectsIn(root)) {
+    const keys = new Set<unknown>()
+    for (const property of node.children ?? []) {
+      const [key] = property.children ?? []
+      if (keys.has(key?.value)) throw faultAt(text, property.offset, 'this key stands here twice')
+      keys.add(key?.value)
+    }
+  }
+}
+
+function* objectsIn(node: Node): Iterable<Node> {
+  if (node.type === 'object') yield node
+  for (const child of node.children ?? []) yield* objectsIn(child)
+}
+
+/** The parser's name for it, as words: `CommaExpected`. */
+function describe({ error, offset }: ParseError, text: string): string {
+  if (offset >= text.trimEnd().length) return 'the file ends too early'
+  const words = printParseErrorCode(error).replace(/(?!^)([A-Z])/g, ' $1')
+  return `it is not valid JSON: ${words.toLowerCase()}`
+}
+
+function offsetOf(text: string, path: Path): number {
+  const root = parseTree(text)
+  for (let length = path.length; root !== undefined && length >= 0; length -= 1) {
+    const node = findNodeAtLocation(root, path.slice(0, length))
+    if (node !== undefined) return node.offset
+  }
+  return 0
+}
+
+function faultAt(text: string, offset: number, problem: string): AnyTlsError {
+  const before = text.slice(0, offset)
+  const line = before.split('\n').length
+  const column = offset - before.lastIndexOf('\n')
+  return new AnyTlsError('ERR_FILE', `line ${line}, column ${column}: ${problem}`)
+}

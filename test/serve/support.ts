@@ -1,0 +1,53 @@
+// What the tests of users share: a store in a folder of its own, a server that uses it.
+// Must never leave a file or a server behind.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { Accounts } from '../../src/serve/accounts.ts'
+import { openFileStore } from '../../src/serve/users/file-store.ts'
+import type { UserStore } from '../../src/serve/users/store.ts'
+import type { Session } from '../../src/session/session.ts'
+import type { Stream } from '../../src/session/stream.ts'
+import type { ServerOptions } from '../../src/tls/listen.ts'
+import { startEchoServer } from '../support/server.ts'
+import type { TestServer } from '../support/server.ts'
+
+/** A folder that goes with the test. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'anytls-users-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export interface TestStore {
+  readonly store: UserStore
+  readonly file: string
+  /** What the store warned of. */
+  readonly warnings: string[]
+}
+
+/** A store on a file, in a folder of its own unless one is given. */
+export async function openStore(file = join(makeFolder(), 'users.json')): Promise<TestStore> {
+  const warnings: string[] = []
+  const store = await openFileStore(file, { warn: (problem) => warnings.push(problem) })
+  onTestFinished(() => store.close())
+  return { store, file, warnings }
+}
+
+export interface UsersServer extends TestServer {
+  readonly accounts: Accounts
+}
+
+/** A server that knows the users of `store` and no other password; streams are echoed unless `onStream` serves them. */
+export async function startUsersServer(
+  store: UserStore,
+  options: Partial<ServerOptions> = {},
+  onStream?: (stream: Stream, session: Session) => void,
+): Promise<UsersServer> {
+  const accounts = new Accounts({ store, warn: () => {} })
+  const test = await startEchoServer({ password: undefined, users: accounts, ...options }, onStream)
+  accounts.attach(test.server)
+  onTestFinished(() => accounts.close())
+  return { ...test, accounts }
+}
