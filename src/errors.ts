@@ -18,6 +18,7 @@ export const ERROR_TEXT = {
   // the connection
   ERR_PROTOCOL_VIOLATION: 'the peer broke the protocol',
   ERR_VERSION_UNSUPPORTED: 'no protocol version in common',
+  ERR_AUTH_REJECTED: 'the server did not accept the password, or is another kind of server',
   ERR_ALERT_RECEIVED: 'the peer sent an alert',
   ERR_CLOSE_RECEIVED: 'the peer closed the connection with an error',
   ERR_CONNECTION_LOST: 'the connection ended before its time',

@@ -1,33 +1,21 @@
 // `anytls client`: a local SOCKS5 and HTTP proxy whose tunnels go through the server.
 // Must never log a password, nor what programs send.
 
-import { isIP } from 'node:net'
 import type { Logger } from 'pino'
 import { AnyTlsError } from '../errors.ts'
-import { createTunnelOpener } from '../proxy/client.ts'
+import { createBypass } from '../proxy/bypass.ts'
+import { isServerFailure } from '../proxy/servers.ts'
 import type { Credentials } from '../proxy/inbound/credentials.ts'
 import { createInbound } from '../proxy/inbound/inbound.ts'
 import type { Inbound } from '../proxy/inbound/inbound.ts'
 import type { InboundEvents } from '../proxy/inbound/inbound-tunnel.ts'
-import type { SchemeStore } from '../shaping/scheme-store.ts'
-import { SessionPool } from '../session/pool.ts'
-import { connect } from '../tls/dial.ts'
-import type { ConnectOptions } from '../tls/dial.ts'
-import type { KnownWire } from '../tls/wire-store.ts'
-import type { Session } from '../session/session.ts'
 import { formatHostPort } from '../codec/host-port.ts'
+import { openServers } from './client-servers.ts'
+import type { ClientServers } from './client-servers.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import type { ClientCommandOptions } from './options.ts'
-import { PASSWORD_VARIABLE, readSecretFile, resolvePassword } from './password.ts'
-import { openSchemeStore, openWireStore } from './server-stores.ts'
-import { stateFolder } from './state-folder.ts'
-
-/**
- * Streams at once on one session. On the original wire, where a slow stream holds up its siblings, one, as
- * everybody has it.
- */
-const STREAMS_PER_SESSION = 8
+import { readSecretFile } from './password.ts'
 
 /** Where `user:password` for this proxy stands, unless `--proxy-auth-file` names a file. */
 const PROXY_AUTH_VARIABLE = 'ANYTLS_PROXY_AUTH'
@@ -44,73 +32,18 @@ export async function runClient(
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log
-  const connection = connectOptions(options, logger)
   const auth = readProxyAuth(options.proxyAuthFile)
-  const pool = new SessionPool({
-    minIdle: options.minIdle,
-    streamsPerSession: () => (speaks(connection)?.startsWith('legacy') ? 1 : STREAMS_PER_SESSION),
-    connect: async (signal) => {
-      const session = await connect({ ...connection, signal })
-      logSession(session, logger)
-      return session
-    },
-  })
-  const openTunnel = createTunnelOpener(pool, { replyWait: options.replyWait })
+  const servers = openServers(options, logger)
+  const openTunnel = createBypass(options.bypass ?? [], servers.openTunnel)
   const inbound = createInbound({ openTunnel, ...(auth && { auth }) })
   logInbound(inbound, logger)
 
   const address = await listen(inbound, options.listen)
   log.announce(`listening on ${formatHostPort(address)}`)
+  servers.start()
 
   logger.info(`${await stopped}: stopping`)
-  await drained(stop(inbound, pool))
-}
-
-/** Options say it before the link does. */
-function connectOptions(options: ClientCommandOptions, logger: Logger): ConnectOptions {
-  const { server: link, insecure = false } = options
-  const password = resolvePassword({
-    option: options.password,
-    file: options.passwordFile,
-    link: link.password,
-    environment: process.env[PASSWORD_VARIABLE],
-  })
-  if (link.ignored !== undefined) {
-    logger.info({ keys: link.ignored }, 'keys of the share link that change nothing here')
-  }
-  const sni = options.sni ?? link.sni
-  const folder = stateFolder(options.stateDir)
-  const warn = (problem: string): void => logger.warn(problem)
-  return {
-    wire: options.wire,
-    wireStore: openWireStore(folder, warn),
-    schemeStore: logged(openSchemeStore(folder, warn), logger),
-    host: link.host,
-    port: link.port,
-    password,
-    // The empty name is none: an IP address cannot be asked for.
-    servername: sni !== undefined && isIP(sni) !== 0 ? '' : sni,
-    pin: options.pin ?? (insecure ? undefined : link.pin),
-    insecure: insecure || link.insecure,
-    ALPNProtocols: link.alpn,
-  }
-}
-
-/** A session may be handed over when its server has long said which scheme to use. */
-function logged(store: SchemeStore, logger: Logger): SchemeStore {
-  return {
-    get: (server) => store.get(server),
-    set(server, scheme) {
-      const { digest } = scheme
-      logger.info({ digest }, 'the server sent a padding scheme for later connections')
-      store.set(server, scheme)
-    },
-  }
-}
-
-/** The wire of the server, as far as it is known. */
-function speaks({ wire, wireStore, ...server }: ConnectOptions): KnownWire | undefined {
-  return wire === 'auto' ? wireStore?.get(formatHostPort(server)) : wire
+  await drained(stop(inbound, servers))
 }
 
 /** @throws AnyTlsError `ERR_FILE` or `ERR_OPTION_INVALID`, without a word of the secret */
@@ -129,29 +62,14 @@ function readProxyAuth(file: string | undefined): Credentials | undefined {
 }
 
 /** Tunnels may run to their end, as long as the drain timeout allows. */
-async function stop(inbound: Inbound, pool: SessionPool): Promise<void> {
+async function stop(inbound: Inbound, servers: ClientServers): Promise<void> {
   const limit = setTimeout(() => {
     inbound.closeAllConnections()
-    pool.destroy()
+    servers.destroy()
   }, DRAIN_TIMEOUT)
   await new Promise((resolve) => inbound.close(resolve))
-  await pool.close()
+  await servers.close()
   clearTimeout(limit)
-}
-
-function logSession(session: Session, logger: Logger): void {
-  const logConnected = (peer?: string): void => {
-    logger.info({ peer, wire: session.wire }, 'connected to the server')
-  }
-  if (session.established) logConnected()
-  else session.once('established', logConnected)
-  session.on('schemeRefused', (error) => {
-    logger.warn({ err: error }, 'the server sent a padding scheme that is not acceptable')
-  })
-  session.once('close', (error) => {
-    if (error === undefined) logger.debug('a connection to the server has ended')
-    else logger.warn({ err: error }, 'a connection to the server has ended')
-  })
 }
 
 function logInbound(inbound: Inbound, logger: Logger): void {
@@ -160,7 +78,8 @@ function logInbound(inbound: Inbound, logger: Logger): void {
   })
   inbound.on('refused', ({ source, target, protocol, error }: InboundEvents['refused'][0]) => {
     const fields = { source, target: formatHostPort(target), protocol, err: error }
-    logger.warn(fields, 'a tunnel could not be opened')
+    // What is wrong with a server is told once a minute, not for each request.
+    logger[isServerFailure(error) ? 'debug' : 'warn'](fields, 'a tunnel could not be opened')
   })
   inbound.on('failed', ({ source, target, protocol, reason }: InboundEvents['failed'][0]) => {
     logger.warn({ source, target: formatHostPort(target), protocol, reason }, 'a request failed')

@@ -53,11 +53,11 @@ export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const text = error.message === '' ? error.name : error.message
   if (error instanceof PeerCloseError && error.reason !== '') return `${text}: ${error.reason}`
-  const code = systemCode(error instanceof AnyTlsError ? firstOf(error.cause) : error)
+  const code = systemCode(error instanceof AnyTlsError ? innermost(error.cause) : error)
   return code === '' || text.includes(code) ? text : `${text} (${code})`
 }
 
 /** Of several errors, as when no address of a name answered, the first speaks for all. */
-function firstOf(cause: unknown): unknown {
+export function innermost(cause: unknown): unknown {
   return cause instanceof AggregateError ? cause.errors[0] : cause
 }

@@ -3,11 +3,13 @@
 
 import { networkInterfaces } from 'node:os'
 import { InvalidArgumentError } from 'commander'
+import type { Option } from 'commander'
 import { AnyTlsError } from '../errors.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import { parseNetwork } from '../codec/network.ts'
 import type { Address } from '../codec/address.ts'
+import type { BypassRule } from '../proxy/bypass.ts'
 import { toAsciiName } from '../proxy/host.ts'
 import { recogniseForeign } from './foreign-config.ts'
 import type { LinkFormat } from '../serve/link-formats.ts'
@@ -57,7 +59,7 @@ export interface ServerCommandOptions extends CommonOptions {
 }
 
 export interface ClientCommandOptions extends CommonOptions {
-  readonly server: ShareLink
+  readonly server: readonly ShareLink[]
   readonly sni?: string
   readonly insecure?: boolean
   readonly pin?: string
@@ -66,6 +68,9 @@ export interface ClientCommandOptions extends CommonOptions {
   /** Milliseconds; `Infinity` for `exact`. */
   readonly replyWait: number
   readonly proxyAuthFile?: string
+  readonly bypass?: readonly BypassRule[]
+  /** File with the certificates to trust. */
+  readonly ca?: string
 }
 
 export interface LinkCommandOptions {
@@ -102,6 +107,20 @@ export function argument<T>(parse: (text: string) => T): (text: string) => T {
       throw error
     }
   }
+}
+
+/** Makes a reader of one value one of an option that may be given several times. */
+export function list<T>(parse: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
+  const parseNext = (text: string, before: readonly T[] = []): T[] => [...before, parse(text)]
+  lists.add(parseNext)
+  return parseNext
+}
+
+const lists = new WeakSet<object>()
+
+/** Whether an option may be given several times. */
+export function isList({ variadic, parseArg }: Option): boolean {
+  return variadic || (parseArg !== undefined && lists.has(parseArg))
 }
 
 /** `-l`: a port alone, `443` or `:443`, means every address of this machine. */

@@ -3,6 +3,7 @@
 
 import { Command, Option } from 'commander'
 import { parsePin } from '../tls/secure-socket.ts'
+import { parseBypass } from '../proxy/bypass.ts'
 import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
 import { parseHostPort } from '../codec/host-port.ts'
@@ -141,8 +142,9 @@ function addClient(program: Command, commands: Commands): void {
     .addOption(listenOption('127.0.0.1:1080'))
     .requiredOption(
       '-s, --server <server>',
-      'the server, HOST:PORT or a share link anytls://… (one with a password shows in the process list)',
-      options.parseServer,
+      'the server, HOST:PORT or a share link anytls://… (one with a password shows in the process list);' +
+        ' given several times: the quickest that is well',
+      options.list(options.parseServer),
     )
   addIdentityOptions(addPasswordOptions(command))
     .addOption(
@@ -171,6 +173,18 @@ function addClient(program: Command, commands: Commands): void {
     .option(
       '--proxy-auth-file <file>',
       'file with user:password that programs must give to this proxy (or ANYTLS_PROXY_AUTH)',
+    )
+  command
+    .option(
+      '--bypass <target>',
+      'what is reached without the server: NAME, .SUFFIX, ADDRESS or ADDRESS/BITS; may be given several times',
+      options.list(options.argument(parseBypass)),
+    )
+    .addOption(
+      new Option(
+        '--ca <file>',
+        'certificates to trust instead of those of the system, PEM',
+      ).conflicts(['pin', 'insecure']),
     )
   addCommonOptions(command).action((flags: ClientCommandOptions) => commands.client(flags))
 }

@@ -22,6 +22,8 @@ export class Engine<Frame, Input extends string> implements Machine {
   readonly #unread = (): readonly Uint8Array[] => this.#decoder.unread()
   /** The first record has still to be judged. */
   #awaitsRecord: boolean
+  /** The peer has said something, of whatever kind. */
+  #heard = false
   #hasMore = false
 
   constructor(role: Role<Frame, Input>, now: number) {
@@ -58,6 +60,7 @@ export class Engine<Frame, Input extends string> implements Machine {
 
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[] {
     this.connection.channel.now = now
+    if (chunk.length > 0) this.#heard = true
     if (this.#admits(chunk)) {
       if (chunk.length > 0) this.#decoder.push(chunk)
       this.#decode(MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL)
@@ -74,8 +77,8 @@ export class Engine<Frame, Input extends string> implements Machine {
     const { negotiated } = connection
     const lost = connection.streams.size > 0 || !negotiated
     if (!connection.over && connection.tryMove('end-of-input')) {
-      const text = negotiated ? undefined : this.#role.noAnswer
-      connection.closed(lost ? new AnyTlsError('ERR_CONNECTION_LOST', text) : undefined)
+      const noAnswer = negotiated ? undefined : this.#role.noAnswer?.(this.#heard)
+      connection.closed(lost ? (noAnswer ?? new AnyTlsError('ERR_CONNECTION_LOST')) : undefined)
     }
     return this.#settle()
   }

@@ -17,8 +17,11 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
   readonly mute: readonly string[]
   /** Silence of the peer calls for a ping even when there are no streams. */
   readonly pingsIdle: boolean
-  /** Who the peer most likely is that ended, or broke the rules, before both had agreed. */
-  readonly noAnswer: string | undefined
+  /**
+   * Why there is no session, where the peer ended before both had agreed: `heard` when it had said something. Absent
+   * where the end alone is all that is known.
+   */
+  readonly noAnswer?: (heard: boolean) => AnyTlsError
 
   makeDecoder(streams: Streams): FrameReader<Frame>
   /** Handles a frame. An AnyTlsError that it throws is the peer's violation. */

@@ -29,13 +29,16 @@ export interface SessionPoolOptions {
    * without being asked for a sign of life first, in milliseconds. Default 10,000.
    */
   readonly probeAfter?: number | undefined
-  /** How long that sign of life may take, in milliseconds. Default 2,000. */
-  readonly probeTimeout?: number | undefined
+  /**
+   * How long that sign of life may take, in milliseconds; asked for whenever it matters, where it follows what is
+   * known of the server. Default 2,000.
+   */
+  readonly probeTimeout?: number | (() => number) | undefined
   /**
    * How long a session that was used before may be silent after a stream was opened on it, in milliseconds, before
-   * it is asked for a sign of life while the stream waits. Default 2,500.
+   * it is asked for a sign of life while the stream waits; asked for as `probeTimeout` is. Default 2,500.
    */
-  readonly silence?: number | undefined
+  readonly silence?: number | (() => number) | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -69,8 +72,8 @@ export class SessionPool {
   readonly #streamsPerSession: () => number
   readonly #streamsInAll: number
   readonly #probeAfter: number
-  readonly #probeTimeout: number
-  readonly #silence: number
+  readonly #probeTimeout: () => number
+  readonly #silence: () => number
   readonly #clock: Clock
   /** In the order in which they became idle, so that the newest idle one is the last. */
   readonly #pooled = new Map<Session, Pooled>()
@@ -93,7 +96,7 @@ export class SessionPool {
     const { streamsInAll = Infinity, probeAfter = 10_000 } = options
     const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
-    if (!(probeAfter >= 0) || !(probeTimeout > 0) || !(silence > 0)) {
+    if (!(probeAfter >= 0) || !isTime(probeTimeout) || !isTime(silence)) {
       throw invalid('probeAfter must be at least 0 milliseconds, probeTimeout and silence above 0')
     }
     this.#connect = options.connect
@@ -103,8 +106,8 @@ export class SessionPool {
       typeof streamsPerSession === 'number' ? () => streamsPerSession : streamsPerSession
     this.#streamsInAll = streamsInAll
     this.#probeAfter = probeAfter
-    this.#probeTimeout = probeTimeout
-    this.#silence = silence
+    this.#probeTimeout = typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout
+    this.#silence = typeof silence === 'number' ? () => silence : silence
     this.#clock = options.clock ?? systemClock
     // Every dial under way listens.
     setMaxListeners(0, this.#abort.signal)
@@ -147,6 +150,19 @@ export class SessionPool {
       if (dialled.streamCount === 0) lost += 1
       if (lost === MAX_LOST_DIALS) throw new AnyTlsError('ERR_SESSION_CLOSED')
     }
+  }
+
+  /**
+   * Asks the server for a sign of life, on a session that has proven itself lately, else on a new one.
+   *
+   * @returns the round trip in milliseconds
+   * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with what `connect` or `Session.ping` rejects with, or with the
+   *   signal's reason
+   */
+  async ping(signal?: AbortSignal): Promise<number> {
+    if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
+    const session = this.#pick(this.#isProven)?.session ?? (await this.#dial(signal))
+    return orAborted(session.ping(), signal)
   }
 
   /**
@@ -228,7 +244,7 @@ export class SessionPool {
   /** Asks for a sign of life when none has come for some time after `opened`, when a stream was opened. */
   #watch(pooled: Pooled, opened: number): void {
     const { session } = pooled
-    const wait = opened + this.#silence - this.#clock.now()
+    const wait = opened + this.#silence() - this.#clock.now()
     pooled.watch = this.#clock.schedule(wait, () => {
       pooled.watch = undefined
       if (session.lastAlive < opened) void this.#askSilent(pooled)
@@ -281,7 +297,7 @@ export class SessionPool {
   async #probe(pooled: Pooled): Promise<boolean> {
     const { session } = pooled
     const alive = await new Promise<boolean>((resolve) => {
-      const timer = this.#clock.schedule(this.#probeTimeout, () => {
+      const timer = this.#clock.schedule(this.#probeTimeout(), () => {
         if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
         pooled.doubted = session.lastAlive
         resolve(false)
@@ -425,6 +441,10 @@ interface Dial {
 /** Whether the peer has not shown itself since that was expected of it. */
 function isDoubted({ session, doubted }: Pooled): boolean {
   return session.lastAlive <= doubted
+}
+
+function isTime(limit: number | (() => number)): boolean {
+  return typeof limit === 'function' || limit > 0
 }
 
 function requireCount(name: string, value: number): void {

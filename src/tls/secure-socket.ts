@@ -6,6 +6,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { AnyTlsError } from '../errors.ts'
 import type { Clock } from '../session/clock.ts'
 import { formatHostPort } from '../codec/host-port.ts'
+import { connectProblem } from './connect-problem.ts'
 
 /** Which server, and how it is known to be the right one. */
 export interface ServerIdentity {
@@ -107,7 +108,7 @@ function secured(
     const onAbort = (): void => settle(signal?.reason as Error)
     const onSecure = (): void => settle(undefined)
     const onError = (cause: Error): void => {
-      const message = `could not connect to ${server}: ${cause.message || 'no address answered'}`
+      const message = `could not connect to ${server}: ${connectProblem(cause)}`
       settle(new AnyTlsError('ERR_CONNECT_FAILED', message, { cause }))
     }
     const onClose = (): void => onError(new Error('the connection was closed'))

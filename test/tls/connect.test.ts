@@ -411,7 +411,7 @@ describe('authentication', () => {
       const closed = closeOf(session)
       const stream = session.openStream()
       stream.on('error', () => {})
-      await expect(stream.accepted()).rejects.toMatchObject({ code: 'ERR_PROTOCOL_VIOLATION' })
+      await expect(stream.accepted()).rejects.toMatchObject({ code: 'ERR_AUTH_REJECTED' })
       expect((await closed)?.message).toMatch(/wrong password/)
       expect(session.established).toBe(false)
       expect(fallbacks).toEqual(['auth-failed'])

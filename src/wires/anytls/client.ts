@@ -129,7 +129,8 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
     frames: streamFrames(mux1),
     liftControl: true,
     pingsIdle: false,
-    noAnswer: NO_NEGO,
+    noAnswer: (heard) =>
+      new AnyTlsError(heard ? 'ERR_AUTH_REJECTED' : 'ERR_CONNECTION_LOST', NO_NEGO),
     makeDecoder: makeFrameDecoder,
     ping: sendPing,
     goodbye: sendClose,
@@ -162,9 +163,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
       if (!connection.tryMove('violation')) return
       if (negotiated) sendAlert(connection, error.message)
       connection.closed(
-        negotiated
-          ? error
-          : new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${NO_NEGO}: ${error.message}`),
+        negotiated ? error : new AnyTlsError('ERR_AUTH_REJECTED', `${NO_NEGO}: ${error.message}`),
       )
     },
 

@@ -91,7 +91,6 @@ export function serverRole(
     frames: streamFrames(mux1),
     liftControl: true,
     pingsIdle: false,
-    noAnswer: undefined,
     gate: { judge, mismatch: 'auth-mismatch' },
     makeDecoder: makeFrameDecoder,
     ping: sendPing,

@@ -152,7 +152,8 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
     liftControl: false,
     // Middleboxes forget connections that are silent for 30 s.
     pingsIdle: true,
-    noAnswer: NO_ANSWER,
+    noAnswer: (heard) =>
+      new AnyTlsError(heard ? 'ERR_AUTH_REJECTED' : 'ERR_CONNECTION_LOST', NO_ANSWER),
     makeDecoder: () => makeFrameDecoder(false),
     ping: sendPing,
     answersPings: () => isVersion2,
@@ -189,7 +190,7 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
 
     violation(connection, error) {
       if (!connection.tryMove('violation')) return
-      connection.closed(new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${NO_ANSWER}: ${error.message}`))
+      connection.closed(new AnyTlsError('ERR_AUTH_REJECTED', `${NO_ANSWER}: ${error.message}`))
     },
 
     mayOpen({ state, streams }) {

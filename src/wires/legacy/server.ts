@@ -98,7 +98,6 @@ export function serverRole(
     },
     liftControl: false,
     pingsIdle: false,
-    noAnswer: undefined,
     gate: { judge, mismatch: 'auth-mismatch' },
     makeDecoder: () => makeFrameDecoder(true),
     ping: sendPing,

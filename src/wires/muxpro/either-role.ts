@@ -79,7 +79,7 @@ export function roleBase({ timeouts }: ConnectionConfig, habits: Habits) {
     timeouts: timeoutsOf(timeouts),
     liftControl: false,
     pingsIdle: false,
-    noAnswer: NO_MUXPRO,
+    noAnswer: () => new AnyTlsError('ERR_CONNECTION_LOST', NO_MUXPRO),
     goodbye,
     makeDecoder: (streams) => makeFrameDecoder((stream) => streams.get(stream)?.messages === true),
     idleLimit: () => Infinity,

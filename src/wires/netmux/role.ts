@@ -137,7 +137,6 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
     frames: STREAM_FRAMES,
     liftControl: false,
     pingsIdle: true,
-    noAnswer: undefined,
     makeDecoder: () => makeFrameDecoder(config.maxFrameSize),
     idleLimit: () => Infinity,
 

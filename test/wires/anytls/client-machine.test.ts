@@ -163,7 +163,7 @@ describe('negotiation', () => {
       const client = makeClient()
       client.openStream(0)
       client.takeWrites()
-      expect(told(client.receive(frame, 0)), name).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+      expect(told(client.receive(frame, 0)), name).toEqual(['closed ERR_AUTH_REJECTED'])
     }
     const client = negotiatingClient()
     expect(client.receive(write.padding(100), 0)).toEqual([])
@@ -174,7 +174,7 @@ describe('negotiation', () => {
     for (const answer of ['HTTP/1.1 400 Bad Request\r\n\r\n', '\0\0\x12\x04\0\0\0\0\0']) {
       const client = negotiatingClient()
       const events = client.receive(new TextEncoder().encode(answer.padEnd(60, '\0')), 0)
-      expect(told(events)).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+      expect(told(events)).toEqual(['closed ERR_AUTH_REJECTED'])
       const [closed] = events
       expect(closed?.type === 'closed' && closed.error?.message).toMatch(/wrong password/)
       expect(client.takeWrites()).toEqual([])

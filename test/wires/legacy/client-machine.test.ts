@@ -258,7 +258,7 @@ describe('whether the server speaks this wire at all', () => {
       client.openStream(0)
       client.takeWrites()
       const events = client.receive(bytes, 0)
-      expect(told(events), name).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+      expect(told(events), name).toEqual(['closed ERR_AUTH_REJECTED'])
       expect(messageOf(events), name).toMatch(/did not answer on the original AnyTLS wire/)
       expect(client.takeWrites(), name).toEqual([])
     }
@@ -274,9 +274,15 @@ describe('whether the server speaks this wire at all', () => {
     }
   })
 
+  it('an end behind bytes that mean nothing is a refusal: another attempt would end the same', () => {
+    const client = flushedClient()
+    expect(client.receive(Uint8Array.of(0, 0), 0)).toEqual([])
+    expect(told(client.endOfInput(30))).toEqual(['closed ERR_AUTH_REJECTED'])
+  })
+
   it('before the authentication block has left, any frame is out of place', () => {
     const client = makeClient()
-    expect(told(client.receive(write.waste(1), 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+    expect(told(client.receive(write.waste(1), 0))).toEqual(['closed ERR_AUTH_REJECTED'])
   })
 })
 
