@@ -5,7 +5,7 @@ import { bareTls } from './bare-tls.ts'
 import { http2 } from './http2.ts'
 import { muxPro, netMux, yamux } from './over-tls.ts'
 
-export const PEERS = {
+const PEERS = {
   bareTls,
   http2,
   anytlsMux1,

@@ -25,7 +25,7 @@ export const LOG_FORMATS = ['text', 'json'] as const
 export type LogFormat = (typeof LOG_FORMATS)[number]
 
 /** What both commands take. */
-export interface CommonOptions {
+interface CommonOptions {
   readonly listen: Address
   readonly password?: string
   readonly passwordFile?: string

@@ -14,15 +14,15 @@ import type { Direction } from '../harness/simulate/workload.ts'
 import { WORKLOADS } from '../harness/simulate/workloads.ts'
 import { argument } from './options.ts'
 
-export interface SchemeCheckOptions {
+interface SchemeCheckOptions {
   readonly json?: boolean
 }
 
-export interface SchemeShowOptions {
+interface SchemeShowOptions {
   readonly json?: boolean
 }
 
-export interface SchemeSimulateOptions {
+interface SchemeSimulateOptions {
   readonly wire: WireName
   /** The name of a built-in workload, or a file. */
   readonly workload: string
@@ -37,7 +37,7 @@ export interface SchemeSimulateOptions {
   readonly csv?: boolean
 }
 
-export interface SchemeFitOptions {
+interface SchemeFitOptions {
   readonly out: string
   readonly direction: Direction
   readonly wire: WireName

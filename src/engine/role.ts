@@ -71,7 +71,7 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
 }
 
 /** The decision on the first record (D14). */
-export interface Gate<Input extends string> {
+interface Gate<Input extends string> {
   /** Whether the peer has authenticated, by the first record alone; asked once. */
   readonly judge: JudgeRecord
   /** The input for a peer that has not. */

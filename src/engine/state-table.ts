@@ -14,11 +14,8 @@ export const COMMON_INPUTS = [
 ] as const
 export type CommonInput = (typeof COMMON_INPUTS)[number]
 
-/**
- * States that mean the same on every wire. `draining`, and `draining-early` before both ends have agreed: no new
- * streams, those that stand run to their end. `handed-over`: another owner has the connection.
- */
-export type CommonState = 'open' | 'draining' | 'draining-early' | 'closed' | 'handed-over'
+// What a state of each name means is the same on every wire. `draining`, and `draining-early` before both ends have
+// agreed: no new streams, those that stand run to their end. `handed-over`: another owner has the connection.
 
 /** The input is not legal in that state. From the peer it is a violation; from us it is a no-op. */
 export const ILLEGAL = 'illegal'

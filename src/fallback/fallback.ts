@@ -11,8 +11,6 @@ import { parseFallbackEndpoint } from './fallback-endpoint.ts'
 import { createRelayTarget } from './fallback-relay.ts'
 import type { ProxyProtocolVersion } from '../codec/proxy-protocol.ts'
 
-export type { FallbackConnection } from './fallback-connection.ts'
-
 /** Where connections go. Without any endpoint the built-in site answers, HTTP/1.1 and h2. */
 export interface FallbackOptions {
   /** Endpoint for every connection that did not agree on h2. */

@@ -48,7 +48,7 @@ export interface SchemeCheck {
 }
 
 /** Most bytes of AUTH padding that leave room in its record for all else that goes with it. */
-export const MAX_AUTH_PADDING = 16_000
+const MAX_AUTH_PADDING = 16_000
 
 /**
  * Most bytes of AUTH padding that a client of the Go reference sends in one record: its TLS puts 1,186 bytes

@@ -18,7 +18,7 @@ export interface Row {
 }
 
 /** A test by where it stands. */
-export interface NamedTest {
+interface NamedTest {
   readonly file: string
   readonly title: string
 }

@@ -105,7 +105,7 @@ export function streamPair({ plain = false } = {}): [PairedStream, PairedStream]
 }
 
 /** Streams whose other ends are served in this process, as by a server without a session between. */
-export function localSource(
+function localSource(
   options: ServeStreamOptions = {},
   kind: { plain?: boolean } = {},
 ): StreamSource {

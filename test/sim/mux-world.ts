@@ -275,7 +275,7 @@ const PERIOD = 251
 const BYTES = Uint8Array.from({ length: 65_536 + 2 * PERIOD }, (_, index) => (index % PERIOD) + 1)
 
 /** The bytes that `role` sends on a stream from `offset` on, at most 65,536. */
-export function content(role: Role, stream: number, offset: number, length: number): Uint8Array {
+function content(role: Role, stream: number, offset: number, length: number): Uint8Array {
   const start = (offset + stream * 13 + (role === 'client' ? 0 : 101)) % PERIOD
   return BYTES.subarray(start, start + length)
 }

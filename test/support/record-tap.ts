@@ -34,7 +34,7 @@ export interface RecordTap {
 }
 
 /** Bytes that TLS 1.3 adds to what a record carries: the inner type and the tag (RFC 8446, section 5.2). */
-export const RECORD_OVERHEAD = 17
+const RECORD_OVERHEAD = 17
 
 /** Starts a tap on a free port of 127.0.0.1, in front of `port`. */
 export async function startRecordTap(port: number): Promise<RecordTap> {

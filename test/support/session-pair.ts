@@ -93,7 +93,7 @@ export function makeClient(duplex: Duplex, options: PairOptions = {}): Session {
   })
 }
 
-export function makeConfig(options: PairOptions = {}): ConnectionConfig {
+function makeConfig(options: PairOptions = {}): ConnectionConfig {
   return {
     passwordHash: hashPassword('secret'),
     scheme: options.scheme ?? PLAIN_SCHEME,

@@ -45,7 +45,7 @@ export function observe(run: Run): Observation | undefined {
 }
 
 /** One feature, and how much it tells. */
-export interface FeatureWeight {
+interface FeatureWeight {
   /** One of `FEATURE_NAMES`. */
   readonly name: string
   /** Its share of what the splits of all trees achieved; the shares of all features sum to 1. */

@@ -12,8 +12,8 @@ export interface Sequence {
 }
 
 /** How many places of both directions together, and of each alone, are features of their own. */
-export const PLACES = 32
-export const PLACES_OF_ONE = 16
+const PLACES = 32
+const PLACES_OF_ONE = 16
 
 /** Both directions of a connection as one; of records at the very same time, the client's come first. */
 export function sequenceOf({ up, down }: Run): Sequence {

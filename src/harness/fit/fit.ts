@@ -15,7 +15,7 @@ import { fitRange } from './range.ts'
 import type { FittedRange } from './range.ts'
 
 /** Fewest connections to be imitated. */
-export const LEAST_TO_FIT = 20
+const LEAST_TO_FIT = 20
 
 /** Most items of an entry that a client takes from its server (`DEFAULT_SCHEME_LIMITS`). */
 const MAX_ITEMS = 128
@@ -41,7 +41,7 @@ export interface Nearness {
 }
 
 /** One record of a connection. */
-export interface FittedRecord {
+interface FittedRecord {
   /** Place in its direction, from 0. */
   readonly index: number
   /** How many of the captured connections have it. */
@@ -61,7 +61,7 @@ export interface FittedRecord {
  * - `data`: more data than the size has room for, or no record at all at that place of the workload;
  * - `overhead`: shaping ends before, as the overhead would exceed its bound, or a client refuse so much.
  */
-export type FitLimit = 'range' | 'first' | 'data' | 'overhead'
+type FitLimit = 'range' | 'first' | 'data' | 'overhead'
 
 export interface Fit {
   readonly scheme: Scheme

@@ -6,7 +6,7 @@ import type { Direction } from '../simulate/workload.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 
 /** The records of one direction, in order: when each was seen, in ms since the first one of its run, and its size. */
-export interface Trace {
+interface Trace {
   readonly times: readonly number[]
   /** Bytes that the records carry: without the head, tag and inner content type of TLS. */
   readonly sizes: readonly number[]

@@ -8,7 +8,7 @@ import { guarded, orAborted, throwLater } from '../../session/callbacks.ts'
 export type AllowTarget = (target: Address) => boolean | Promise<boolean>
 
 /** How long a policy may take, in ms; one that takes longer has said no. */
-export const POLICY_TIMEOUT = 10_000
+const POLICY_TIMEOUT = 10_000
 
 /**
  * Asks the policy; without one all is allowed. What it throws or rejects with is uncaught, once, and means no.

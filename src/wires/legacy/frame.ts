@@ -19,9 +19,6 @@ export const Command = {
 /** Head of a frame in bytes: command u8, stream id u32, length u16, all big endian. */
 export const HEAD_LENGTH = 7
 
-/** Most bytes of data behind a head: what the u16 holds. */
-export const MAX_DATA = 65_535
-
 /** Most bytes of payload in a PSH frame that we send: with its head it fills four TLS records exactly. */
 export const MAX_PAYLOAD = 4 * 16_384 - HEAD_LENGTH
 

@@ -30,7 +30,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = Object.freeze({
 })
 
 /** Sub-connections that one main connection carries at once unless told otherwise. */
-export const DEFAULT_MAX_STREAMS = 1_024
+const DEFAULT_MAX_STREAMS = 1_024
 
 /** What a machine of either role needs. */
 export interface ConnectionConfig {
@@ -52,7 +52,7 @@ export interface ServerConfig extends ConnectionConfig {
 }
 
 /** What an application may say to either end; whatever is left out is the default. */
-export interface MuxProSettings {
+interface MuxProSettings {
   /** Overrides of the time limits, in milliseconds. */
   readonly timeouts?: Partial<Timeouts> | undefined
   /** Most sub-connections at once, 1 to 65,535. Default 1,024. */

@@ -8,7 +8,7 @@ import type * as mux from '../../engine/state-table.ts'
 export const FRAME_INPUTS = ['negotiate', 'new', 'keep', 'end', 'keep-alive', 'credit'] as const
 
 /** What happens on this wire beside its frames. */
-export const OTHER_INPUTS = ['nego-timeout', 'version-unsupported', ...COMMON_INPUTS] as const
+const OTHER_INPUTS = ['nego-timeout', 'version-unsupported', ...COMMON_INPUTS] as const
 
 export const INPUTS = [...FRAME_INPUTS, ...OTHER_INPUTS] as const
 export type Input = (typeof INPUTS)[number]

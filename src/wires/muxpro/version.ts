@@ -2,7 +2,7 @@
 // Must never settle on a version that one of the ends did not name.
 
 /** MuxPro/0.0: major and minor, two bytes each, as one number. */
-export const VERSION_0_0 = 0x0000_0000
+const VERSION_0_0 = 0x0000_0000
 
 /** What this implementation speaks, the highest first. */
 export const SUPPORTED_VERSIONS: readonly number[] = Object.freeze([VERSION_0_0])

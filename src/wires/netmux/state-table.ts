@@ -16,7 +16,7 @@ export const NETMUX_FRAME_INPUTS = [
   /** GoAway with any other code. */
   'goaway-error',
 ] as const
-export type NetMuxFrameInput = (typeof NETMUX_FRAME_INPUTS)[number]
+type NetMuxFrameInput = (typeof NETMUX_FRAME_INPUTS)[number]
 
 export const NETMUX_INPUTS = [...NETMUX_FRAME_INPUTS, ...COMMON_INPUTS] as const
 export type NetMuxInput = NetMuxFrameInput | CommonInput

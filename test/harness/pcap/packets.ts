@@ -79,7 +79,7 @@ export function disturbed(segments: readonly Segment[], random: RandomInt): Segm
 }
 
 export const LINKS = ['ethernet', 'vlan', 'cooked', 'cooked2', 'loopback', 'raw'] as const
-export type Link = (typeof LINKS)[number]
+type Link = (typeof LINKS)[number]
 const LINK_TYPES: Readonly<Record<Link, number>> = {
   ...{ ethernet: 1, vlan: 1, cooked: 113, cooked2: 276, loopback: 0, raw: 101 },
 }
@@ -172,7 +172,7 @@ export interface FileOptions {
 
 /** When packet `index` was captured: 1.5 ms after the one before it. */
 const START_SECONDS = 1_700_000_000
-export const timeOf = (index: number) => index * 1.5
+const timeOf = (index: number) => index * 1.5
 
 function writer(little: boolean) {
   return (bits: 16 | 32, ...values: readonly number[]): Buffer => {

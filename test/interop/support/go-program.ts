@@ -14,7 +14,7 @@ import { makeTestCertificate } from '../../support/certificate.ts'
 import { buildGoProgram } from './go-build.ts'
 
 /** Runs the Go program until the file is done. */
-export async function runGo(args: readonly string[]): Promise<Program> {
+async function runGo(args: readonly string[]): Promise<Program> {
   const child = spawn(await buildGoProgram(), args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr] = ['', '']
   let over = false

@@ -13,7 +13,7 @@ import type { Proxy } from './traffic.ts'
 const PATIENCE = 5_000
 
 /** A packet as it comes out of the association. */
-export interface Packet {
+interface Packet {
   /** IPv4 address or name that it is from. */
   readonly host: string
   readonly port: number

@@ -25,7 +25,7 @@ import type { Client, Server, ServerSetup, Setup } from './support.ts'
 const WINDOW = 65_536
 
 /** A client in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
   initializing: (setup) => makeClient({ mux1Window: WINDOW, ...setup }),
   negotiating: (setup) => withStreams(makeClient({ mux1Window: WINDOW, ...setup })),
   'draining-early'(setup) {
@@ -48,7 +48,7 @@ export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>>
 }
 
 /** A server in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-export const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
+const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
   'await-auth': (setup) => makeServer({ mux1Window: WINDOW, ...setup }),
   'await-nego': (setup) => authenticatedServer({ mux1Window: WINDOW, ...setup }),
   open(setup) {

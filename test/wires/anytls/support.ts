@@ -53,7 +53,7 @@ export interface Setup {
   readonly seed?: number
 }
 
-export function makeConfig(setup: Setup = {}): ConnectionConfig {
+function makeConfig(setup: Setup = {}): ConnectionConfig {
   return {
     passwordHash: HASH,
     scheme: setup.scheme ?? PLAIN,

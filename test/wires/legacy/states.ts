@@ -23,7 +23,7 @@ import {
 import type { Client, Server, ServerSetup, Setup } from './support.ts'
 
 /** A client in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
   initializing: (setup) => makeClient(setup),
   unconfirmed: (setup) => withStreams(flushedClient(setup)),
   'draining-early': (setup) => closing(CLIENT_IN.unconfirmed(setup)),
@@ -33,7 +33,7 @@ export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>>
 }
 
 /** A server in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-export const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
+const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
   'await-auth': (setup) => makeServer(setup),
   'await-settings': (setup) => authenticatedServer(setup),
   open: (setup) => served(openServer(setup)),
