@@ -8,6 +8,7 @@ import pretty from 'pino-pretty'
 import { describeError } from './failure.ts'
 import type { LogFormat, LogLevel } from './options.ts'
 import { escapeControls, escapeJsonStrings } from './printable.ts'
+import { StderrDestination } from './stderr.ts'
 
 /** A log, and the few lines that scripts wait for. */
 export interface ProgramLog {
@@ -22,7 +23,7 @@ export interface ProgramLog {
 export interface LogOptions {
   readonly level: LogLevel
   readonly format: LogFormat
-  /** Default: standard error, written synchronously. */
+  /** Default: standard error, which is never waited for. */
   readonly destination?: DestinationStream
   /** Colours in text format. Default: whether standard error is a terminal. */
   readonly colorize?: boolean
@@ -31,9 +32,11 @@ export interface LogOptions {
 /** Makes the log of a program. */
 export function createLog(options: LogOptions): ProgramLog {
   const { format } = options
-  const destination = options.destination ?? pino.destination({ dest: 2, sync: true })
+  const onDropped = (lines: number): void =>
+    logger.warn({ lines }, 'lines were left out: nobody read them')
+  const destination = options.destination ?? new StderrDestination(onDropped)
   const sink = format === 'json' ? jsonSink(destination) : textSink(destination, options.colorize)
-  const logger = pino(
+  const logger: Logger = pino(
     {
       level: options.level,
       base: null,

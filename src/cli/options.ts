@@ -11,6 +11,7 @@ import { parseNetwork } from '../codec/network.ts'
 import type { Address } from '../codec/address.ts'
 import type { BypassRule } from '../proxy/bypass.ts'
 import { toAsciiName } from '../proxy/host.ts'
+import type { Block } from '../serve/targets.ts'
 import { recogniseForeign } from './foreign-config.ts'
 import type { LinkFormat } from '../serve/link-formats.ts'
 import { asciiAuthority, isServerName, isShareLink, parseShareLink } from '../serve/share-link.ts'
@@ -35,6 +36,8 @@ interface CommonOptions {
 }
 
 export interface ServerCommandOptions extends CommonOptions {
+  /** What nobody reaches through the server. */
+  readonly block?: readonly Block[]
   /** Where users are kept. */
   readonly users?: string
   readonly cert?: string
@@ -164,6 +167,12 @@ function parseAddressQuietly(place: string, text: string): Address {
 /** `--public-host`: with port 0 where none is given. */
 export function parsePublicHost(text: string): Address {
   return parseHostPort(asciiAuthority(text), 0)
+}
+
+/** `--block`, which may be repeated. */
+export function addBlock(text: string, before: readonly Block[] = []): readonly Block[] {
+  if (text === 'private') return [...before, text]
+  return [...before, argument(parseNetwork)(text)]
 }
 
 /** For an option that takes several networks. */

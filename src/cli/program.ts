@@ -106,6 +106,11 @@ function addServer(program: Command, commands: Commands): void {
       ).choices(['v1', 'v2']),
     )
     .option(
+      '--block <network...>',
+      'what nobody reaches through the server: ADDRESS/BITS, or private for all that is not public',
+      options.addBlock,
+    )
+    .option(
       '--accept-proxy-protocol <network...>',
       'balancers in front, ADDRESS/BITS: they must begin with a PROXY protocol header (v1 or v2)',
       options.addNetwork,

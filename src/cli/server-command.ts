@@ -1,10 +1,8 @@
 // `anytls server`: accepts clients and dials out for them, until it is told to stop.
 // Must never log a password; the share link, which holds one, is printed unless --no-link says no.
 
-import type { Logger } from 'pino'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { serveProxyStream } from '../proxy/outbound/serve-stream.ts'
-import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { Reloader } from '../serve/reload.ts'
@@ -25,6 +23,8 @@ import { formatShareLink } from '../serve/share-link.ts'
 import { Accounts } from '../serve/accounts.ts'
 import { linkTo } from '../serve/users/user-link.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
+import { TargetPolicy } from '../serve/targets.ts'
+import { ServerLog } from './server-log.ts'
 import { stateFolder } from './state-folder.ts'
 
 /**
@@ -50,6 +50,8 @@ export async function runServer(
   const store =
     options.users === undefined ? undefined : await openUserStore(options.users, { warn })
   const accounts = store && new Accounts({ store, warn })
+  const targets = new TargetPolicy({ block: options.block })
+  const serverLog = new ServerLog(logger)
   const fallback = createFallback({
     ...(options.fallback && { http1: options.fallback }),
     ...(options.fallbackH2 && { h2: options.fallbackH2 }),
@@ -70,11 +72,17 @@ export async function runServer(
       legacy,
       autoAccept: false,
     },
-    (stream) => {
-      void serveProxyStream(stream, { observe: (event) => logStream(logger, event) })
+    (stream, session) => {
+      void serveProxyStream(stream, {
+        allowAddress: (target, port) => targets.allows(accounts?.rightsOf(session), target, port),
+        observe(event) {
+          accounts?.observe(session, event)
+          serverLog.observe(session, event)
+        },
+      })
     },
   )
-  logEvents(server, logger)
+  serverLog.attach(server)
   await reloader.add(settingsPart(server, options))
   const certificatePart = ownCertificatePart(server, options)
   if (certificatePart !== undefined) await reloader.add(certificatePart)
@@ -155,47 +163,5 @@ function readScheme(file: string): Scheme {
   } catch (cause) {
     if (!(cause instanceof SchemeError)) throw cause
     throw new AnyTlsError('ERR_FILE', `padding scheme '${file}': ${cause.message}`, { cause })
-  }
-}
-
-function logEvents(server: Server, logger: Logger): void {
-  server.on('session', (session) => {
-    logger.info({ wire: session.wire }, 'a client has connected')
-    session.once('close', (error) => {
-      if (error === undefined) logger.info('a client has gone')
-      else logger.info({ err: error }, 'a client has gone')
-    })
-  })
-  server.on('fallback', ({ cause, remoteAddress }) => {
-    logger.info({ cause, remoteAddress }, 'a connection went to the web site')
-  })
-  server.on('handshakeError', (error, remoteAddress) => {
-    const isBalancer = error instanceof AnyTlsError && error.code === 'ERR_PROXY_PROTOCOL'
-    if (isBalancer) logger.warn({ err: error, remoteAddress }, 'a balancer was refused')
-    else logger.debug({ err: error, remoteAddress }, 'a TLS handshake failed')
-  })
-}
-
-function logStream(logger: Logger, event: ProxyStreamEvent): void {
-  const target = 'target' in event && event.target ? formatHostPort(event.target) : undefined
-  switch (event.type) {
-    case 'open':
-      logger.debug({ target }, 'connected to a target')
-      break
-    case 'closed':
-      logger.debug({ target }, 'done with a target')
-      break
-    case 'refused':
-      logger.info({ target, err: event.error }, 'a stream was refused')
-      break
-    case 'udp-open':
-      logger.debug('a stream carries datagrams')
-      break
-    case 'udp-refused':
-      logger.info({ target, err: event.error }, 'datagrams to a target are dropped')
-      break
-    case 'udp-closed':
-      logger.debug({ datagrams: event.counts, err: event.error }, 'done with datagrams')
-      break
   }
 }

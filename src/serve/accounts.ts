@@ -1,11 +1,14 @@
-// Holds the sessions of a server to what its users may: who gets in, and who has to go.
+// Holds the sessions of a server to what its users may: who gets in, how fast, how many, how much, and who has to go.
 // Must never let a change of a user wait: it holds for sessions that run as well.
 import { AnyTlsError } from '../errors.ts'
+import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
+import { Pace } from '../session/pace.ts'
 import type { Session } from '../session/session.ts'
-import type { SessionUser } from '../session/stream.ts'
 import type { ServerUsers } from '../tls/first-record.ts'
 import type { Server } from '../tls/listen.ts'
+import type { TargetRights } from './targets.ts'
 import { usedOf } from './usage/ledger.ts'
+import { SessionMeter } from './usage/session-meter.ts'
 import type { UserStore } from './users/store.ts'
 import { isActive } from './users/user.ts'
 import type { User } from './users/user.ts'
@@ -16,18 +19,38 @@ const TICK = 2_000
 
 export interface AccountsOptions {
   readonly store: UserStore
-  /** Told of what could not be written, in one line. */
+  /** Told of what could not be written, in one line, once until it could be. */
   readonly warn: (problem: string) => void
 }
 
-/** The accounts of one server. */
+/** A user who is here. */
+interface Guest {
+  user: User
+  readonly sessions: Set<Session>
+  readonly up: Pace
+  readonly down: Pace
+}
+
+/** What of a session has been counted. */
+interface Counted {
+  readonly id: string
+  readonly meter: SessionMeter
+  readonly session: Session
+  up: number
+  down: number
+}
+
+/** The accounts of one server: give it to `createServer` as `users`, then {@link attach} it. */
 export class Accounts implements ServerUsers {
   readonly #store: UserStore
   readonly #warn: (problem: string) => void
-  readonly #sessions = new Map<string, Set<Session>>()
+  readonly #guests = new Map<string, Guest>()
+  readonly #counted = new Map<Session, Counted>()
   #server: Server | undefined
   #unwatch: (() => void) | undefined
   #tick: NodeJS.Timeout | undefined
+  #writing: Promise<void> | undefined
+  #failing = false
 
   constructor({ store, warn }: AccountsOptions) {
     this.#store = store
@@ -45,31 +68,61 @@ export class Accounts implements ServerUsers {
     this.#server = server
     server.on('session', (session) => this.#open(session))
     this.#unwatch = this.#store.watch((changes) => this.#onChanges(changes))
-    this.#tick = setInterval(() => void this.#onTick(), TICK).unref()
+    this.#tick = setInterval(() => this.#onTick(), TICK).unref()
   }
 
-  /** Writes what is left; the sessions are over by then. */
+  /** To be told of what happens on the streams of a session. */
+  observe(session: Session, event: ProxyStreamEvent): void {
+    this.#counted.get(session)?.meter.observe(event)
+  }
+
+  /** What the streams of a session may be used for now; `undefined` for one that is of no user. */
+  rightsOf({ user }: Session): TargetRights | undefined {
+    return user && (this.#store.users.get(user.name) ?? { allowPrivate: false })
+  }
+
+  /** Sessions of a user at this server. */
+  sessionsOf({ id }: User): Iterable<Session> {
+    return this.#guests.get(id)?.sessions ?? []
+  }
+
+  /** What the streams of a session have carried. */
+  trafficOf(session: Session): { readonly up: number; readonly down: number } | undefined {
+    return this.#counted.get(session)?.meter
+  }
+
+  /** Counts and writes what is left; the sessions are over by then. */
   async close(): Promise<void> {
     clearInterval(this.#tick)
     this.#unwatch?.()
-    await this.#store.close()
+    // The last streams tell a moment later what they carried.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+    this.count()
+    await this.#writing
+    try {
+      await this.#store.close()
+    } catch (error) {
+      this.#onFailure(error)
+    }
   }
 
   #open(session: Session): void {
-    const user = this.#userOf(session.user)
+    const user = session.user && this.#store.users.get(session.user.name)
     if (user === undefined) return
-    const refusal = this.#refusal(user)
+    const guest = this.#guests.get(user.id) ?? makeGuest(user)
+    const refusal = this.#refusal(user) ?? limitReached(guest, session)
     if (refusal !== undefined) {
       session.dismiss(refusal)
       return
     }
-    let sessions = this.#sessions.get(user.id)
-    if (sessions === undefined) this.#sessions.set(user.id, (sessions = new Set()))
-    const all = sessions
-    all.add(session)
+    this.#guests.set(user.id, guest)
+    guest.sessions.add(session)
+    keepPace(guest, session)
+    const meter = new SessionMeter()
+    this.#counted.set(session, { id: user.id, meter, session, up: 0, down: 0 })
     session.once('close', () => {
-      all.delete(session)
-      if (all.size === 0) this.#sessions.delete(user.id)
+      guest.sessions.delete(session)
+      if (guest.sessions.size === 0) this.#guests.delete(user.id)
     })
   }
 
@@ -85,32 +138,81 @@ export class Accounts implements ServerUsers {
     return new AnyTlsError('ERR_USER_QUOTA')
   }
 
-  #userOf(user: SessionUser | undefined): User | undefined {
-    return user && this.#store.users.get(user.name)
-  }
-
   #onChanges(changes: readonly UserChange[]): void {
     for (const { before, after } of changes) {
-      const revoked = after === undefined || !after.enabled || after.hash !== before?.hash
-      if (before !== undefined && revoked) this.#server?.revoke(before)
+      if (before === undefined) continue
+      const revoked = after === undefined || !after.enabled || after.hash !== before.hash
+      if (revoked) this.#server?.revoke(before)
+      const guest = this.#guests.get(before.id)
+      if (after === undefined || guest === undefined) continue
+      guest.user = after
+      guest.up.rate = after.maxUp ?? Infinity
+      guest.down.rate = after.maxDown ?? Infinity
+      for (const session of guest.sessions) keepPace(guest, session)
     }
   }
 
-  async #onTick(): Promise<void> {
-    for (const [id, sessions] of this.#sessions) {
-      const [one] = sessions
-      const user = this.#userOf(one?.user)
-      const refusal = user?.id === id ? this.#refusal(user) : undefined
-      if (user !== undefined && refusal !== undefined) this.#server?.revoke(user, refusal)
+  #onTick(): void {
+    this.count()
+    for (const { user } of this.#guests.values()) {
+      const refusal = this.#refusal(user)
+      if (refusal !== undefined) this.#server?.revoke(user, refusal)
     }
-    const counts = [...this.#sessions].map(([id, { size }]) => [id, size] as const)
+    this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+  }
+
+  /** Takes what has been carried since into the counts; done every 2 s anyhow. */
+  count(): void {
+    for (const [session, counted] of this.#counted) {
+      const { up, down } = counted.meter
+      this.#store.usage.add(counted.id, up - counted.up, down - counted.down)
+      counted.up = up
+      counted.down = down
+      if (session.closed && counted.meter.idle) this.#counted.delete(session)
+    }
+  }
+
+  async #write(): Promise<void> {
     try {
+      const counts = [...this.#guests].map(([id, { sessions }]) => [id, sessions.size] as const)
       this.#store.publishSessions(new Map(counts))
       await this.#store.usage.flush()
       await this.#store.usage.refresh()
+      this.#failing = false
     } catch (error) {
-      if (!(error instanceof AnyTlsError)) throw error
-      this.#warn(error.message)
+      this.#onFailure(error)
     }
   }
+
+  /** What cannot be written now is kept, and tried again. */
+  #onFailure(error: unknown): void {
+    if (!(error instanceof AnyTlsError)) throw error
+    if (!this.#failing) this.#warn(error.message)
+    this.#failing = true
+  }
+}
+
+function makeGuest(user: User): Guest {
+  const [up, down] = [new Pace(user.maxUp ?? Infinity), new Pace(user.maxDown ?? Infinity)]
+  return { user, sessions: new Set(), up, down }
+}
+
+function keepPace({ user, up, down }: Guest, session: Session): void {
+  session.pace({
+    receive: user.maxUp === undefined ? undefined : up,
+    send: user.maxDown === undefined ? undefined : down,
+  })
+}
+
+/** Whether one session more is one too many. */
+function limitReached({ user, sessions }: Guest, session: Session): AnyTlsError | undefined {
+  const { maxSessions = Infinity, maxAddresses = Infinity } = user
+  if (sessions.size >= maxSessions) {
+    return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many sessions as it may have')
+  }
+  const addresses = new Set([...sessions].map(({ remoteAddress }) => remoteAddress))
+  if (addresses.size >= maxAddresses && !addresses.has(session.remoteAddress)) {
+    return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many addresses as it may have')
+  }
+  return undefined
 }

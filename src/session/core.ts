@@ -13,6 +13,7 @@ import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { Lane } from './lane.ts'
 import type { LaneHost } from './lane.ts'
+import type { Pace, SessionPaces } from './pace.ts'
 import { RecordWriter } from './record-writer.ts'
 import { UnreadGuard } from './unread-guard.ts'
 
@@ -36,6 +37,9 @@ const FLUSH_TIMEOUT = 15_000
 
 /** The same for a session that ends with an error, or is destroyed: a peer that goes on sending is read no longer. */
 const ABORT_TIMEOUT = 1_000
+
+/** Longest time without reading for a pace, in milliseconds: less than peers wait for an answer to a ping. */
+const MAX_PACED = 4_000
 
 const NOTHING = new Uint8Array(0)
 
@@ -102,8 +106,14 @@ export class SessionCore implements LaneHost {
   readonly #later: MachineEvent[] = []
   #continuation: NodeJS.Immediate | undefined
   #reading = true
-  /** Reading is stopped because of streams that are not read. */
+  /** Reading is stopped because of streams that are not read, or of the pace. */
   #held = false
+  #paces: SessionPaces = { receive: undefined, send: undefined }
+  /** Timers of directions that wait for their pace. */
+  readonly #paced: { receive: Timer | undefined; send: Timer | undefined } = {
+    receive: undefined,
+    send: undefined,
+  }
   #state: 'open' | 'closing' | 'closed' = 'open'
   #established = false
   /** Whether it is settled which machine handles the peer's bytes. */
@@ -144,6 +154,11 @@ export class SessionCore implements LaneHost {
   /** Streams that are open now. */
   get size(): number {
     return this.#lanes.size
+  }
+
+  /** Keeps a pace from now on. */
+  pace(paces: SessionPaces): void {
+    this.#paces = paces
   }
 
   /** @throws AnyTlsError as {@link Machine.openStream}, and `ERR_SESSION_CLOSED` */
@@ -269,6 +284,7 @@ export class SessionCore implements LaneHost {
     this.#instant = this.#clock.now()
     try {
       if (!this.#chosen) this.#choose(bytes, this.#instant)
+      if (bytes.length > 0) this.#keepPace('receive', bytes.length)
       this.#take(this.#machine.receive(bytes, this.#instant))
     } finally {
       this.#instant = undefined
@@ -384,11 +400,28 @@ export class SessionCore implements LaneHost {
   }
 
   #pump(): void {
-    if (this.#ready.size === 0 || this.#state !== 'open') return
-    let room = OUTPUT_HIGH_WATER - this.#writer.backlog
+    if (this.#ready.size === 0 || this.#state !== 'open' || this.#paced.send !== undefined) return
+    const { send } = this.#paces
+    const most = OUTPUT_HIGH_WATER - this.#writer.backlog
+    const granted = send === undefined ? most : Math.min(most, send.quantum)
+    let room = granted
     while (room > 0 && this.#ready.size > 0) {
       room = this.#ready.pump(this.#machine, room, this.#now)
     }
+    if (room < granted) this.#keepPace('send', granted - room)
+  }
+
+  /** What was moved in one direction makes the next of it wait. */
+  #keepPace(direction: keyof SessionPaces, bytes: number): void {
+    const pace: Pace | undefined = this.#paces[direction]
+    if (pace === undefined) return
+    const pause = pace.take(bytes, this.#now)
+    const wait = direction === 'receive' ? Math.min(pause, MAX_PACED) : pause
+    if (wait === 0 || this.#paced[direction] !== undefined) return
+    this.#paced[direction] = this.#clock.schedule(wait, () => {
+      this.#paced[direction] = undefined
+      this.#turn()
+    })
   }
 
   #handle(events: readonly MachineEvent[]): void {
@@ -521,8 +554,9 @@ export class SessionCore implements LaneHost {
 
   /** Reads from the peer unless streams, our own output or what has come are too far behind. */
   #updateReading(): void {
-    const held = this.#unread.holding
-    if (held) this.#armStallTimer()
+    const stalled = this.#unread.holding
+    if (stalled) this.#armStallTimer()
+    const held = stalled || this.#paced.receive !== undefined
     if (held !== this.#held) {
       this.#held = held
       // Output that does not move excuses nobody: that is silence as well.
@@ -611,6 +645,8 @@ export class SessionCore implements LaneHost {
   #cancelTimers(): void {
     this.#timer?.cancel()
     this.#stallTimer?.cancel()
+    this.#paced.receive?.cancel()
+    this.#paced.send?.cancel()
     this.#timer = undefined
     this.#stallTimer = undefined
     clearImmediate(this.#continuation)

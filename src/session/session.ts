@@ -15,6 +15,7 @@ import { SessionCore } from './core.ts'
 import type { CoreEvent, CoreOptions } from './core.ts'
 import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
 import type { Lane } from './lane.ts'
+import type { SessionPaces } from './pace.ts'
 import { Stream } from './stream.ts'
 import type { SessionUser, StreamSession } from './stream.ts'
 
@@ -197,6 +198,14 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
   /** Ends at once, as {@link destroy}, and tells the peer the error's message where the wire has words for it. */
   dismiss(error: AnyTlsError): void {
     this.#core.destroy(error, error.message)
+  }
+
+  /**
+   * Keeps to these rates from now on. Several sessions that are given the same {@link Pace} keep it together. A
+   * direction that waits slows its peer down, as a slow reader or network would.
+   */
+  pace(paces: SessionPaces): void {
+    this.#core.pace(paces)
   }
 
   /** Lets the connection keep the process up, as it does by default. */

@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
 import { Accounts } from '../../src/serve/accounts.ts'
+import { TargetPolicy } from '../../src/serve/targets.ts'
 import { openFileStore } from '../../src/serve/users/file-store.ts'
 import type { UserStore } from '../../src/serve/users/store.ts'
 import type { Session } from '../../src/session/session.ts'
@@ -37,6 +39,26 @@ export async function openStore(file = join(makeFolder(), 'users.json')): Promis
 
 export interface UsersServer extends TestServer {
   readonly accounts: Accounts
+}
+
+/** A proxy server for the users of `store`: what their streams ask for is dialled. */
+export async function startUsersProxy(
+  store: UserStore,
+  options: Partial<ServerOptions> = {},
+  targets = new TargetPolicy(),
+): Promise<UsersServer> {
+  const server: UsersServer = await startUsersServer(
+    store,
+    { autoAccept: false, ...options },
+    (stream, session) => {
+      void serveProxyStream(stream, {
+        allowAddress: (address, port) =>
+          targets.allows(server.accounts.rightsOf(session), address, port),
+        observe: (event) => server.accounts.observe(session, event),
+      })
+    },
+  )
+  return server
 }
 
 /** A server that knows the users of `store` and no other password; streams are echoed unless `onStream` serves them. */

@@ -6,6 +6,8 @@ import type { Socket } from 'node:net'
 import { AnyTlsError } from '../../errors.ts'
 import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
+import { allowedOf } from './policy.ts'
+import type { AllowAddress } from './policy.ts'
 
 /** One address of a name, as `node:dns` gives it. `family` is 4 or 6. */
 export interface ResolvedAddress {
@@ -25,6 +27,8 @@ export interface DialOptions {
   readonly attemptDelay?: number
   /** Default: the system's resolver. */
   readonly lookup?: Lookup
+  /** Whether an address that was found may be dialled. Default: all may. */
+  readonly allowAddress?: AllowAddress | undefined
   readonly signal?: AbortSignal
 }
 
@@ -42,7 +46,7 @@ const KEEP_ALIVE_DELAY = 60_000
  * The socket allows half-open, has no delay, and sends TCP keep-alives. It has an `error` listener.
  *
  * @throws AnyTlsError `ERR_DIAL_FAILED` with the system's error as `cause` (an AggregateError where
- * there were several), `ERR_DIAL_TIMEOUT`; when aborted, the signal's reason
+ * there were several), `ERR_DIAL_TIMEOUT`, `ERR_TARGET_REJECTED` for what `allowAddress` refuses; when aborted, the signal's reason
  */
 export async function dial(target: Address, options: DialOptions = {}): Promise<Socket> {
   const { timeout = DEFAULT_TIMEOUT, attemptDelay = DEFAULT_ATTEMPT_DELAY, signal } = options
@@ -52,10 +56,12 @@ export async function dial(target: Address, options: DialOptions = {}): Promise<
   signal?.addEventListener('abort', onAbort)
   const timer = setTimeout(() => stop.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
   try {
-    const addresses = await orAborted(resolve(target.host, options.lookup), stop.signal)
+    const found = await orAborted(resolve(target.host, options.lookup), stop.signal)
+    const addresses = allowedOf(found, target.port, options.allowAddress)
     return await race(addresses, target.port, attemptDelay, stop.signal)
   } catch (cause) {
     stop.signal.throwIfAborted()
+    if (cause instanceof AnyTlsError && cause.code === 'ERR_TARGET_REJECTED') throw cause
     throw new AnyTlsError('ERR_DIAL_FAILED', undefined, { cause })
   } finally {
     clearTimeout(timer)

@@ -7,6 +7,25 @@ import { guarded, orAborted, throwLater } from '../../session/callbacks.ts'
 /** Whether streams and datagrams may go to a target; see `ServeStreamOptions.allowTarget`. */
 export type AllowTarget = (target: Address) => boolean | Promise<boolean>
 
+/** Whether an IP address may be dialled; see `ServeStreamOptions.allowAddress`. */
+export type AllowAddress = (address: string, port: number) => boolean
+
+/**
+ * Those of `addresses` that may be dialled. What the policy throws is uncaught, once, and means no.
+ *
+ * @throws AnyTlsError `ERR_TARGET_REJECTED` when there were some, and none may
+ */
+export function allowedOf(
+  addresses: readonly string[],
+  port: number,
+  allowAddress: AllowAddress | undefined,
+): readonly string[] {
+  if (allowAddress === undefined) return addresses
+  const allowed = addresses.filter((address) => guarded(() => allowAddress(address, port)) === true)
+  if (allowed.length === 0 && addresses.length > 0) throw new AnyTlsError('ERR_TARGET_REJECTED')
+  return allowed
+}
+
 /** How long a policy may take, in ms; one that takes longer has said no. */
 const POLICY_TIMEOUT = 10_000
 

@@ -32,7 +32,7 @@ export async function serveProxyStream(
 function serveUdpStream(
   stream: TunnelStream,
   target: Address,
-  { allowTarget, dial: { lookup } = {}, udp, observe }: ServeStreamOptions,
+  { allowTarget, allowAddress, dial: { lookup } = {}, udp, observe }: ServeStreamOptions,
 ): Promise<void> {
-  return serveUdp(stream, target, { ...udp, allowTarget, lookup, observe })
+  return serveUdp(stream, target, { ...udp, allowTarget, allowAddress, lookup, observe })
 }

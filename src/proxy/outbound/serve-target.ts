@@ -7,22 +7,24 @@ import type { MuxProServerOptions } from '../../session/muxpro.ts'
 import { reportFailure } from '../failure.ts'
 import type { DialOptions } from './outbound.ts'
 import { dial } from './outbound.ts'
-import type { AllowTarget } from './policy.ts'
+import type { AllowAddress, AllowTarget } from './policy.ts'
 import { requireAllowed } from './policy.ts'
 import type { RelayOptions } from '../relay.ts'
 import { relay } from '../relay.ts'
 import type { ReadTargetOptions } from './target-preamble.ts'
+import { trafficOf } from '../traffic.ts'
+import type { Traffic } from '../traffic.ts'
 import type { TunnelStream } from '../tunnel.ts'
 import type { ServeUdpOptions, UdpStreamEvent } from '../udp/udp-serve.ts'
 
 /** What happened on a stream, for a log. Names in targets come from the peer. */
 export type ProxyStreamEvent =
-  /** Data flows between the stream and `target`. */
-  | { readonly type: 'open'; readonly target: Address }
+  /** Data flows between the stream and `target`; `traffic` is missing where it carries other streams (`mux.pro`). */
+  | { readonly type: 'open'; readonly target: Address; readonly traffic?: Traffic }
   /** The stream was refused; `target` is missing when it was not even named. */
   | { readonly type: 'refused'; readonly target: Address | undefined; readonly error: unknown }
   /** The stream is over. */
-  | { readonly type: 'closed'; readonly target: Address }
+  | { readonly type: 'closed'; readonly target: Address; readonly traffic?: Traffic }
   | UdpStreamEvent
 
 /** Options of {@link serveProxyStream}. */
@@ -32,6 +34,11 @@ export interface ServeStreamOptions {
    * rejects, or has not answered after 10 s means no. Default: all may.
    */
   readonly allowTarget?: AllowTarget
+  /**
+   * Whether an address may be dialled, which is the target or what its name has just been found to be: asked last of
+   * all, so that no later answer of a resolver counts. Default: all may.
+   */
+  readonly allowAddress?: AllowAddress
   readonly preamble?: ReadTargetOptions
   readonly dial?: Omit<DialOptions, 'signal'>
   readonly relay?: RelayOptions
@@ -50,13 +57,14 @@ export async function serveTarget(
 ): Promise<void> {
   const connect = async (signal: AbortSignal) => {
     await requireAllowed(target, options)
-    return dial(target, { ...options.dial, signal })
+    return dial(target, { ...options.dial, allowAddress: options.allowAddress, signal })
   }
   const socket = await acceptWith(stream, target, options, connect)
   if (socket === undefined) return
-  guarded(() => options.observe?.({ type: 'open', target }))
+  const traffic = trafficOf(socket)
+  guarded(() => options.observe?.({ type: 'open', target, traffic }))
   await relay(stream, socket, options.relay)
-  guarded(() => options.observe?.({ type: 'closed', target }))
+  guarded(() => options.observe?.({ type: 'closed', target, traffic }))
 }
 
 /**

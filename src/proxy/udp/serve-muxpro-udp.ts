@@ -9,11 +9,12 @@ import { CloseCode } from '../../engine/close-code.ts'
 import { guarded, orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 import { resolve } from '../outbound/outbound.ts'
-import { requireAllowed } from '../outbound/policy.ts'
+import { allowedOf, requireAllowed } from '../outbound/policy.ts'
 import type { ServeStreamOptions } from '../outbound/serve-target.ts'
 import { acceptWith } from '../outbound/serve-target.ts'
 import type { TunnelStream } from '../tunnel.ts'
 import { createUdpSocket, noCounts, UDP_IDLE_TIMEOUT, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
+import type { UdpTraffic } from './udp-socket.ts'
 
 /** How long policy and name lookup may take together unless `dial.timeout` says otherwise, in ms. */
 const DEFAULT_TIMEOUT = 8_000
@@ -31,7 +32,6 @@ export async function serveMuxProUdp(
   const connect = (signal: AbortSignal) => openSocket(target, options, signal)
   const socket = await acceptWith(stream, target, options, connect)
   if (socket === undefined) return
-  guarded(() => options.observe?.({ type: 'udp-open' }))
   await relayDatagrams(stream, socket, options)
 }
 
@@ -48,7 +48,8 @@ async function openSocket(
   let socket: Socket | undefined
   try {
     await orAborted(requireAllowed(target, options), stop)
-    const addresses = await orAborted(resolve(target.host, lookup), stop)
+    const found = await orAborted(resolve(target.host, lookup), stop)
+    const addresses = allowedOf(found, target.port, options.allowAddress)
     const address = addresses.find((candidate) => isIPv4(candidate)) ?? addresses[0]
     // Port 0 is no destination, and Node throws for it.
     if (address === undefined || target.port === 0) throw new AnyTlsError('ERR_DIAL_FAILED')
@@ -74,6 +75,8 @@ function relayDatagrams(
   { udp: { idleTimeout = UDP_IDLE_TIMEOUT } = {}, observe }: ServeStreamOptions,
 ): Promise<void> {
   const counts = noCounts()
+  const traffic: UdpTraffic = { up: 0, down: 0 }
+  guarded(() => observe?.({ type: 'udp-open', traffic }))
   return new Promise((done) => {
     let over = false
     const close = (error?: AnyTlsError) => {
@@ -83,12 +86,13 @@ function relayDatagrams(
       socket.close()
       if (error === undefined) stream.destroy()
       else stream.reset(CloseCode.Timeout, ERROR_TEXT[error.code])
-      guarded(() => observe?.({ type: 'udp-closed', counts, error }))
+      guarded(() => observe?.({ type: 'udp-closed', counts, traffic, error }))
       done()
     }
     const idle = setTimeout(() => close(new AnyTlsError('ERR_STREAM_TIMEOUT')), idleTimeout)
-    const onSent = (error: Error | null) => {
+    const onSent = (error: Error | null, bytes = 0) => {
       counts[error === null ? 'sent' : 'failed'] += 1
+      if (error === null) traffic.up += bytes
     }
 
     stream.on('data', (data: Uint8Array) => {
@@ -105,6 +109,7 @@ function relayDatagrams(
       }
       idle.refresh()
       counts.received += 1
+      traffic.down += data.length
       stream.write(data)
     })
     // The system tells of an earlier datagram that nobody listens there: somebody may, later.

@@ -8,9 +8,10 @@ import { encodeUdpPacket, UdpOverTcpDecoder, UdpOverTcpHost } from '../../codec/
 import type { UdpOverTcpEvent } from '../../codec/udp-over-tcp.ts'
 import { guarded } from '../../session/callbacks.ts'
 import type { Lookup } from '../outbound/outbound.ts'
-import type { AllowTarget } from '../outbound/policy.ts'
+import type { AllowAddress, AllowTarget } from '../outbound/policy.ts'
+import type { Traffic } from '../traffic.ts'
 import type { TunnelStream } from '../tunnel.ts'
-import type { UdpCounts, UdpEndpoint } from './udp-socket.ts'
+import type { UdpCounts, UdpEndpoint, UdpTraffic } from './udp-socket.ts'
 import {
   createUdpSocket,
   noCounts,
@@ -32,7 +33,7 @@ export interface ServeUdpOptions {
 /** What happened on a stream that carries datagrams. Names in targets come from the peer. */
 export type UdpStreamEvent =
   /** The stream was accepted. */
-  | { readonly type: 'udp-open' }
+  | { readonly type: 'udp-open'; readonly traffic: Traffic }
   /**
    * Datagrams to `target` are dropped: it is not allowed, or its name was not found. Reported once while
    * the target is remembered, and for the first 16 targets of an association.
@@ -42,12 +43,14 @@ export type UdpStreamEvent =
   | {
       readonly type: 'udp-closed'
       readonly counts: Readonly<UdpCounts>
+      readonly traffic: Traffic
       readonly error: AnyTlsError | undefined
     }
 
 /** What an association is served with. */
 interface UdpService extends ServeUdpOptions {
   readonly allowTarget: AllowTarget | undefined
+  readonly allowAddress: AllowAddress | undefined
   readonly lookup: Lookup | undefined
   readonly observe: ((event: UdpStreamEvent) => void) | undefined
 }
@@ -76,9 +79,10 @@ export function serveUdp(
 ): Promise<void> {
   return new Promise((resolve) => {
     stream.accept()
-    guarded(() => service.observe?.({ type: 'udp-open' }))
     const version1 = target.host === UdpOverTcpHost.Version1
-    new UdpAssociation(stream, version1, service, resolve).start()
+    const association = new UdpAssociation(stream, version1, service, resolve)
+    guarded(() => service.observe?.({ type: 'udp-open', traffic: association.traffic }))
+    association.start()
   })
 }
 
@@ -86,6 +90,7 @@ export function serveUdp(
 const MAX_REPORTED = 16
 
 class UdpAssociation {
+  readonly traffic: UdpTraffic = { up: 0, down: 0 }
   readonly #stream: TunnelStream
   readonly #service: UdpService
   readonly #onOver: () => void
@@ -100,13 +105,14 @@ class UdpAssociation {
   #over = false
 
   constructor(stream: TunnelStream, version1: boolean, service: UdpService, onOver: () => void) {
-    const { allowTarget, lookup, observe, idleTimeout = UDP_IDLE_TIMEOUT } = service
+    const { allowTarget, allowAddress, lookup, observe, idleTimeout = UDP_IDLE_TIMEOUT } = service
     this.#stream = stream
     this.#service = service
     this.#onOver = onOver
     this.#decoder = new UdpOverTcpDecoder(version1 ? 'addressed' : 'request')
     this.#targets = new UdpTargets({
       allowTarget,
+      allowAddress,
       lookup,
       counts: this.#counts,
       transmit: (endpoint, data) => this.#transmit(endpoint, data),
@@ -170,8 +176,9 @@ class UdpAssociation {
     socket.send(data, port, address, this.#onSent)
   }
 
-  readonly #onSent = (error: Error | null): void => {
+  readonly #onSent = (error: Error | null, bytes = 0): void => {
     this.#counts[error === null ? 'sent' : 'failed'] += 1
+    if (error === null) this.traffic.up += bytes
   }
 
   #openSocket(family: 4 | 6): Socket {
@@ -191,6 +198,7 @@ class UdpAssociation {
     } else {
       this.#idle.refresh()
       this.#counts.received += 1
+      this.traffic.down += data.length
       const from = { host: withoutZone(source.address), port: source.port }
       this.#stream.write(encodeUdpPacket(this.#target ? undefined : from, data))
     }
@@ -215,7 +223,10 @@ class UdpAssociation {
     this.#sockets.clear()
     this.#targets.clear()
     this.#stream.destroy()
-    guarded(() => this.#service.observe?.({ type: 'udp-closed', counts: this.#counts, error }))
+    const { traffic } = this
+    guarded(() =>
+      this.#service.observe?.({ type: 'udp-closed', counts: this.#counts, traffic, error }),
+    )
     this.#onOver()
   }
 }

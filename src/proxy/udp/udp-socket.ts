@@ -2,6 +2,7 @@
 // Must never resolve a name: whoever sends has done so.
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
+import type { Traffic } from '../traffic.ts'
 
 /** What became of the datagrams of one association. */
 export interface UdpCounts {
@@ -15,6 +16,12 @@ export interface UdpCounts {
   dropped: number
   /** The name was not found, or the system could not send it. */
   failed: number
+}
+
+/** Bytes of the datagrams that were passed on, as they are counted. */
+export interface UdpTraffic extends Traffic {
+  up: number
+  down: number
 }
 
 /**

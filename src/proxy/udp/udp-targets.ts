@@ -7,14 +7,15 @@ import { formatIPv6, parseIPv6 } from '../../codec/ip.ts'
 import type { Lookup } from '../outbound/outbound.ts'
 import { unmapped } from '../host.ts'
 import { resolve } from '../outbound/outbound.ts'
-import type { AllowTarget } from '../outbound/policy.ts'
-import { askPolicy } from '../outbound/policy.ts'
+import type { AllowAddress, AllowTarget } from '../outbound/policy.ts'
+import { allowedOf, askPolicy } from '../outbound/policy.ts'
 import type { UdpCounts, UdpEndpoint } from './udp-socket.ts'
 import { UDP_MAX_WAITING, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
 
 /** What the table needs of its association. */
 interface UdpTargetsOptions {
   readonly allowTarget: AllowTarget | undefined
+  readonly allowAddress: AllowAddress | undefined
   /** Missing: the system's resolver. */
   readonly lookup: Lookup | undefined
   readonly counts: UdpCounts
@@ -149,7 +150,15 @@ export class UdpTargets {
     for (const data of this.#takeWaiting(entry)) this.send(entry.target, data)
   }
 
-  #open(entry: Entry, addresses: readonly string[]): void {
+  #open(entry: Entry, found: readonly string[]): void {
+    let addresses
+    try {
+      addresses = allowedOf(found, entry.target.port, this.#options.allowAddress)
+    } catch (error) {
+      if (!(error instanceof AnyTlsError)) throw error
+      this.#refuse(entry, error)
+      return
+    }
     const address = addresses.find((candidate) => isIPv4(candidate)) ?? addresses[0]
     if (address === undefined) {
       this.#refuse(entry, new AnyTlsError('ERR_DIAL_FAILED'))
