@@ -56,6 +56,8 @@ try {
       (await import('./report-command.ts')).runReport(files, options),
     compare: async (files, options) =>
       (await import('./compare-command.ts')).runCompare(files, options),
+    checkConfig: async (file, candidates) =>
+      (await import('./config-command.ts')).checkConfig(file, candidates),
   }).parseAsync()
   process.exit(0)
 } catch (error) {

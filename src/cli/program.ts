@@ -18,6 +18,7 @@ import type {
   ConvertCommandOptions,
   ReportCommandOptions,
 } from './capture-options.ts'
+import { ConfigurableCommand } from './config-options.ts'
 import { addCompare } from './compare-options.ts'
 import type { CompareCommandOptions } from './compare-options.ts'
 import { addScheme } from './scheme-options.ts'
@@ -36,6 +37,7 @@ export interface Commands {
   convert(options: ConvertCommandOptions): Promise<void>
   report(files: readonly string[], options: ReportCommandOptions): Promise<void>
   compare(files: readonly string[], options: CompareCommandOptions): Promise<void>
+  checkConfig(file: string, candidates: readonly Command[]): Promise<void>
 }
 
 /** The program for `parseAsync`. It throws CommanderError instead of ending the process. */
@@ -58,11 +60,50 @@ export function createProgram(commands: Commands): Command {
   )
   addReport(program, (files, flags) => commands.report(files, flags))
   addCompare(program, (files, flags) => commands.compare(files, flags))
+  addConfig(program, (file, candidates) => commands.checkConfig(file, candidates))
   for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     refuseTwice(command)
   }
   return program
 }
+
+function configurable(program: Command, name: string): ConfigurableCommand {
+  const command = new ConfigurableCommand(name).copyInheritedSettings(program)
+  program.addCommand(command)
+  return command
+}
+
+function addConfig(program: Command, check: Commands['checkConfig']): void {
+  // What reads TOML is loaded only where there is some.
+  program.hook('preSubcommand', async (_, command) => {
+    const isGiven = program.args.some((arg) => arg === '--config' || arg.startsWith('--config='))
+    if (!(command instanceof ConfigurableCommand) || !isGiven) return
+    command.readConfig = (await import('./toml-file.ts')).readConfigFile
+  })
+  const config = program
+    .command('config')
+    .description('Check a configuration file, as --config of server and client takes it.')
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('after', CONFIG_HELP)
+  config
+    .command('check')
+    .description('Tell what is wrong with a configuration file, with line and column.')
+    .argument('<file>', 'the file, TOML')
+    .helpOption('-h, --help', 'show this help')
+    .action((file: string) =>
+      check(
+        file,
+        program.commands.filter((command) => command instanceof ConfigurableCommand),
+      ),
+    )
+}
+
+const CONFIG_HELP = `
+The keys are the long names of the options. Those on the command line count more than those in the file.
+  server = ["anytls://...", "b.example.net:443"]   # what may be given several times is a list
+  listen = "127.0.0.1:1080"
+  min-idle = 2
+  insecure = false                                 # --no-link of the server is link = false`
 
 /** Options whose last value would win silently over another one that somebody meant. */
 const ONCE = ['password', 'password-file', 'listen', 'cert', 'key', 'sni', 'pin']
@@ -78,8 +119,7 @@ function refuseTwice(command: Command): void {
 }
 
 function addServer(program: Command, commands: Commands): void {
-  const command = program
-    .command('server')
+  const command = configurable(program, 'server')
     .description('Accept clients with the password; everyone else sees a web site.')
     .addOption(listenOption('127.0.0.1:8443'))
   addPasswordOptions(command)
@@ -141,8 +181,7 @@ function addServer(program: Command, commands: Commands): void {
 }
 
 function addClient(program: Command, commands: Commands): void {
-  const command = program
-    .command('client')
+  const command = configurable(program, 'client')
     .description('A local SOCKS5 and HTTP proxy that goes through the server.')
     .addOption(listenOption('127.0.0.1:1080'))
     .requiredOption(

@@ -278,6 +278,7 @@ async function usageFailure(args: readonly string[]): Promise<Ending> {
     convert: unexpected,
     report: unexpected,
     compare: unexpected,
+    checkConfig: unexpected,
   })
   return program.parseAsync(args, { from: 'user' }).then(unexpected, endingFor)
 }
