@@ -94,7 +94,7 @@ Inputs are the frames that arrive, and what else can happen:
 | \`violation\` | the peer broke the protocol (D17); before authentication that is a failure of it (D15) |
 | \`violation-handover\` | the same, where the connection goes to another owner (D17) |
 
-\`stream-open\` is a STREAM frame with the OPEN bit, \`stream\` one without. \`stream-credit\`, \`stream-fin\`,
+\`stream-open\` is a STREAM frame with the OPEN bit, \`stream\` one without. \`stream-credit\`, \`stream-hold\`, \`stream-fin\`,
 \`stream-reset\` and \`goaway\` are of mux1 and a violation where it is not negotiated, whatever the state.
 
 In the pictures, moves from a state to itself are left out, and so is what is illegal; "an ending" is any of

@@ -114,6 +114,8 @@ export class Connection<Input extends string> {
   takePong(): boolean {
     const roundTrip = this.liveness.takePong(this.now)
     if (roundTrip === undefined) return false
+    this.streams.roundTrip = roundTrip
+    this.streams.wantsRoundTrip = false
     this.channel.emit({ type: 'pong', roundTrip })
     return true
   }

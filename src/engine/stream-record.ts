@@ -1,6 +1,7 @@
 // What a machine remembers of one stream: which directions are open, credit, deadlines.
 // Must never hold data: bytes pass through the machine, they do not stay.
 import type { Timed } from './deadlines.ts'
+import { ReceiveWindow } from './receive-window.ts'
 
 /** Credit of a stream that nothing limits, in bytes. */
 export const UNLIMITED = Number.MAX_SAFE_INTEGER
@@ -20,17 +21,14 @@ export class StreamRecord implements Timed {
   sendEnded = false
   /** The peer will send no more data. */
   receiveEnded = false
-  /** Bytes that may still be sent. */
+  /** Bytes that may still be sent; below zero where the peer has narrowed its window meanwhile. */
   sendCredit: number
-  readonly #initialWindow: number
+  /** Bytes that were sent. */
+  sent = 0
   /** Each data frame is a datagram: credit for a part of one is of no use. */
   messages = false
-  /** By how many bytes the window has grown. */
-  growth = 0
-  /** Bytes that the peer may still send. */
-  receiveCredit: number
-  /** Bytes that the application has consumed and the peer has not been told of. */
-  consumed = 0
+  /** What the peer may send. */
+  readonly window: ReceiveWindow
   lastActivity: number
   due = Infinity
   heapIndex = -1
@@ -39,26 +37,20 @@ export class StreamRecord implements Timed {
     this.id = id
     this.openedHere = openedHere
     this.sendCredit = sendCredit
-    this.#initialWindow = window
-    this.receiveCredit = window
+    this.window = new ReceiveWindow(window)
     this.opened = now
     this.lastActivity = now
   }
 
-  /** Bytes that the peer may have under way, consumed ones not counted. */
-  get window(): number {
-    return this.#initialWindow + this.growth
-  }
-
-  /** Whether the application has consumed all that came. */
-  get keptUp(): boolean {
-    return this.receiveCredit + this.consumed === this.window
-  }
-
-  /** Adds credit; the sum saturates. True when the stream may have waited for it. */
+  /** Adds credit, or takes some back; the sum saturates. True when the stream may have waited for it. */
   grant(bytes: number): boolean {
     const had = this.sendCredit
     this.sendCredit = Math.min(UNLIMITED, had + bytes)
-    return had === 0 || this.messages
+    return (had <= 0 && this.sendCredit > 0) || this.messages
+  }
+
+  /** Takes back what reaches beyond `limit`, in bytes from the first one. */
+  hold(limit: number): void {
+    this.sendCredit = Math.min(this.sendCredit, limit - this.sent)
   }
 }

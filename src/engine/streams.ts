@@ -8,6 +8,7 @@ import type { Liveness } from './liveness.ts'
 import { ResetBudget } from './reset-budget.ts'
 import { StreamRecord, UNLIMITED } from './stream-record.ts'
 import { StreamRecords } from './stream-records.ts'
+import type { Surroundings } from './receive-window.ts'
 import type { StreamTimeouts } from './timeouts.ts'
 
 /** How a wire says what happens on a stream: each writes its frame into the channel. */
@@ -17,6 +18,8 @@ export interface StreamFrames {
   data(channel: Channel, record: StreamRecord, parts: readonly Uint8Array[], bytes: number): void
   /** The peer may send that many more bytes. Only where streams are flow controlled. */
   credit?(channel: Channel, record: StreamRecord, bytes: number): void
+  /** The peer may send up to `limit`, in bytes from the first one, and no more. Only where windows are open. */
+  hold?(channel: Channel, record: StreamRecord, limit: number): void
   /** This end will send no more. Only where there is half-close. */
   end?(channel: Channel, record: StreamRecord): void
   /** The stream is over in both directions; without `record` it was refused and never taken in. */
@@ -37,8 +40,8 @@ export interface StreamRules {
   readonly sendWindow: number
   /** What this end takes on a new stream, in bytes. */
   readonly receiveWindow: number
-  /** How far the window of a stream that is read at once may grow, in bytes; 0 for not at all. */
-  readonly maxWindow: number
+  /** That window is open: it is narrowed for a reader that is behind, and for no other. */
+  readonly openWindow: boolean
   /** The peer answers the opening of a stream, so that its silence means something. */
   readonly expectsAnswer: boolean
   /** Nothing may go out on a stream of the peer's before it is accepted, so whatever does accepts it. */
@@ -62,10 +65,16 @@ export class Streams {
   /** What the peer takes on a new stream, in bytes. */
   sendWindow: number
   expectsAnswer: boolean
+  /** What may come on a stream whatever its window, in bytes: the peer may not know that yet. */
+  firstFlight = 0
   /** The id of the last stream that was opened, by the end that gives out ids in order. */
   lastId = 0
   /** The peer has sent more than its credit. */
   overrun = false
+  /** The last round trip that was measured, in milliseconds. */
+  roundTrip: number | undefined
+  /** Somebody has to know how long a round trip takes. */
+  wantsRoundTrip = false
 
   readonly #channel: Channel
   readonly #liveness: Liveness
@@ -74,6 +83,8 @@ export class Streams {
   readonly #rules: StreamRules
   readonly #records = new StreamRecords()
   readonly #resets = new ResetBudget()
+  /** What all streams hold unread, in bytes. */
+  #unread = 0
 
   constructor(
     channel: Channel,
@@ -113,6 +124,11 @@ export class Streams {
 
   clear(): void {
     this.#records.clear()
+    this.#unread = 0
+  }
+
+  #delete(record: StreamRecord): void {
+    if (this.#records.delete(record)) this.#unread -= record.window.unread
   }
 
   /** @param openedHere whether this end opened it, and so hears answers on it */
@@ -141,7 +157,7 @@ export class Streams {
   }
 
   credit(id: number): number {
-    return this.#records.get(id)?.sendCredit ?? 0
+    return Math.max(0, this.#records.get(id)?.sendCredit ?? 0)
   }
 
   sendData(id: number, parts: readonly Uint8Array[], bytes: number): void {
@@ -150,6 +166,7 @@ export class Streams {
     if (this.#rules.acceptsFirst) this.accept(id)
     record.used = true
     record.lastActivity = this.#channel.now
+    record.sent += bytes
     if (record.sendCredit !== UNLIMITED) record.sendCredit -= bytes
     this.#frames.data(this.#channel, record, parts, bytes)
   }
@@ -183,7 +200,7 @@ export class Streams {
     const record = this.#records.get(id)
     if (record === undefined) return
     this.#sayReset(record, code, reason)
-    this.#records.delete(record)
+    this.#delete(record)
   }
 
   /** Tells the peer that the stream is over, and no more than that. */
@@ -194,7 +211,7 @@ export class Streams {
   /** The stream is over: forgets it and tells the application. */
   end(record: StreamRecord, error: AnyTlsError | undefined): void {
     this.#channel.emit({ type: 'close', stream: record.id, error })
-    this.#records.delete(record)
+    this.#delete(record)
   }
 
   /** The stream is over because the peer broke a rule of it; nothing else is harmed. */
@@ -205,17 +222,22 @@ export class Streams {
 
   consumed(id: number, bytes: number): void {
     const record = this.#records.get(id)
-    if (!this.flowControlled || record === undefined || record.receiveEnded) return
-    record.consumed += bytes
+    if (!this.flowControlled || record === undefined) return
+    const { window } = record
+    window.consumed += bytes
+    this.#unread -= bytes
+    if (record.receiveEnded) return
     if (this.#rules.acceptsFirst && !record.openedHere && !record.answered) return
-    // Credit goes back once half a window is due. A datagram cannot be cut: a sender of large ones could wait for
-    // ever for credit that is not yet due.
-    if (!record.messages && record.consumed < record.window / 2) return
-    const credit = record.consumed + this.#records.growWindow(record, this.#rules.maxWindow)
-    record.consumed = 0
-    record.receiveCredit += credit
+    if (this.#rules.openWindow) window.widen(this.#surroundings)
+    // A datagram cannot be cut: a sender of large ones could wait for ever for credit that is not yet due.
+    const credit = window.takeCredit(record.messages)
+    if (credit === 0) return
     record.lastActivity = this.#channel.now
     this.#frames.credit?.(this.#channel, record, credit)
+  }
+
+  get #surroundings(): Surroundings {
+    return { now: this.#channel.now, roundTrip: this.roundTrip, unread: this.#unread }
   }
 
   onData(id: number, data: Uint8Array): void {
@@ -226,15 +248,26 @@ export class Streams {
       return
     }
     if (this.flowControlled) {
-      const room = record.receiveCredit
+      const room = record.window.room(this.firstFlight)
       if (data.length > room) {
         this.#onOverrun(record, data, room)
         return
       }
-      record.receiveCredit -= data.length
+      record.window.received += data.length
+      this.#unread += data.length
+      if (this.#rules.openWindow) this.#watchReader(record)
     }
     record.used = true
     this.#channel.emit({ type: 'data', stream: id, data })
+  }
+
+  /** A reader that is behind must not take from its siblings what the connection may hold. */
+  #watchReader(record: StreamRecord): void {
+    const { window } = record
+    if (window.mayBeBehind && this.roundTrip === undefined) this.wantsRoundTrip = true
+    if (!window.narrow(this.#surroundings)) return
+    record.lastActivity = this.#channel.now
+    this.#frames.hold?.(this.#channel, record, window.limit)
   }
 
   #onOverrun(record: StreamRecord, data: Uint8Array, room: number): void {
@@ -246,6 +279,8 @@ export class Streams {
     }
     // However the frame was cut, the same bytes are delivered: the window and no more.
     if (room > 0) {
+      record.window.received += room
+      this.#unread += room
       this.#channel.emit({ type: 'data', stream: record.id, data: data.subarray(0, room) })
     }
     this.#fault(record, 'stream data beyond the window')
@@ -274,6 +309,10 @@ export class Streams {
   onCredit(id: number, bytes: number): void {
     const record = this.touch(id)
     if (record?.grant(bytes) === true) this.#channel.emit({ type: 'credit', stream: id })
+  }
+
+  onHold(id: number, limit: number): void {
+    this.touch(id)?.hold(limit)
   }
 
   /** The peer has ended the stream in both directions without saying why. */

@@ -48,9 +48,8 @@ export interface CoreOptions {
   readonly machine: Machine
   readonly clock?: Clock | undefined
   /**
-   * Without mux1: how long a stream that is not read may hold up its connection, in milliseconds,
-   * before it alone is ended. Default 20,000: below the time after which peers give a silent
-   * connection up.
+   * How long streams that are not read may hold up their connection, in milliseconds, before they alone
+   * are ended. Default 20,000: below the time after which peers give a silent connection up.
    */
   readonly stallTimeout?: number | undefined
   /**
@@ -236,7 +235,7 @@ export class SessionCore implements LaneHost {
   reset(lane: Lane, code: CloseCode, reason: string): void {
     const now = this.#now
     this.#remove(lane.id)
-    this.#unread.released(lane, now)
+    this.#unread.dropped(lane, now)
     this.#handle(this.#machine.resetStream(lane.id, code, reason, now))
     this.#schedule()
   }
@@ -244,12 +243,12 @@ export class SessionCore implements LaneHost {
   consumed(lane: Lane, bytes: number): void {
     const now = this.#now
     this.#machine.consumed(lane.id, bytes, now)
-    this.#unread.released(lane, now)
+    this.#unread.consumed(lane, bytes, now)
     this.#schedule()
   }
 
   dropped(lane: Lane): void {
-    this.#unread.released(lane, this.#now)
+    this.#unread.dropped(lane, this.#now)
     this.#schedule()
   }
 
@@ -531,7 +530,7 @@ export class SessionCore implements LaneHost {
       this.#unsettled.push(lane)
     }
     lane.sink?.data(data)
-    if (!this.#machine.flowControlled) this.#unread.received(lane, this.#now)
+    this.#unread.received(lane, data.length, this.#machine.flowControlled, this.#now)
   }
 
   #onStreamClose(id: number, error: AnyTlsError | undefined): void {
@@ -576,7 +575,7 @@ export class SessionCore implements LaneHost {
     const wait = this.#unread.due - this.#now
     this.#stallTimer = this.#clock.schedule(wait, () => {
       this.#stallTimer = undefined
-      this.#unread.cut(this.#now)
+      this.#unread.cut(this.#lanes.values(), this.#now)
       this.#turn()
     })
   }

@@ -2,12 +2,7 @@
 // Must never be used after start-up: options are read once.
 import { randomInt } from 'node:crypto'
 import { hashPassword } from '../wires/anytls/auth.ts'
-import {
-  DEFAULT_MAX_STREAMS,
-  DEFAULT_MAX_WINDOW,
-  DEFAULT_TIMEOUTS,
-  DEFAULT_WINDOW,
-} from '../wires/anytls/config.ts'
+import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../wires/anytls/config.ts'
 import type { ConnectionConfig, Timeouts } from '../wires/anytls/config.ts'
 import { MUX1_MIN_WINDOW } from '../wires/anytls/nego.ts'
 import { AnyTlsError } from '../errors.ts'
@@ -34,12 +29,12 @@ export interface SessionSettings {
   /**
    * The mux1 extension: credit, half-close, reasons, a graceful goodbye. Offered by default, used when
    * the peer takes it. `window` is what one stream may have under way, in bytes, at least 65,536; by
-   * default 262,144, and up to 4 MiB for streams that are read as fast as data comes.
+   * default as much as the line takes, and no more than its reader does once that one is behind.
    */
   readonly mux1?: boolean | { readonly window: number } | undefined
   /** Most streams at once on a session. Default 1,024. */
   readonly maxStreams?: number | undefined
-  /** Without mux1: how long an unread stream may hold up its session, in milliseconds. Default 20,000. */
+  /** How long unread streams may hold up their session before they are ended, in milliseconds. Default 20,000. */
   readonly stallTimeout?: number | undefined
   /** Time, for tests. */
   readonly clock?: Clock | undefined
@@ -69,7 +64,6 @@ export function parseSessionSettings(settings: SessionSettings, scheme: Scheme):
     randomInt: settings.randomInt ?? randomInt,
     timeouts: parseTimeouts(settings.timeouts ?? {}),
     mux1Window: mux1 === false ? undefined : window,
-    mux1MaxWindow: typeof mux1 === 'object' ? mux1.window : DEFAULT_MAX_WINDOW,
     maxStreams,
   }
 }

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
@@ -18,6 +19,8 @@ const MIB = 1 << 20
 const FILE = randomBytes(4 * MIB)
 const DIGEST = sha256(FILE)
 const CHUNK = 65_536
+const SHORT = '!'
+const LONG = '?'
 const SIBLINGS = 7
 const ROUNDS = 7
 
@@ -31,7 +34,7 @@ type Connect = () => Promise<Downloads>
 
 /** The wires with credit: what they are called, how to begin, and the window of a stream in bytes. */
 const WIRES: readonly (readonly [string, () => Promise<Connect>, number])[] = [
-  ['ANYTLS v1 with mux1', () => onTls({}), 262_144],
+  ['ANYTLS v1 with a window', () => onTls({ mux1: { window: 262_144 } }), 262_144],
   ['Mux.Pro', onMuxPro, 65_536],
   ['net-mux', onNetMux, 262_144],
 ]
@@ -68,6 +71,18 @@ describe('one slow reader among eight', { timeout: 60_000 }, () => {
     },
   )
 
+  it('on ANYTLS v1 it is held at what was under way by then, and its seven siblings go on', async () => {
+    const connect = await onTls({})
+    const connection = await connect()
+    const slow = new SlowReader(connection, LONG)
+    await siblings(connection)
+    await delay(200)
+    expect(slow.held).toBeGreaterThan(MIB / 2)
+    expect(slow.held).toBeLessThan(16 * MIB)
+    expect(slow.stream.destroyed).toBe(false)
+    connection.destroy()
+  })
+
   it('on ANYTLS v1 without mux1 and on the original wire its siblings wait until it is cut, and memory is bounded', async () => {
     for (const options of [{ mux1: false }, { wire: 'legacy' }] as const) {
       const stallTimeout = 600
@@ -96,8 +111,8 @@ class SlowReader {
   readonly stream: Stream
   mostHeld = 0
 
-  constructor(connection: Downloads) {
-    this.stream = startDownload(connection)
+  constructor(connection: Downloads, file = SHORT) {
+    this.stream = startDownload(connection, file)
     this.stream.once('data', () => this.stream.pause())
     this.stream.on('error', () => {})
     const watch = setInterval(() => (this.mostHeld = Math.max(this.mostHeld, this.held)), 5)
@@ -122,15 +137,22 @@ async function siblings(connection: Downloads): Promise<number> {
   return performance.now() - begin
 }
 
-function startDownload(connection: Downloads): Stream {
+function startDownload(connection: Downloads, file = SHORT): Stream {
   const stream = connection.openStream()
-  stream.write('!')
+  stream.write(file)
   return stream
 }
 
+/** Sends the file, or that over and over. */
 function sendFile(stream: Stream): void {
-  const chunk = (_: unknown, index: number) => FILE.subarray(index * CHUNK, (index + 1) * CHUNK)
-  Readable.from(Array.from({ length: FILE.length / CHUNK }, chunk)).pipe(stream)
+  stream.once('data', (question: Buffer) => {
+    const length = (question.toString() === LONG ? 16 * FILE.length : FILE.length) / CHUNK
+    const chunk = (_: unknown, index: number) => {
+      const start = (index * CHUNK) % FILE.length
+      return FILE.subarray(start, start + CHUNK)
+    }
+    Readable.from(Array.from({ length }, chunk)).pipe(stream)
+  })
 }
 
 async function onTls(options: Parameters<TestConnect>[0]): Promise<Connect> {

@@ -60,7 +60,7 @@ describe('frame codec', () => {
   it('random bytes give frames or one violation, the same as the naive reader finds, however cut', () => {
     const anyBytes = fc.uint8Array({ maxLength: 120 })
     // Mostly bytes that mean something: types, small ids and lengths.
-    const likely = fc.array(fc.oneof(fc.nat({ max: 0x16 }), fc.constantFrom(0x40, 0x80, 0xc0)), {
+    const likely = fc.array(fc.oneof(fc.nat({ max: 0x1a }), fc.constantFrom(0x40, 0x80, 0xc0)), {
       maxLength: 120,
     })
     const bytes = fc.oneof(
@@ -167,6 +167,8 @@ function decodedForm(frame: RawFrame, whole: boolean): unknown[] {
       return [{ type: 'stream-ack', stream }]
     case FrameType.StreamCredit:
       return [{ type: 'stream-credit', stream, increment: first }]
+    case FrameType.StreamHold:
+      return [{ type: 'stream-hold', stream, limit: first }]
     case FrameType.StreamFin:
       return [{ type: 'stream-fin', stream }]
     case FrameType.StreamReset:
@@ -228,6 +230,8 @@ function encodeSpec(spec: FrameSpec): Uint8Array {
       return encode.encodeStreamAck(spec.stream)
     case 'stream-credit':
       return encode.encodeStreamCredit(spec.stream, spec.increment)
+    case 'stream-hold':
+      return encode.encodeStreamHold(spec.stream, spec.limit)
     case 'stream-fin':
       return encode.encodeStreamFin(spec.stream)
     case 'stream-reset':

@@ -36,8 +36,7 @@ const MODES: readonly Mode[] = [
 
 function makeWorld(seed: number, { mux1, shaped }: Mode): World {
   const setup = {
-    // Every other window may grow.
-    ...(mux1 ? { mux1Window: WINDOW, mux1MaxWindow: seed % 2 === 0 ? 4 * WINDOW : WINDOW } : {}),
+    ...(mux1 ? { mux1Window: WINDOW } : {}),
     ...(shaped ? { scheme: SCHEME } : {}),
   }
   return new World(seed, setup, { ...setup, ...(shaped ? { downlinkScheme: DOWNLINK } : {}) })

@@ -18,7 +18,7 @@ export class World extends MuxWorld<Client, Server> {
     super(seed, {
       client: makeClient({ ...setup, seed, timeouts: TIMEOUTS }),
       server: makeServer({ ...serverSetup, seed, timeouts: TIMEOUTS }),
-      window: setup.mux1MaxWindow ?? setup.mux1Window ?? 0,
+      window: setup.mux1Window ?? 0,
     })
   }
 

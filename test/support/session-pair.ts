@@ -6,11 +6,7 @@ import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { hashPassword } from '../../src/wires/anytls/auth.ts'
 import { anyTlsClient } from '../../src/wires/anytls/client.ts'
-import {
-  DEFAULT_MAX_STREAMS,
-  DEFAULT_TIMEOUTS,
-  DEFAULT_WINDOW,
-} from '../../src/wires/anytls/config.ts'
+import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS } from '../../src/wires/anytls/config.ts'
 import type { ConnectionConfig, ServerConfig, Timeouts } from '../../src/wires/anytls/config.ts'
 import { makeFrameDecoder } from '../../src/wires/anytls/frame-decoder.ts'
 import type { Frame } from '../../src/wires/anytls/frame.ts'
@@ -30,6 +26,8 @@ export const PLAIN_SCHEME: Scheme = parseScheme('stop=1')
 
 export interface PairOptions {
   readonly mux1?: boolean
+  /** Of a stream with mux1, in bytes. Default: 262,144, and no more. */
+  readonly window?: number
   readonly timeouts?: Partial<Timeouts>
   readonly scheme?: Scheme
   readonly maxStreams?: number
@@ -100,7 +98,7 @@ function makeConfig(options: PairOptions = {}): ConnectionConfig {
     name: 'test/1',
     randomInt: seededRandomInt(1),
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
-    mux1Window: options.mux1 === false ? undefined : DEFAULT_WINDOW,
+    mux1Window: options.mux1 === false ? undefined : (options.window ?? 262_144),
     maxStreams: options.maxStreams ?? DEFAULT_MAX_STREAMS,
   }
 }

@@ -23,6 +23,7 @@ export type FrameSpec =
     }
   | { readonly kind: 'stream-ack' | 'stream-fin'; readonly stream: number }
   | { readonly kind: 'stream-credit'; readonly stream: number; readonly increment: number }
+  | { readonly kind: 'stream-hold'; readonly stream: number; readonly limit: number }
   | {
       readonly kind: 'stream-reset'
       readonly stream: number
@@ -72,6 +73,7 @@ export const anyFrame: fc.Arbitrary<FrameSpec> = fc.oneof(
     stream: streamId,
     increment: integer,
   }),
+  fc.record({ kind: fc.constant('stream-hold' as const), stream: streamId, limit: integer }),
   fc.record({
     kind: fc.constant('stream-reset' as const),
     stream: streamId,
@@ -114,6 +116,8 @@ export function toBytes(spec: FrameSpec, nextLength: () => VarintLength = () => 
       return writer.ack(spec.stream)
     case 'stream-credit':
       return writer.credit(spec.stream, spec.increment)
+    case 'stream-hold':
+      return writer.hold(spec.stream, spec.limit)
     case 'stream-fin':
       return writer.fin(spec.stream)
     case 'stream-reset':
@@ -148,7 +152,7 @@ export function cutAt(bytes: Uint8Array, places: Cuts): Uint8Array[] {
 export function mutated(source: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
   const kind = fc.constantFrom('replace', 'remove', 'insert', 'cut')
   // Half of the bytes put in are ones that mean something in a frame.
-  const byte = fc.oneof(fc.nat({ max: 255 }), fc.nat({ max: 0x15 }), fc.constantFrom(0x40, 0xc0))
+  const byte = fc.oneof(fc.nat({ max: 255 }), fc.nat({ max: 0x1a }), fc.constantFrom(0x40, 0xc0))
   const mutations = fc.array(fc.tuple(kind, fc.nat(), byte), { minLength: 1, maxLength: 3 })
   return fc.tuple(source, mutations).map(([bytes, list]) => {
     const result = [...bytes]

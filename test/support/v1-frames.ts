@@ -47,6 +47,7 @@ export function frameWriter(integer: EncodeInteger = shortest) {
       const bytes = typeof reason === 'string' ? ascii(reason) : reason
       return frame(0x13, stream, code, bytes.length, bytes)
     },
+    hold: (stream: number, limit: number) => frame(0x19, stream, limit),
     goaway: (lastStream: number, code: number) => frame(0x14, 0, lastStream, code),
   }
 }
@@ -99,6 +100,7 @@ const LAYOUT: Readonly<Record<number, { integers: number; cap?: number; body?: b
   0x12: { integers: 0 },
   0x13: { integers: 2, cap: 1_024, body: true },
   0x14: { integers: 2 },
+  0x19: { integers: 1 },
 }
 
 const MAX_INTEGER = BigInt(Number.MAX_SAFE_INTEGER)
@@ -140,7 +142,7 @@ export function readFrames(bytes: Uint8Array): RawFrames {
 }
 
 function streamIsLegal(type: number, stream: number): boolean {
-  if (type >= 0x08 && type <= 0x13) return stream > 0
+  if ((type >= 0x08 && type <= 0x13) || type === 0x19) return stream > 0
   return stream === 0 || (type === 0x04 && stream === 6)
 }
 
@@ -180,6 +182,8 @@ function describe({ type, stream, numbers, body }: RawFrame): string {
       return `RESET ${stream} ${first} ${text}`
     case 0x14:
       return `GOAWAY ${first} ${second}`
+    case 0x19:
+      return `HOLD ${stream} ${first}`
     default:
       return `${streamFlags(type)} ${stream}${(type & 2) === 0 ? '' : ` ${text}`}`
   }

@@ -26,10 +26,10 @@ import { PADDING_FORMAT, encodeAuth, encodeClientNego, encodeStream } from './fr
 import { MAX_PAYLOAD, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 import {
-  MUX1_MIN_WINDOW,
   SUPPORTED_VERSIONS,
   decodeServerNegoBlock,
   encodeClientNegoBlock,
+  firstFlight,
 } from './nego.ts'
 import { CLIENT_TABLE } from './state-tables.ts'
 import type { Input } from './state-tables.ts'
@@ -83,7 +83,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
     else streams.sendWindow = UNLIMITED
     channel.emit({ type: 'established', peer: nego.server })
     for (const record of streams.list()) {
-      if (more > 0 && record.grant(more)) channel.emit({ type: 'credit', stream: record.id })
+      if (record.grant(more)) channel.emit({ type: 'credit', stream: record.id })
       // An end that came before it was known how to say so.
       if (record.sendEnded) streams.sendFinish(record)
     }
@@ -123,7 +123,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
     timeouts,
     // mux1: until the server's NEGO tells more, a stream may send that much.
     rules: streamRules(config, {
-      sendWindow: config.mux1Window === undefined ? UNLIMITED : MUX1_MIN_WINDOW,
+      sendWindow: config.mux1Window === undefined ? UNLIMITED : firstFlight(config.mux1Window),
       finish: 'lingers',
     }),
     frames: streamFrames(mux1),

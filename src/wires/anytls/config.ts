@@ -1,5 +1,6 @@
 // What both connection machines are told when they are made, and the defaults.
 // Must never read the environment: everything comes in as an argument.
+import { OPEN_WINDOW } from '../../engine/receive-window.ts'
 import { DEFAULT_COMMON_TIMEOUTS } from '../../engine/timeouts.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import type { RandomInt } from '../../shaping/shaper.ts'
@@ -34,10 +35,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = Object.freeze({
 })
 
 /** Window of a stream under mux1 unless told otherwise, in bytes. */
-export const DEFAULT_WINDOW = 262_144
-
-/** How far that window grows for a stream that is read as fast as it comes, in bytes. */
-export const DEFAULT_MAX_WINDOW = 4_194_304
+export const DEFAULT_WINDOW = OPEN_WINDOW
 
 /** Streams that one connection carries at once unless told otherwise. */
 export const DEFAULT_MAX_STREAMS = 1_024
@@ -52,10 +50,8 @@ export interface ConnectionConfig {
   readonly name: string
   readonly randomInt: RandomInt
   readonly timeouts: Timeouts
-  /** Window to offer for mux1, in bytes; `undefined` to speak the draft alone. */
+  /** Window to offer for mux1, in bytes; narrowed at need if it is the default. `undefined`: the draft alone. */
   readonly mux1Window: number | undefined
-  /** How far the window of a stream that is read at once may grow, in bytes. Default: not at all. */
-  readonly mux1MaxWindow?: number | undefined
   /** Most streams at once. */
   readonly maxStreams: number
 }

@@ -5,6 +5,7 @@ import { AnyTlsError, PeerCloseError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import type { StreamFrames, StreamRules, Streams } from '../../engine/streams.ts'
+import { OPEN_WINDOW } from '../../engine/receive-window.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
 import { decodeTextBlock, toTextBlock } from '../../codec/text-block.ts'
 import type { ConnectionConfig } from './config.ts'
@@ -30,13 +31,14 @@ export type RoleFrame = Exclude<
       | 'alert'
       | 'close'
       | 'stream-credit'
+      | 'stream-hold'
       | 'stream-fin'
       | 'stream-reset'
   }
 >
 
 export function streamRules(
-  { mux1Window, mux1MaxWindow }: ConnectionConfig,
+  { mux1Window }: ConnectionConfig,
   role: Pick<StreamRules, 'sendWindow' | 'finish'>,
 ): StreamRules {
   return {
@@ -44,7 +46,7 @@ export function streamRules(
     halfClose: false,
     flowControlled: false,
     receiveWindow: mux1Window ?? UNLIMITED,
-    maxWindow: mux1MaxWindow ?? 0,
+    openWindow: mux1Window === OPEN_WINDOW,
     expectsAnswer: true,
     acceptsFirst: false,
     fault: 'stream',
@@ -58,6 +60,7 @@ export function streamFrames(mux1: Mux1): StreamFrames {
     data: (channel, { id }, parts, bytes) =>
       channel.deliver([encode.encodeDataHead(id, bytes), ...parts]),
     credit: (channel, { id }, bytes) => channel.send(encode.encodeStreamCredit(id, bytes)),
+    hold: (channel, { id }, limit) => channel.send(encode.encodeStreamHold(id, limit)),
     end: (channel, { id }) => channel.send(encode.encodeStreamFin(id)),
     reset(channel, id, code, reason) {
       // RST says "over" and no more; a reason needs mux1.
@@ -136,6 +139,10 @@ export function handleEither(
         throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', 'STREAM_CREDIT of zero')
       }
       streams.onCredit(frame.stream, frame.increment)
+      return undefined
+    case 'stream-hold':
+      requireMux1(mux1, frame)
+      streams.onHold(frame.stream, frame.limit)
       return undefined
     case 'stream-fin':
       requireMux1(mux1, frame)

@@ -77,6 +77,8 @@ function makeSyntax(): FrameSyntax<Frame> {
           return { type: 'stream-ack', stream }
         case FrameType.StreamCredit:
           return { type: 'stream-credit', stream, increment: first }
+        case FrameType.StreamHold:
+          return { type: 'stream-hold', stream, limit: first }
         case FrameType.StreamFin:
           return { type: 'stream-fin', stream }
         case FrameType.GoAway:
@@ -149,6 +151,7 @@ function fieldTable(): (Fields | undefined)[] {
   add(FrameType.StreamFin, 1, false)
   add(FrameType.StreamReset, 3, false, MAX_RESET_REASON)
   add(FrameType.GoAway, 3, true)
+  add(FrameType.StreamHold, 2, false)
   return table
 }
 

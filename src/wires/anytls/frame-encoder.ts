@@ -96,6 +96,11 @@ export function encodeStreamCredit(stream: number, increment: number): Uint8Arra
   return ofNumbers(FrameType.StreamCredit, stream, increment)
 }
 
+/** STREAM_HOLD (mux1): nothing beyond `limit` bytes, from the first one, may be sent before there is more credit. */
+export function encodeStreamHold(stream: number, limit: number): Uint8Array {
+  return ofNumbers(FrameType.StreamHold, stream, limit)
+}
+
 /** STREAM_FIN (mux1). */
 export function encodeStreamFin(stream: number): Uint8Array {
   return ofNumbers(FrameType.StreamFin, stream)

@@ -17,6 +17,8 @@ export const FrameType = {
   StreamFin: 0x12,
   StreamReset: 0x13,
   GoAway: 0x14,
+  // 0x15 to 0x18 are what others' test vectors have for unknown types.
+  StreamHold: 0x19,
 } as const
 
 /** The low three bits of a STREAM frame's type, applied in the order OPEN, DATA, RST (D5). */
@@ -55,6 +57,7 @@ export type Frame =
   | { readonly type: 'stream-rst'; readonly stream: number }
   | { readonly type: 'stream-ack'; readonly stream: number }
   | { readonly type: 'stream-credit'; readonly stream: number; readonly increment: number }
+  | { readonly type: 'stream-hold'; readonly stream: number; readonly limit: number }
   | { readonly type: 'stream-fin'; readonly stream: number }
   | {
       readonly type: 'stream-reset'

@@ -7,8 +7,11 @@ import type { KvBlock } from '../../codec/kv-block.ts'
 /** The versions that we speak, preferred first. */
 export const SUPPORTED_VERSIONS: readonly number[] = [1]
 
-/** The smallest stream window that mux1 permits, and what may be sent before the server's NEGO, in bytes. */
+/** The smallest stream window that mux1 permits, in bytes. */
 export const MUX1_MIN_WINDOW = 65_536
+
+/** What a client may send on a stream before it knows the server's window, if it takes that much itself, in bytes. */
+const LONG_FIRST_FLIGHT = 67_108_864
 
 const MUX1 = 'mux1'
 
@@ -78,6 +81,11 @@ function decodeBlock(block: Uint8Array): KvBlock {
     // Appendix A: the block is rejected. To the connection that is a violation like any other.
     throw error instanceof BlockError ? invalid(error.message, { cause: error }) : error
   }
+}
+
+/** What a client with that window may send on a stream before it knows the server's, in bytes. */
+export function firstFlight(window: number): number {
+  return window >= LONG_FIRST_FLIGHT ? LONG_FIRST_FLIGHT : MUX1_MIN_WINDOW
 }
 
 /** The version to use: the client's first preference that we speak too. */

@@ -30,7 +30,7 @@ import {
 } from './frame-encoder.ts'
 import { MAX_PAYLOAD } from './frame.ts'
 import type { Frame } from './frame.ts'
-import { chooseVersion, decodeClientNegoBlock, encodeServerNegoBlock } from './nego.ts'
+import { chooseVersion, decodeClientNegoBlock, encodeServerNegoBlock, firstFlight } from './nego.ts'
 import { SERVER_TABLE } from './state-tables.ts'
 import type { Input } from './state-tables.ts'
 
@@ -60,6 +60,7 @@ export function serverRole(
     const { scheme, name, mux1Window } = config
     if (mux1Window !== undefined && nego.mux1Window !== undefined) {
       startMux1(mux1, streams, nego.mux1Window)
+      streams.firstFlight = firstFlight(nego.mux1Window)
     }
     const block = encodeServerNegoBlock({
       version,

@@ -20,6 +20,7 @@ export const FRAME_INPUTS = [
   'stream',
   'stream-ack',
   'stream-credit',
+  'stream-hold',
   'stream-fin',
   'stream-reset',
   'goaway',
@@ -79,7 +80,13 @@ const ENDINGS = {
 } as const
 
 /** Frames that either end may send on an open connection (D9). */
-const STREAM_FRAMES = ['stream', 'stream-credit', 'stream-fin', 'stream-reset'] as const
+const STREAM_FRAMES = [
+  'stream',
+  'stream-credit',
+  'stream-hold',
+  'stream-fin',
+  'stream-reset',
+] as const
 
 export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SERVER_STATES, {
   inputs: INPUTS,

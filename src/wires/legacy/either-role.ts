@@ -24,7 +24,7 @@ export function streamRules(role: Pick<StreamRules, 'finish' | 'expectsAnswer'>)
     flowControlled: false,
     sendWindow: UNLIMITED,
     receiveWindow: UNLIMITED,
-    maxWindow: 0,
+    openWindow: false,
     acceptsFirst: false,
     fault: 'stream',
     isKnown: () => true,

@@ -35,7 +35,7 @@ export function streamRules(role: Pick<StreamRules, 'sendWindow' | 'finish'>): S
     halfClose: false,
     flowControlled: true,
     receiveWindow: INITIAL_CREDIT,
-    maxWindow: 0,
+    openWindow: false,
     expectsAnswer: false,
     acceptsFirst: false,
     fault: 'stream',

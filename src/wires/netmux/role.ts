@@ -125,8 +125,8 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
       // Not negotiated: each end takes the other to have the same.
       sendWindow: initialStreamWindow,
       receiveWindow: initialStreamWindow,
-      // It does not grow: streams times window bounds the memory of a session.
-      maxWindow: 0,
+      // Streams times window bounds the memory of a session.
+      openWindow: false,
       expectsAnswer: true,
       // The first frame on a stream of the peer's must be the ACK.
       acceptsFirst: true,

@@ -76,6 +76,8 @@ function encodeFrame([frame, ...rest]: Frame[]): Uint8Array {
       return encode.encodeStreamAck(frame.stream)
     case 'stream-credit':
       return encode.encodeStreamCredit(frame.stream, frame.increment)
+    case 'stream-hold':
+      return encode.encodeStreamHold(frame.stream, frame.limit)
     case 'stream-fin':
       return encode.encodeStreamFin(frame.stream)
     case 'stream-reset':

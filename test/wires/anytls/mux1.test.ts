@@ -1,6 +1,7 @@
 // The mux1 extension: windows, credit, half-close, resets with a reason, GOAWAY (mux1-extension).
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../../src/codec/bytes.ts'
+import { OPEN_WINDOW } from '../../../src/engine/receive-window.ts'
 import { write } from '../../support/v1-frames.ts'
 import {
   authenticatedServer,
@@ -80,6 +81,32 @@ describe('negotiation', () => {
     expect(client.flowControlled).toBe(false)
   })
 
+  it('mux1: a client that takes 64 MiB itself may send as much until then, and no more', () => {
+    const client = makeClient({ mux1Window: OPEN_WINDOW })
+    client.openStream(0)
+    client.openStream(0)
+    expect(client.credit(1)).toBe(67_108_864)
+    client.sendData(1, [new Uint8Array(70_000)], 70_000, 0)
+    // The server takes less: the stream waits until there is credit for what was sent already.
+    expect(told(client.receive(write.serverNego(serverNego(WINDOW)), 0))).toEqual([
+      'established peer/1',
+    ])
+    expect([client.credit(1), client.credit(2)]).toEqual([0, WINDOW])
+    expect(told(client.receive(write.credit(1, 4_464), 0))).toEqual([])
+    expect(told(client.receive(write.credit(1, 10), 0))).toEqual(['credit 1'])
+    expect(client.credit(1)).toBe(10)
+  })
+
+  it('mux1: a server takes 64 MiB on a stream of such a client, whatever its window', () => {
+    const server = openServer(MUX1, 67_108_864)
+    server.receive(write.open(1), 0)
+    const mebibyte = write.data(1, new Uint8Array(1_048_576))
+    for (let count = 0; count < 64; count += 1) {
+      expect(server.receive(mebibyte, 0).map(({ type }) => type)).toEqual(['data'])
+    }
+    expect(told(server.receive(write.data(1, 'x'), 0))).toEqual(['close 1 ERR_PROTOCOL_VIOLATION'])
+  })
+
   it('mux1: the server NEGO tells what may be sent from the first byte on', () => {
     const client = makeClient(MUX1)
     client.openStream(0)
@@ -124,7 +151,13 @@ describe('negotiation', () => {
   })
 
   it('mux1, Rules: any of its frames without a negotiated mux1 is a violation', () => {
-    const frames = [write.credit(1, 1), write.fin(1), write.reset(1, 3), write.goaway(9, 0)]
+    const frames = [
+      write.credit(1, 1),
+      write.hold(1, 1),
+      write.fin(1),
+      write.reset(1, 3),
+      write.goaway(9, 0),
+    ]
     for (const frame of frames) {
       const client = openClient(MUX1, 'draft')
       client.openStream(0)
@@ -228,55 +261,66 @@ describe('credit', () => {
     }
   })
 
-  it('a window doubles while its stream is read as fast as it comes, up to mux1MaxWindow', () => {
-    const server = openServer({ ...MUX1, mux1MaxWindow: 200_000 })
+  it('mux1: an open window is told of once in half a GiB, and not narrowed while its stream is read', () => {
+    const server = openServer({ mux1Window: OPEN_WINDOW })
     server.receive(write.open(1), 0)
-    for (const [window, next] of [
-      [65_536, 131_072],
-      [131_072, 200_000],
-      [200_000, 200_000],
-    ] as const) {
-      server.receive(write.data(1, new Uint8Array(window)), 0)
-      server.consumed(1, window, 0)
-      // All of it may be under way again, and the growth beside it.
-      expect(said(server)).toEqual([`CREDIT 1 ${next}`])
+    const frame = write.data(1, new Uint8Array(524_288))
+    for (let count = 1; count < 1_024; count += 1) {
+      server.receive(frame, count)
+      server.consumed(1, 524_288, count)
+      expect(server.takeWrites()).toEqual([])
     }
-    server.receive(write.data(1, new Uint8Array(200_000)), 0)
-    expect(server.streamCount).toBe(1)
-    expect(told(server.receive(write.data(1, 'x'), 0))).toEqual(['close 1 ERR_PROTOCOL_VIOLATION'])
+    server.receive(frame, 1_024)
+    server.consumed(1, 524_288, 1_024)
+    expect(said(server)).toEqual(['CREDIT 1 536870912'])
   })
 
-  it('a window stays as it is while its reader is behind, and where nothing else is asked for', () => {
-    for (const [maxWindow, consumed] of [
-      [200_000, 65_535],
-      [undefined, 65_536],
-      [65_536, 65_536],
-    ] as const) {
-      const server = openServer({ ...MUX1, mux1MaxWindow: maxWindow })
-      server.receive(write.stream(6, 1, new Uint8Array(65_536)), 0)
-      server.consumed(1, consumed, 0)
-      expect(said(server)).toEqual([`CREDIT 1 ${consumed}`])
-    }
-  })
-
-  it('mux1, Rules: memory is bounded: all windows of a connection grow by 16 MiB together', () => {
-    const server = openServer({ ...MUX1, mux1MaxWindow: 2 ** 30 })
+  it('mux1: a reader that is behind is held by the round trip, which is asked for, until it has caught up', () => {
+    const server = openServer({ mux1Window: OPEN_WINDOW })
     server.receive(concatBytes([write.open(1), write.open(2)]), 0)
-    const grown = (stream: number, rounds: number): number => {
-      let window = WINDOW
-      for (let round = 0; round < rounds; round += 1) {
-        server.receive(write.data(stream, new Uint8Array(window)), 0)
-        server.consumed(stream, window, 0)
-        window = Number(said(server)[0]?.split(' ')[2])
-      }
-      return window
-    }
-    expect(grown(1, 10)).toBe(WINDOW + 16_777_216)
-    expect(grown(2, 2)).toBe(WINDOW)
-    server.resetStream(1, 0, '', 0)
-    server.takeWrites()
-    // What the first one had is there for the second one now.
-    expect(grown(2, 2)).toBe(4 * WINDOW)
+    server.receive(write.data(1, new Uint8Array(1_048_576)), 0)
+    expect(said(server)).toEqual(['PING'])
+    // Nothing more is asked, or said, before the answer.
+    server.receive(write.data(1, new Uint8Array(1_048_576)), 40)
+    expect(said(server)).toEqual([])
+    server.receive(write.ping(), 50)
+    server.receive(write.data(1, 'x'), 60)
+    server.receive(write.data(1, 'x'), 160)
+    expect(said(server)).toEqual(['HOLD 1 1048576'])
+    // What was under way is taken, and its sibling does not feel it.
+    expect(server.receive(write.data(1, new Uint8Array(1_048_576)), 170)).toHaveLength(1)
+    server.receive(write.data(2, new Uint8Array(1_000_000)), 170)
+    expect(said(server)).toEqual([])
+    server.consumed(1, 3 * 1_048_576 + 2, 180)
+    expect(said(server)).toEqual([`CREDIT 1 ${OPEN_WINDOW + 2 * 1_048_576 + 2}`])
+  })
+
+  it('mux1: STREAM_HOLD takes back what reaches beyond its limit, and credit counts from there', () => {
+    forBoth((machine, role) => {
+      machine.sendData(1, [new Uint8Array(60_000)], 60_000, 0)
+      expect(machine.receive(write.hold(1, 90_000), 0), role).toEqual([])
+      expect(machine.credit(1), role).toBe(30_000)
+      // It never gives any.
+      machine.receive(write.hold(1, 95_000), 0)
+      expect(machine.credit(1), role).toBe(30_000)
+      machine.receive(write.hold(1, 50_000), 0)
+      expect(machine.credit(1), role).toBe(0)
+      expect(told(machine.receive(write.credit(1, 10_000), 0)), role).toEqual([])
+      expect(told(machine.receive(write.credit(1, 7), 0)), role).toEqual(['credit 1'])
+      expect(machine.credit(1), role).toBe(7)
+    })
+  })
+
+  it('D11: STREAM_HOLD for a stream that is gone is nothing, for one that was never opened a violation', () => {
+    forBoth((machine, role) => {
+      expect(told(machine.receive(write.hold(2, 1), 0)), role).toEqual([
+        'closed ERR_PROTOCOL_VIOLATION',
+      ])
+    })
+    forBoth((machine, role) => {
+      machine.resetStream(1, 0, '', 0)
+      expect(machine.receive(write.hold(1, 1), 0), role).toEqual([])
+    })
   })
 
   it('D26: credit is a frame on its stream, for the end that sends it as well', () => {

@@ -109,6 +109,7 @@ export const FRAME_FOR: Readonly<Record<FrameInput, Uint8Array>> = {
   stream: write.data(1, 'data'),
   'stream-ack': write.ack(1),
   'stream-credit': write.credit(1, 1),
+  'stream-hold': write.hold(1, 1),
   'stream-fin': write.fin(1),
   'stream-reset': write.reset(1, 6, 'no'),
   goaway: write.goaway(2, 0),

@@ -48,7 +48,6 @@ export interface Setup {
   readonly scheme?: Scheme
   readonly timeouts?: Partial<Timeouts>
   readonly mux1Window?: number | undefined
-  readonly mux1MaxWindow?: number | undefined
   readonly maxStreams?: number
   readonly seed?: number
 }
@@ -61,7 +60,6 @@ function makeConfig(setup: Setup = {}): ConnectionConfig {
     randomInt: seededRandomInt(setup.seed ?? 1),
     timeouts: { ...DEFAULT_TIMEOUTS, ...setup.timeouts },
     mux1Window: setup.mux1Window,
-    mux1MaxWindow: setup.mux1MaxWindow,
     maxStreams: setup.maxStreams ?? DEFAULT_MAX_STREAMS,
   }
 }
