@@ -23,7 +23,7 @@ const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const
  * @throws AnyTlsError `ERR_OPTION_INVALID`
  */
 export function parseBytes(text: string): number {
-  const match = /^(\d{1,15})(?:\.(\d{1,15}))?\s?([KMGTP]?B)?$/i.exec(text)
+  const match = /^(\d{1,16})(?:\.(\d{1,15}))?\s?([KMGTP]?B)?$/i.exec(text)
   if (match === null) throw invalid('an amount is written 500MB, 1.5GB or 250B')
   const [, whole = '', fraction = '', unit = 'B'] = match
   const zeros = 3 * UNITS.findIndex((name) => name === unit.toUpperCase())

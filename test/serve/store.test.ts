@@ -1,0 +1,143 @@
+// The store in a file: several writers, faults while it runs, and what a lookup costs.
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { withLock } from '../../src/serve/file-lock.ts'
+import { hashOf, makeUser } from '../../src/serve/users/user.ts'
+import type { UserChange } from '../../src/serve/users/user-table.ts'
+import { UserTable } from '../../src/serve/users/user-table.ts'
+import { openStore } from './support.ts'
+
+describe('Issue 12.1: the users file', () => {
+  it('takes the changes of several writers at once, each of them whole', async () => {
+    const { file, store } = await openStore()
+    const others = await Promise.all([openStore(file), openStore(file)])
+    const stores = [store, ...others.map((other) => other.store)]
+    const names = Array.from({ length: 24 }, (_, index) => `user ${index}`)
+    await Promise.all(names.map((name, index) => stores[index % 3]!.add({ name })))
+    await Promise.all([
+      store.update('user 1', { enabled: false }),
+      stores[1]!.remove('user 2'),
+      stores[2]!.update('user 1', { note: 'seen' }),
+    ])
+    const { store: reader } = await openStore(file)
+    expect([...reader.users].map(({ name }) => name).sort()).toEqual(
+      names.filter((name) => name !== 'user 2').sort(),
+    )
+    expect(reader.users.get('user 1')).toMatchObject({ enabled: false, note: 'seen' })
+    // Nothing but the owner may read it, and no lock or half a file is left.
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    const left = readdirSync(dirname(file)).filter((name) => /lock|tmp/.test(name))
+    expect(left).toEqual([])
+  })
+
+  it('a name or a password that is there, and a user who is not, are errors that change nothing', async () => {
+    const { file, store } = await openStore()
+    await store.add({ name: 'a', password: 'x' })
+    const before = readFileSync(file, 'utf8')
+    await expect(store.add({ name: 'a' })).rejects.toMatchObject({ code: 'ERR_USER_EXISTS' })
+    await expect(store.add({ name: 'b', password: 'x' })).rejects.toMatchObject({
+      code: 'ERR_USER_EXISTS',
+    })
+    await expect(store.update('b', {})).rejects.toMatchObject({ code: 'ERR_USER_UNKNOWN' })
+    await expect(store.remove('b')).rejects.toMatchObject({ code: 'ERR_USER_UNKNOWN' })
+    expect(readFileSync(file, 'utf8')).toBe(before)
+  })
+
+  it('a fault in the file keeps the users, and is told once with its place; so is a file that has gone', async () => {
+    const { file, store, warnings } = await openStore()
+    await store.add({ name: 'a', password: 'x' })
+    store.watch(() => {})
+    const good = readFileSync(file, 'utf8')
+    writeFileSync(file, good.replace('"enabled"', '"enable"'))
+    await sleep(1_200)
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toMatch(/line 2, column \d+: "enable" is not known here; the users stay/)
+    expect(store.users.size).toBe(1)
+    writeFileSync(file, good)
+    await store.refresh()
+    expect(warnings).toHaveLength(1)
+  })
+
+  it('changes are told within 2 s, with what was before', async () => {
+    const { file, store } = await openStore()
+    await store.add({ name: 'a', password: 'x' })
+    const told: UserChange[] = []
+    store.watch((changes) => told.push(...changes))
+    const other = await openStore(file)
+    await other.store.update('a', { note: 'n' })
+    await other.store.add({ name: 'b' })
+    await sleep(1_200)
+    expect(told.map(({ before, after }) => [before?.note, after?.name])).toEqual(
+      expect.arrayContaining([
+        [undefined, 'a'],
+        [undefined, 'b'],
+      ]),
+    )
+    expect(store.users.size).toBe(2)
+  })
+
+  it('a lock whose process has ended is nobody`s', async () => {
+    const { file, store } = await openStore()
+    // No process has this number.
+    writeFileSync(`${file}.lock`, `4194999 ${(await import('node:os')).hostname()} token`)
+    chmodSync(`${file}.lock`, 0o600)
+    const started = performance.now()
+    await store.add({ name: 'a' })
+    expect(performance.now() - started).toBeLessThan(1_000)
+  })
+
+  it('one task after the other holds a lock', async () => {
+    const { file } = await openStore()
+    let [inside, most] = [0, 0]
+    const task = async () => {
+      inside += 1
+      most = Math.max(most, inside)
+      await sleep(2)
+      inside -= 1
+    }
+    await Promise.all(Array.from({ length: 10 }, () => withLock(file, task)))
+    expect(most).toBe(1)
+  })
+})
+
+it('Issue 12.1, D55: a lookup costs the same for one user and for 100,000, found or not, near miss or far', () => {
+  const base = makeUser({ name: 'base', password: 'base' }, 0)
+  const table = (size: number) => {
+    const users = new UserTable()
+    users.replace(
+      Array.from({ length: size }, (_, index) => {
+        return { ...base, id: `${index}`, name: `${index}`, hash: hashOf(`${index}`) }
+      }),
+    )
+    return users
+  }
+  const known = Buffer.from(hashOf('0'), 'hex')
+  const near = Buffer.from(known)
+  near[31]! ^= 1
+  const far = Buffer.alloc(32, 7)
+  const [one, many] = [table(1), table(100_000)]
+  expect([one.lookup(known)?.name, many.lookup(known)?.name]).toEqual(['0', '0'])
+  expect([many.lookup(near), many.lookup(far)]).toEqual([undefined, undefined])
+  const time = (users: UserTable, hash: Uint8Array) => {
+    const started = performance.now()
+    for (let run = 0; run < 2_000; run += 1) users.lookup(hash)
+    return performance.now() - started
+  }
+  // The quickest of many, by turns: what else runs here only adds.
+  const best = new Map<string, number>()
+  for (let round = 0; round < 15; round += 1) {
+    for (const [name, users, hash] of [
+      ['one', one, known],
+      ['many', many, known],
+      ['near', many, near],
+      ['far', many, far],
+    ] as const) {
+      best.set(name, Math.min(best.get(name) ?? Infinity, time(users, hash)))
+    }
+  }
+  expect(best.get('many')! / best.get('one')!).toBeLessThan(1.3)
+  expect(best.get('near')! / best.get('far')!).toBeLessThan(1.3)
+  expect(best.get('far')! / best.get('near')!).toBeLessThan(1.3)
+})
