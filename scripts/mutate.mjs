@@ -2,6 +2,7 @@
 // the tests of that folder, not by whatever else happens to run through it.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 
 const TESTS = {
   codec: ['test/codec', 'test/property/wire.test.ts', 'test/property/udp-over-tcp.test.ts'],
@@ -16,6 +17,8 @@ const LEAST = 85
 
 const folders = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'))
+// It takes long: whatever else runs on the machine goes first.
+setPriority(constants.priority.PRIORITY_LOW)
 mkdirSync('.stryker', { recursive: true })
 let failed = false
 for (const argument of folders.length > 0 ? folders : Object.keys(TESTS)) {

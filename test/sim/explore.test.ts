@@ -29,7 +29,9 @@ function withFault(wire: ExploredWire, fault: Fault): ExploredWire {
 describe.each(EXPLORED_WIRES)('$name, client and server', (wire) => {
   it('never stand still, lose or repeat a byte or a credit, throw, or accuse each other, whatever comes when', () => {
     // By way of the wrapper that faults are planted with, which shows that it does nothing itself.
-    const explored = explore(withFault(wire, 'nothing is wrong'), BOUNDS, TRANSITIONS)
+    const explored = explore(withFault(wire, 'nothing is wrong'), BOUNDS, {
+      transitions: TRANSITIONS,
+    })
     expect(explored.transitions).toBe(TRANSITIONS)
     expect(explored.states).toBeGreaterThan(400)
   })
@@ -37,7 +39,9 @@ describe.each(EXPLORED_WIRES)('$name, client and server', (wire) => {
   it.each(Object.entries(SHOWS).filter(([fault]) => applies(fault, wire)))(
     'and it shows when, at the server, %s',
     (fault, shows) => {
-      expect(() => explore(withFault(wire, fault as Fault), BOUNDS, TRANSITIONS)).toThrow(shows)
+      expect(() =>
+        explore(withFault(wire, fault as Fault), BOUNDS, { transitions: TRANSITIONS }),
+      ).toThrow(shows)
     },
   )
 })

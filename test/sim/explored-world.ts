@@ -114,7 +114,7 @@ export class ExploredWorld {
       const side = this.#sides[role]
       const machine = this.#machines[role]
       if (side.over) continue
-      const add = (kind: Action['kind'], stream = 0) => list.push({ role, kind, stream })
+      const add = (kind: Action['kind'], stream = 0) => list.push(action(role, kind, stream))
       if (this.#mayOpen(role)) add('open')
       for (const [stream, end] of this.#ends[role]) {
         if (end.closed) continue
@@ -131,7 +131,7 @@ export class ExploredWorld {
       if (machine.deadline !== Infinity) add('timer')
       if (this.#mayDeliver(role)) add('deliver')
     }
-    if (list.length > 0) list.push({ role: 'client', kind: 'lose', stream: 0 })
+    if (list.length > 0) list.push(action('client', 'lose', 0))
     return list
   }
 
@@ -449,6 +449,16 @@ function accuse(
 
 function fail(message: string): never {
   throw new ExploreError(message)
+}
+
+const ACTIONS = new Map<string, Action>()
+
+/** Always the same object for the same: every state that is remembered has a list of them. */
+function action(role: Role, kind: Action['kind'], stream: number): Action {
+  const name = `${role} ${kind} ${stream}`
+  let made = ACTIONS.get(name)
+  if (made === undefined) ACTIONS.set(name, (made = { role, kind, stream }))
+  return made
 }
 
 function newSide(): Side {

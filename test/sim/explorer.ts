@@ -22,44 +22,53 @@ interface Node {
   readonly parent: Node | undefined
   readonly action: Action | undefined
   readonly depth: number
+  /** What can happen there. */
+  readonly actions: readonly Action[]
 }
 
 /**
- * @param mostTransitions where to stop, should the bounds permit more
+ * @param most where to stop, should the bounds permit more: that many transitions, or that many states
  * @throws ExploreError with the shortest way to a state that breaks an invariant
  */
-export function explore(wire: ExploredWire, bounds: Bounds, mostTransitions: number): Exploration {
+export function explore(
+  wire: ExploredWire,
+  bounds: Bounds,
+  most: { readonly transitions?: number; readonly states?: number },
+): Exploration {
+  const { transitions: mostTransitions = Infinity, states: mostStates = Infinity } = most
   const seen = new Set<number>()
-  const first: Node = { parent: undefined, action: undefined, depth: 0 }
-  const queue: Node[] = [first]
-  seen.add(play(wire, bounds, first).key())
+  const queue: Node[] = []
+  /** The state at the end of a way, if it is a new one. */
+  const visit = (parent: Node | undefined, action: Action | undefined): void => {
+    const depth = parent === undefined ? 0 : parent.depth + 1
+    guarded({ parent, action, depth, actions: [] }, () => {
+      const world = new ExploredWorld(wire, bounds)
+      if (parent !== undefined) for (const each of wayTo(parent)) world.apply(each)
+      if (action !== undefined) world.apply(action)
+      const key = world.key()
+      if (seen.has(key)) return
+      seen.add(key)
+      queue.push({ parent, action, depth, actions: world.actions() })
+      // The world is of no use afterwards, and costs a way to make.
+      world.windDown()
+    })
+  }
+
+  visit(undefined, undefined)
   let transitions = 0
   let depth = 0
   for (let next = 0; next < queue.length; next += 1) {
     const node = queue[next]!
     depth = node.depth
-    const world = play(wire, bounds, node)
-    const actions = world.actions()
-    guarded(node, () => world.windDown())
-    for (const action of actions) {
-      if (transitions === mostTransitions) {
+    for (const action of node.actions) {
+      if (transitions === mostTransitions || seen.size >= mostStates) {
         return { states: seen.size, transitions, depth, complete: false }
       }
       transitions += 1
-      const child: Node = { parent: node, action, depth: node.depth + 1 }
-      const key = guarded(child, () => play(wire, bounds, child).key())
-      if (seen.has(key)) continue
-      seen.add(key)
-      queue.push(child)
+      visit(node, action)
     }
   }
   return { states: seen.size, transitions, depth, complete: true }
-}
-
-function play(wire: ExploredWire, bounds: Bounds, node: Node): ExploredWorld {
-  const world = new ExploredWorld(wire, bounds)
-  for (const action of wayTo(node)) world.apply(action)
-  return world
 }
 
 function wayTo(node: Node): Action[] {
