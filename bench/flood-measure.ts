@@ -42,18 +42,19 @@ export interface MeasureOptions {
   readonly limit: number
   /** Between the end of the flood and the last look at the memory, in ms. */
   readonly rest: number
+  /** How long the other session's calm round trips are looked at, in ms. */
+  readonly calm?: number
   /** Heap of the server, in MiB. */
   readonly heap?: number
 }
 
-const CALM = 1_500
 const PAUSE = 2
 const PROBE = Buffer.alloc(64, 0x70)
 
 export async function measureFlood(
   wire: WireKey,
   flood: string,
-  { limit, rest, heap = 512 }: MeasureOptions,
+  { limit, rest, calm: calmTime = 1_500, heap = 512 }: MeasureOptions,
 ): Promise<FloodFigures> {
   const targets = await startTargets()
   const server = start('flood-server', [`--max-old-space-size=${heap}`, '--expose-gc'])
@@ -62,7 +63,7 @@ export async function measureFlood(
     const ports = (await next(server)) as Ports
     const prober = await startProber(wire, ports, targets.echo)
     await prober.run(delay(300))
-    const calm = percentile(await prober.run(delay(CALM)))
+    const calm = percentile(await prober.run(delay(calmTime)))
     const before = await ask(server)
     const flooder = start('flood-client', [])
     children.push(flooder)
