@@ -88,6 +88,14 @@ export class FrameReader<Frame> {
     this.#position = 0
   }
 
+  /** Copies what is still to be read, as the chunk is lent. */
+  keep(): void {
+    if (this.#head !== this.#partial) this.#keepHead()
+    if (this.#position === this.#chunk.length) return
+    this.#chunk = new Uint8Array(this.#chunk.subarray(this.#position))
+    this.#position = 0
+  }
+
   /**
    * The next frame or piece of a frame; `undefined` when more bytes are needed.
    *
@@ -227,15 +235,19 @@ export class FrameReader<Frame> {
     this.#chunk = NO_BYTES
     this.#position = 0
     if (this.#phase === Phase.Body) {
-      if (this.#head !== this.#partial) {
-        this.#head = this.#head.slice(this.#headStart, this.#headStart + this.#headLength)
-        this.#headStart = 0
-      }
+      if (this.#head !== this.#partial) this.#keepHead()
       return
     }
     this.#head = NO_BYTES
     this.#headLength = 0
     this.#headStart = 0
     this.#body = NO_BYTES
+  }
+
+  /** (A chunk may be a Buffer, whose `slice` copies nothing.) */
+  #keepHead(): void {
+    const end = this.#headStart + this.#headLength
+    this.#head = new Uint8Array(this.#head.subarray(this.#headStart, end))
+    this.#headStart = 0
   }
 }

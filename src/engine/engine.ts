@@ -65,6 +65,7 @@ export class Engine<Frame, Input extends string> implements Machine {
       if (chunk.length > 0) this.#decoder.push(chunk)
       this.#decode(MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL)
       if (this.connection.streams.wantsRoundTrip) this.ping(now)
+      if (this.#hasMore && chunk.length > 0) this.#decoder.keep()
     }
     return this.#settle()
   }

@@ -86,8 +86,8 @@ export interface Machine {
   /**
    * Takes bytes from the peer and handles a bounded part of them: at most {@link MAX_FRAMES_PER_CALL} frames or
    * pieces of frames and {@link MAX_OPENINGS_PER_CALL} openings of streams (D47). With {@link hasMore} it is to be
-   * called again, with an empty chunk; until then the machine refers to `chunk`, afterwards never again. Never
-   * throws: bad bytes become events.
+   * called again, with an empty chunk. But for the views in its events the machine keeps nothing of `chunk`, which is
+   * lent. Never throws: bad bytes become events.
    */
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[]
   /** Bytes that were received wait to be handled by another {@link receive}. */

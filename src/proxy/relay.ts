@@ -1,11 +1,14 @@
-// Joins two Duplexes until both are over: bytes both ways with back-pressure, half-close, reset.
-// Must never touch a chunk itself: pipe() carries the data.
+// Joins two Duplexes until both are over: bytes both ways with back-pressure, half-close, reset. A stream of a session
+// and a socket are joined without pipe and Duplex in between (lean-relay.ts), anything else with pipe.
+// Must never touch a chunk itself.
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream'
-import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
+import { readsAreLent, takeReads } from '../session/lent-reads.ts'
+import { Stream } from '../session/stream.ts'
 import { closeGently } from './close-gently.ts'
+import { LeanRelay, limitSilence, resetSocket, timedOut } from './lean-relay.ts'
 import type { TunnelStream } from './tunnel.ts'
 
 /** Options of {@link relay}. */
@@ -29,11 +32,18 @@ const DEFAULT_HALF_OPEN_TIMEOUT = 3_600_000
  */
 export async function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise<void> {
   const { halfOpenTimeout = DEFAULT_HALF_OPEN_TIMEOUT } = options
+  const [stream, socket] = a instanceof Stream ? [a, b] : [b, a]
+  if (stream instanceof Stream && socket instanceof Socket && !socket.destroyed) {
+    const lean = LeanRelay.join(stream, socket, halfOpenTimeout)
+    if (lean !== undefined) return lean.over
+    // The stream is over already: what the socket may say has nobody to go to.
+    if (readsAreLent(socket)) takeReads(socket, () => {})
+  }
   const sides = [a, b]
   const onHalfOpen = () => {
     for (const side of sides) {
       side.off('end', onHalfOpen)
-      limitSilence(side, halfOpenTimeout)
+      if (side instanceof Socket) limitSilence(side, halfOpenTimeout)
     }
   }
   for (const side of sides) side.on('end', onHalfOpen)
@@ -42,13 +52,6 @@ export async function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): P
   a.pipe(b)
   b.pipe(a)
   await Promise.all(over)
-}
-
-function limitSilence(side: Duplex, timeout: number): void {
-  if (!(side instanceof Socket)) return
-  side.setTimeout(timeout)
-  // First of all listeners: node:http leaves one behind after CONNECT that would destroy without a reason.
-  side.prependOnceListener('timeout', () => side.destroy(new AnyTlsError('ERR_STREAM_TIMEOUT')))
 }
 
 /** Resolves when `side` is over. `other` does not outlive it for long. */
@@ -81,18 +84,10 @@ function abort(side: Duplex, code: CloseCode): void {
     side.reset(code)
     return
   }
-  try {
-    if (side instanceof Socket) side.resetAndDestroy()
-  } catch {
-    // Only a TCP handle can send a reset: a pipe or a TLS socket is destroyed instead.
-  }
-  side.destroy()
+  if (side instanceof Socket) resetSocket(side)
+  else side.destroy()
 }
 
 function isTunnelStream(side: Duplex): side is TunnelStream {
   return typeof (side as Partial<TunnelStream>).reset === 'function'
-}
-
-function timedOut(side: Duplex): boolean {
-  return side.errored instanceof AnyTlsError && side.errored.code === 'ERR_STREAM_TIMEOUT'
 }

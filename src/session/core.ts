@@ -13,6 +13,7 @@ import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { Lane } from './lane.ts'
 import type { LaneHost } from './lane.ts'
+import { dropReads, readsAreLent, takeReads } from './lent-reads.ts'
 import type { Pace, SessionPaces } from './pace.ts'
 import { RecordWriter } from './record-writer.ts'
 import { UnreadGuard } from './unread-guard.ts'
@@ -79,6 +80,7 @@ interface Ping {
 }
 
 export class SessionCore implements LaneHost {
+  readonly readsLent: boolean
   readonly #duplex: Duplex
   readonly #tell: (event: CoreEvent) => void
   readonly #chooseMachine: CoreOptions['chooseMachine']
@@ -101,6 +103,8 @@ export class SessionCore implements LaneHost {
   #instant: number | undefined
   #turnScheduled = false
   #handling = false
+  /** What the machine has been given to send is lent until this turn is over. */
+  #sendsLent = false
   /** Events that listeners caused while others were being told. */
   readonly #later: MachineEvent[] = []
   #continuation: NodeJS.Immediate | undefined
@@ -130,11 +134,12 @@ export class SessionCore implements LaneHost {
     this.#tell = tell
     this.#unread = new UnreadGuard(options.stallTimeout ?? 20_000)
     this.#writer = new RecordWriter(options.duplex, this.#onProgress)
-    this.#duplex.on('data', this.#onData)
+    this.readsLent = readsAreLent(options.duplex)
     this.#duplex.on('end', this.#onEnd)
     this.#duplex.on('error', this.#onError)
     this.#duplex.on('close', this.#onClose)
     if (this.#duplex.destroyed) process.nextTick(this.#onClose)
+    takeReads(this.#duplex, this.#onData)
     this.#schedule()
   }
 
@@ -218,6 +223,17 @@ export class SessionCore implements LaneHost {
     this.#schedule()
   }
 
+  push(lane: Lane): void {
+    this.#ready.add(lane)
+    if (this.#handling || this.#sendsLent) {
+      this.#schedule()
+      return
+    }
+    this.#sendsLent = true
+    this.#turn()
+    this.#sendsLent = false
+  }
+
   drained(lane: Lane): void {
     this.#drained.push(lane)
   }
@@ -269,8 +285,9 @@ export class SessionCore implements LaneHost {
     this.#receive(bytes)
   }
 
-  /** A socket's buffer is nobody else's. Whatever another Duplex delivers may be used again, so it is copied. */
+  /** What a socket gives is nobody else's, or lent. Whatever another Duplex delivers may be used again, so it is copied. */
   #bytesOf(chunk: unknown): Uint8Array | undefined {
+    if (this.readsLent) return chunk as Uint8Array
     if (this.#duplex instanceof Socket && Buffer.isBuffer(chunk)) return chunk
     if (typeof chunk === 'string') {
       return Buffer.from(chunk, this.#duplex.readableEncoding ?? 'utf8')
@@ -393,7 +410,7 @@ export class SessionCore implements LaneHost {
       for (const { bytes } of writes) at += bytes
       for (const lane of drained) this.#leaving.push({ lane, at })
     }
-    if (writes.length > 0) this.#writer.write(writes)
+    if (writes.length > 0) this.#writer.write(writes, this.#sendsLent)
     // What the sink took at once, or nothing at all, has left already.
     if (drained.length > 0) this.#tellLeft()
   }
@@ -598,7 +615,7 @@ export class SessionCore implements LaneHost {
     this.#endLanes(error)
     this.#cancelTimers()
     // Nothing that still arrives is of interest, but it must be read for the peer's end to be seen.
-    this.#duplex.off('data', this.#onData)
+    dropReads(this.#duplex, this.#onData)
     this.#duplex.resume()
     this.#armFlushTimer()
     this.#tell({ type: 'ending', error })
@@ -635,7 +652,7 @@ export class SessionCore implements LaneHost {
   }
 
   #detach(): void {
-    this.#duplex.off('data', this.#onData)
+    dropReads(this.#duplex, this.#onData)
     this.#duplex.off('end', this.#onEnd)
     this.#duplex.off('close', this.#onClose)
     this.#duplex.off('error', this.#onError)

@@ -1,5 +1,5 @@
 // Buffers for joining bytes before they are written: fresh ones cost more than the copy itself, so a few
-// are kept for the next write of whatever session.
+// are kept for the next write of whatever session or socket.
 // Must never be given a buffer back that anybody may still read.
 
 /** Bytes that are joined when more wait: four full TLS records. */
@@ -8,14 +8,21 @@ export const JOIN_SIZE = 65_536
 /** Bytes of each buffer: when no more wait, a write of an application of 64 KiB leaves with its frame heads as one. */
 export const JOIN_LIMIT = JOIN_SIZE + 1_024
 
+/** Bytes of the buffers for less, so that a request does not hold what a download does. */
+const SMALL = 4_096
+
 const MAX_SPARE = 16
 
 const spare: Buffer[] = []
+const spareSmall: Buffer[] = []
 
-export function takeJoinBuffer(): Buffer {
+/** @param bytes what is to be joined, {@link JOIN_LIMIT} at most: the buffer has room for it, or for more */
+export function takeJoinBuffer(bytes: number): Buffer {
+  if (bytes <= SMALL) return spareSmall.pop() ?? Buffer.allocUnsafeSlow(SMALL)
   return spare.pop() ?? Buffer.allocUnsafeSlow(JOIN_LIMIT)
 }
 
 export function giveJoinBuffer(buffer: Buffer): void {
-  if (spare.length < MAX_SPARE) spare.push(buffer)
+  const spares = buffer.length === SMALL ? spareSmall : spare
+  if (spares.length < MAX_SPARE) spares.push(buffer)
 }

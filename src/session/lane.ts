@@ -30,7 +30,11 @@ export interface LaneSink {
 
 /** What a lane asks of its core. */
 export interface LaneHost {
+  /** What arrives is lent by the very socket: even a large view is not its reader's to keep. */
+  readonly readsLent: boolean
   ready(lane: Lane): void
+  /** As {@link ready}, for what is lent: sends what can be sent before it returns. */
+  push(lane: Lane): void
   drained(lane: Lane): void
   accept(lane: Lane): void
   finish(lane: Lane): void
@@ -92,6 +96,20 @@ export class Lane implements Sender {
     this.#host.ready(this)
   }
 
+  /** Sends bytes that are lent until it returns: what cannot leave at once is copied. */
+  writeLent(view: Uint8Array): void {
+    const pending = (this.#pending ??= new ByteQueue())
+    if (pending.length > 0) {
+      pending.push(new Uint8Array(view))
+      return
+    }
+    pending.push(view)
+    this.#host.push(this)
+    if (pending.length > 0) {
+      for (const rest of pending.take(Infinity)) pending.push(new Uint8Array(rest))
+    }
+  }
+
   /** This end sends no more; to be called when nothing waits any more. {@link LaneSink.left} follows. */
   finish(): void {
     this.#host.finish(this)
@@ -128,6 +146,10 @@ export class Lane implements Sender {
 
   schedule(delay: number, callback: () => void): Timer {
     return this.#host.schedule(delay, callback)
+  }
+
+  get readsLent(): boolean {
+    return this.#host.readsLent
   }
 
   get pendingBytes(): number {

@@ -15,7 +15,7 @@ export class RecordWriter {
   readonly #sink: Duplex
   readonly #onProgress: () => void
   /** A shaped Write is one view; unshaped ones that follow each other share a queue. */
-  readonly #queue: (Uint8Array | ByteQueue)[] = []
+  readonly #queue: (Uint8Array | ByteQueue | Joined)[] = []
   #queued = 0
   #views = 0
   #underWay = 0
@@ -48,7 +48,8 @@ export class RecordWriter {
     return this.#left
   }
 
-  write(writes: readonly Write[]): void {
+  /** @param lent whether their bytes are valid until this returns, and no longer: what has to wait is copied then */
+  write(writes: readonly Write[], lent = false): void {
     if (this.#abandoned) return
     for (const { bytes } of writes) this.#accepted += bytes
     const only = writes.length === 1 ? writes[0] : undefined
@@ -61,6 +62,11 @@ export class RecordWriter {
       this.#views += parts.length
       if (shaped) {
         this.#queue.push(...parts)
+        continue
+      }
+      if (lent) {
+        this.#views -= parts.length
+        this.#append(parts, bytes)
         continue
       }
       let tail = this.#queue.at(-1)
@@ -98,6 +104,34 @@ export class RecordWriter {
     if (this.#ending && !this.#busy && !this.#sink.writableEnded) this.#sink.end()
   }
 
+  #append(parts: readonly Uint8Array[], bytes: number): void {
+    let tail = this.#queue.at(-1)
+    let missing = bytes
+    for (const part of parts) {
+      let at = 0
+      while (at < part.length) {
+        if (!(tail instanceof Joined) || tail.room === 0) {
+          tail = new Joined(this.#bufferFor(missing))
+          this.#queue.push(tail)
+          this.#views += 1
+        }
+        const added = tail.add(part, at)
+        at += added
+        missing -= added
+      }
+    }
+  }
+
+  #bufferFor(bytes: number): Buffer {
+    if (this.#reuses) return takeJoinBuffer(Math.min(bytes, JOIN_LIMIT))
+    return Buffer.allocUnsafe(Math.min(bytes, JOIN_SIZE))
+  }
+
+  /** Another Duplex may keep what it was given; a socket has passed it on once it calls back. */
+  get #reuses(): boolean {
+    return this.#sink instanceof Socket
+  }
+
   #start(bytes: Uint8Array): void {
     // First of all: a sink may bring the peer's answer, and so our next Writes, before `write` returns.
     this.#busy = true
@@ -108,6 +142,12 @@ export class RecordWriter {
   /** The bytes of the next write. */
   #next(): Uint8Array | undefined {
     const head = this.#queue[0]
+    if (head instanceof Joined) {
+      this.#queue.shift()
+      this.#views -= 1
+      if (this.#reuses) this.#joined = head.buffer
+      return head.bytes
+    }
     if (!(head instanceof ByteQueue)) {
       if (head === undefined) return undefined
       this.#queue.shift()
@@ -126,9 +166,10 @@ export class RecordWriter {
   #inOne(views: readonly Uint8Array[]): Uint8Array {
     const [first] = views
     if (views.length === 1 && first !== undefined) return first
-    // Another Duplex may keep what it was given; a socket has passed it on once it calls back.
-    if (!(this.#sink instanceof Socket)) return Buffer.concat(views)
-    const buffer = takeJoinBuffer()
+    if (!this.#reuses) return Buffer.concat(views)
+    let bytes = 0
+    for (const view of views) bytes += view.length
+    const buffer = takeJoinBuffer(bytes)
     this.#joined = buffer
     let length = 0
     for (const view of views) {
@@ -147,5 +188,34 @@ export class RecordWriter {
     this.#joined = undefined
     this.#continue()
     this.#onProgress()
+  }
+}
+
+/** Bytes that wait, in a buffer of ours. */
+class Joined {
+  readonly buffer: Buffer
+  #length = 0
+
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
+  }
+
+  get room(): number {
+    return this.buffer.length - this.#length
+  }
+
+  get bytes(): Uint8Array {
+    return this.buffer.subarray(0, this.#length)
+  }
+
+  /** Copies what there is room for of `view` from `at` on. @returns how many bytes that were */
+  add(view: Uint8Array, at: number): number {
+    const bytes = Math.min(view.length - at, this.room)
+    this.buffer.set(
+      at === 0 && bytes === view.length ? view : view.subarray(at, at + bytes),
+      this.#length,
+    )
+    this.#length += bytes
+    return bytes
   }
 }

@@ -61,6 +61,16 @@ export interface StreamSession {
 
 type WriteCallback = (error?: Error | null) => void
 
+/** What {@link Stream.divert} hands over. */
+export interface Diverted {
+  /** Writes, finishes and gives credit back; what ends the stream otherwise goes through the stream itself. */
+  readonly lane: Lane
+  /** What had arrived and was not read, as the new owner's; its credit has been given back. */
+  readonly unread: readonly Uint8Array[]
+  /** The peer has ended its direction: nothing more will come. */
+  readonly ended: boolean
+}
+
 interface AcceptWaiter {
   readonly promise: Promise<void>
   readonly resolve: () => void
@@ -86,6 +96,7 @@ export class Stream extends Duplex {
   readonly messages: boolean
 
   readonly #lane: Lane
+  readonly #sink: LaneSink
   readonly #context = new AsyncResource('AnyTlsStream', { requireManualDestroy: true })
   /** Received bytes that the readable side has not asked for. */
   #queue: BlockQueue | undefined
@@ -128,7 +139,8 @@ export class Stream extends Duplex {
     this.session = session
     this.messages = lane.messages
     this.#lane = lane
-    lane.attach(this.#makeSink())
+    this.#sink = this.#makeSink()
+    lane.attach(this.#sink)
   }
 
   /** The Stream ID, 1 or more. */
@@ -218,6 +230,47 @@ export class Stream extends Duplex {
   /** What programs call on a socket. It is the session that keeps a process up, or not. */
   unref(): this {
     return this
+  }
+
+  /**
+   * Has `sink` take what arrives from now on, and its owner send, without the Duplex in between: for whoever carries the
+   * bytes elsewhere. The stream lives on for its state and its end: it closes with its error when it breaks off, and its
+   * owner must destroy it when both directions are over. `undefined` where the Duplex is in use.
+   *
+   * @internal
+   */
+  divert(sink: LaneSink): Diverted | undefined {
+    const inUse = this.readableFlowing !== null && this.readableFlowing
+    if (this.messages || this.#over || this.destroyed || this.writableEnded || inUse)
+      return undefined
+    if (this.readableEncoding !== null || this.writableNeedDrain) return undefined
+    const unread: Uint8Array[] = []
+    for (;;) {
+      const chunk = this.read() as Buffer | null
+      if (chunk === null) break
+      unread.push(chunk)
+    }
+    const own = this.#sink
+    this.#lane.attach({
+      data: (view) => sink.data(view),
+      settle: () => sink.settle(),
+      accepted: () => own.accepted(),
+      end: () => sink.end(),
+      closed: (error) => {
+        this.#over = true
+        // In order: what has come may still be on its way to where it goes.
+        if (error === undefined) sink.closed(error)
+        else this.#run(() => void this.destroy(error))
+      },
+      sent: () => sink.sent(),
+      left: () => {
+        // What was written before it was diverted.
+        if (this.#written !== undefined) own.left()
+        sink.left()
+      },
+      destroy: (error) => own.destroy(error),
+    })
+    return { lane: this.#lane, unread, ended: this.#endCame }
   }
 
   override read(size?: number): unknown {
@@ -360,7 +413,7 @@ export class Stream extends Duplex {
     if (this.#lent !== undefined) {
       const lent = this.#lent
       this.#lent = undefined
-      return ownBuffer(lent)
+      return ownBuffer(lent, this.#lane.readsLent)
     }
     if (queue === undefined || queue.length === 0) return undefined
     if (!this.messages) return bufferOf(queue.take())
@@ -518,10 +571,13 @@ export class Stream extends Duplex {
   }
 }
 
-/** A Buffer of the reader's own: small views are copied, so that they do not keep the record that they came in. */
-function ownBuffer(view: Uint8Array): Buffer {
+/**
+ * A Buffer of the reader's own (D46): a copy of what the socket has only lent, and of small views, so that they do not
+ * keep the record that they came in.
+ */
+function ownBuffer(view: Uint8Array, isLent: boolean): Buffer {
   const whole = view.length >= WORTH_KEEPING && 5 * view.length >= 4 * view.buffer.byteLength
-  return whole ? bufferOf(view) : Buffer.from(view)
+  return whole && !isLent ? bufferOf(view) : Buffer.from(view)
 }
 
 function bufferOf(view: Uint8Array): Buffer

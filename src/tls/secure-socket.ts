@@ -5,6 +5,7 @@ import { connect as tlsConnect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { AnyTlsError } from '../errors.ts'
 import type { Clock } from '../session/clock.ts'
+import { LentReads } from '../session/lent-reads.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { connectProblem } from './connect-problem.ts'
 
@@ -34,7 +35,7 @@ export interface Patience {
 }
 
 /**
- * Connects to a server.
+ * Connects to a server. What is read goes to whoever calls `takeReads`, and is in no `data` event.
  *
  * @throws AnyTlsError rejects with `ERR_OPTION_INVALID`, `ERR_CONNECT_FAILED`, `ERR_CONNECT_TIMEOUT` or
  *   `ERR_CERTIFICATE_PIN`, or with the signal's reason
@@ -52,7 +53,9 @@ export async function connectSecurely(
   }
   patience.signal?.throwIfAborted()
 
-  const socket = tlsConnect(tlsOptions(server, pin !== undefined))
+  const reads = new LentReads('tls')
+  const options = { ...tlsOptions(server, pin !== undefined), onread: reads.onread }
+  const socket = reads.of(tlsConnect(options))
   // An error may come when one listener of ours has gone and the next is not there yet.
   socket.on('error', () => {})
   try {

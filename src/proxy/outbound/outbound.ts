@@ -5,6 +5,7 @@ import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { AnyTlsError } from '../../errors.ts'
 import { orAborted } from '../../session/callbacks.ts'
+import { LentReads } from '../../session/lent-reads.ts'
 import type { Address } from '../../codec/address.ts'
 import { allowedOf } from './policy.ts'
 import type { AllowAddress } from './policy.ts'
@@ -48,7 +49,18 @@ const KEEP_ALIVE_DELAY = 60_000
  * @throws AnyTlsError `ERR_DIAL_FAILED` with the system's error as `cause` (an AggregateError where
  * there were several), `ERR_DIAL_TIMEOUT`, `ERR_TARGET_REJECTED` for what `allowAddress` refuses; when aborted, the signal's reason
  */
-export async function dial(target: Address, options: DialOptions = {}): Promise<Socket> {
+export function dial(target: Address, options: DialOptions = {}): Promise<Socket> {
+  return dialWith(open, target, options)
+}
+
+/** As {@link dial}, for a relay: what is read goes to whoever calls `takeReads`, and is in no `data` event. */
+export function dialForRelay(target: Address, options: DialOptions = {}): Promise<Socket> {
+  return dialWith(openLent, target, options)
+}
+
+type Open = (host: string, port: number, reads?: LentReads) => Socket
+
+async function dialWith(open: Open, target: Address, options: DialOptions): Promise<Socket> {
   const { timeout = DEFAULT_TIMEOUT, attemptDelay = DEFAULT_ATTEMPT_DELAY, signal } = options
   signal?.throwIfAborted()
   const stop = new AbortController()
@@ -58,7 +70,7 @@ export async function dial(target: Address, options: DialOptions = {}): Promise<
   try {
     const found = await orAborted(resolve(target.host, options.lookup), stop.signal)
     const addresses = allowedOf(found, target.port, options.allowAddress)
-    return await race(addresses, target.port, attemptDelay, stop.signal)
+    return await race(open, addresses, target.port, attemptDelay, stop.signal)
   } catch (cause) {
     stop.signal.throwIfAborted()
     if (cause instanceof AnyTlsError && cause.code === 'ERR_TARGET_REJECTED') throw cause
@@ -97,6 +109,7 @@ function alternate(addresses: readonly ResolvedAddress[]): readonly string[] {
 
 /** Resolves with the first socket that connects; the others are destroyed. */
 function race(
+  open: Open,
   addresses: readonly string[],
   port: number,
   attemptDelay: number,
@@ -150,7 +163,12 @@ function race(
   })
 }
 
-function open(host: string, port: number): Socket {
+function openLent(host: string, port: number): Socket {
+  const reads = new LentReads('tcp')
+  return reads.of(open(host, port, reads))
+}
+
+function open(host: string, port: number, reads?: LentReads): Socket {
   return connect({
     host,
     port,
@@ -159,5 +177,6 @@ function open(host: string, port: number): Socket {
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY,
     autoSelectFamily: false,
+    ...(reads && { onread: reads.onread }),
   })
 }

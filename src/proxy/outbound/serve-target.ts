@@ -3,10 +3,11 @@
 import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { guarded } from '../../session/callbacks.ts'
+import { Stream } from '../../session/stream.ts'
 import type { MuxProServerOptions } from '../../session/muxpro.ts'
 import { reportFailure } from '../failure.ts'
 import type { DialOptions } from './outbound.ts'
-import { dial } from './outbound.ts'
+import { dial, dialForRelay } from './outbound.ts'
 import type { AllowAddress, AllowTarget } from './policy.ts'
 import { requireAllowed } from './policy.ts'
 import type { RelayOptions } from '../relay.ts'
@@ -57,7 +58,8 @@ export async function serveTarget(
 ): Promise<void> {
   const connect = async (signal: AbortSignal) => {
     await requireAllowed(target, options)
-    return dial(target, { ...options.dial, allowAddress: options.allowAddress, signal })
+    const connectTo = stream instanceof Stream ? dialForRelay : dial
+    return connectTo(target, { ...options.dial, allowAddress: options.allowAddress, signal })
   }
   const socket = await acceptWith(stream, target, options, connect)
   if (socket === undefined) return

@@ -1,0 +1,318 @@
+// A stream of a session and a socket, joined without pipe: what the relay must do for any two, on both kinds of sockets
+// and with and without credit, and what only it does.
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import net from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import type { Duplex } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import { CloseCode } from '../../src/engine/close-code.ts'
+import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
+import { relay } from '../../src/proxy/relay.ts'
+import type { RelayOptions } from '../../src/proxy/relay.ts'
+import { makeSessionPair } from '../support/session-pair.ts'
+import { connectTo, listen, readAll, readExactly, sha256 } from './support.ts'
+
+const KINDS = [
+  { socket: 'accepted', mux1: true },
+  { socket: 'dialled', mux1: true },
+  { socket: 'accepted', mux1: false },
+  { socket: 'dialled', mux1: false },
+] as const
+type Kind = (typeof KINDS)[number]
+
+/** The other end, and the socket that is to be relayed. */
+async function socketPair(kind: Kind['socket']): Promise<[net.Socket, net.Socket]> {
+  const server = net.createServer({ allowHalfOpen: true })
+  const port = await listen(server)
+  const connection = once(server, 'connection') as Promise<[net.Socket]>
+  if (kind === 'dialled') {
+    const near = await dialForRelay({ host: '127.0.0.1', port })
+    const [program] = await connection
+    program.on('error', () => {})
+    return [program, near]
+  }
+  const program = await connectTo(port)
+  const [near] = await connection
+  return [program, near]
+}
+
+/** program <-> near =relay= stream <-> far */
+async function joined({ socket, mux1 }: Kind) {
+  const [program, near] = await socketPair(socket)
+  const { open } = makeSessionPair({ mux1 })
+  const [stream, far] = await open()
+  for (const end of [stream, far]) end.on('error', () => {})
+  far.accept()
+  await stream.accepted()
+  return { program, near, stream, far }
+}
+
+async function relayed(kind: Kind, options?: RelayOptions) {
+  const ends = await joined(kind)
+  return { ...ends, over: relay(ends.near, ends.stream, options) }
+}
+
+async function closed(end: Duplex): Promise<void> {
+  if (!end.closed) await once(end, 'close').catch(() => {})
+}
+
+describe.for(KINDS)('a stream and a socket that was $socket, mux1 $mux1', (kind) => {
+  it('carries 4 MiB in both directions at once, unchanged', async () => {
+    const { program, far, over, stream } = await relayed(kind)
+    const [up, down] = [randomBytes(4 << 20), randomBytes(4 << 20)]
+    const got = [readAll(program), readAll(far)]
+    program.write(up)
+    far.write(down)
+    if (kind.mux1) {
+      program.end()
+      far.end()
+    } else {
+      // Without half-close the end of either direction is that of both.
+      await Promise.all([received(program, down.length), received(far, up.length)])
+      program.end()
+      far.end()
+    }
+    const [gotDown, gotUp] = await Promise.all(got)
+    expect(sha256(gotUp!)).toBe(sha256(up))
+    expect(sha256(gotDown!)).toBe(sha256(down))
+    await over
+    expect(stream.closed).toBe(true)
+    expect(stream.errored).toBeNull()
+  })
+
+  it('what both sides had to say before it began comes first', async () => {
+    const { program, near, stream, far } = await joined(kind)
+    const [up, down] = [randomBytes(100_000), randomBytes(100_000)]
+    program.write(up.subarray(0, 50_000))
+    far.write(down.subarray(0, 50_000))
+    await setTimeout(20)
+    const over = relay(near, stream)
+    program.write(up.subarray(50_000))
+    far.write(down.subarray(50_000))
+    const [gotUp, gotDown] = await Promise.all([received(far, 100_000), received(program, 100_000)])
+    expect(gotUp.equals(up)).toBe(true)
+    expect(gotDown.equals(down)).toBe(true)
+    program.resetAndDestroy()
+    await over
+  })
+
+  it('D21: a reset of the TCP side becomes a stream reset with code 1', async () => {
+    const { program, far, over } = await relayed(kind)
+    program.resetAndDestroy()
+    far.resume()
+    await closed(far)
+    if (kind.mux1) expect(far.errored).toMatchObject({ closeCode: CloseCode.RemoteDisconnect })
+    await over
+  })
+
+  it('a reset of the stream becomes a reset of the TCP side', async () => {
+    if (!kind.mux1) return
+    const { program, far, over } = await relayed(kind)
+    const failed = once(program, 'error') as Promise<[NodeJS.ErrnoException]>
+    far.reset(CloseCode.Timeout)
+    const [error] = await failed
+    expect(error.code).toBe('ECONNRESET')
+    await over
+  })
+
+  it('a session that is lost resets the TCP side', async () => {
+    const { program, stream, over } = await relayed(kind)
+    const failed = once(program, 'error') as Promise<[NodeJS.ErrnoException]>
+    stream.session.destroy(new Error('lost'))
+    expect((await failed)[0].code).toBe('ECONNRESET')
+    await over
+  })
+
+  it('what came before the end is delivered to a slow reader, and then an end', async () => {
+    const { program, far, over } = await relayed(kind)
+    const data = randomBytes(4 << 20)
+    far.end(data)
+    await setTimeout(50)
+    expect(sha256(await readAll(program))).toBe(sha256(data))
+    program.end()
+    await over
+  })
+
+  it('a slow reader holds the writer back and memory stays bounded', async () => {
+    const { program, near, stream, far, over } = await relayed(kind)
+    program.pause()
+    const chunk = Buffer.alloc(65_536)
+    let accepted = 0
+    const produce = () => {
+      while (accepted < 256 << 20) {
+        accepted += chunk.length
+        if (!far.write(chunk)) return
+      }
+    }
+    far.on('drain', produce)
+    produce()
+    let before = -1
+    while (before !== accepted) {
+      before = accepted
+      await setTimeout(100)
+    }
+    expect(accepted).toBeLessThan(32 << 20)
+    expect(near.writableLength).toBeLessThan(256 << 10)
+    program.resetAndDestroy()
+    await over
+    expect(stream.closed).toBe(true)
+  })
+
+  it('a slow taker of the stream holds the program back', async () => {
+    const { program, far } = await relayed(kind)
+    const chunk = Buffer.alloc(65_536)
+    let accepted = 0
+    const produce = () => {
+      while (accepted < 256 << 20) {
+        accepted += chunk.length
+        if (!program.write(chunk)) return
+      }
+    }
+    program.on('drain', produce)
+    produce()
+    let before = -1
+    while (before !== accepted) {
+      before = accepted
+      await setTimeout(100)
+    }
+    expect(accepted).toBeLessThan(32 << 20)
+    expect(far.readableLength).toBeLessThan(8 << 20)
+    program.destroy()
+  })
+
+  it('a direction that stays silent after half-close is ended, and the peer told: timeout', async () => {
+    if (!kind.mux1) return
+    const { program, far, over } = await relayed(kind, { halfOpenTimeout: 50 })
+    program.end('only question')
+    far.resume()
+    await over
+    await closed(far)
+    expect(far.errored).toMatchObject({ closeCode: CloseCode.Timeout })
+  })
+
+  it('half-close: the end of one direction leaves the other open, both ways', async () => {
+    if (!kind.mux1) return
+    const question = await relayed(kind)
+    question.program.end('question')
+    expect(String(await readAll(question.far))).toBe('question')
+    question.far.write('first ')
+    expect(String(await readExactly(question.program, 6))).toBe('first ')
+    question.far.end('last')
+    expect(String(await readAll(question.program))).toBe('last')
+    await question.over
+
+    const banner = await relayed(kind)
+    banner.far.end('banner')
+    expect(String(await readAll(banner.program))).toBe('banner')
+    banner.program.end('answer')
+    expect(String(await readAll(banner.far))).toBe('answer')
+    await banner.over
+  })
+
+  it('resets at every point lose nothing but what they cut off, and leave nothing behind', async () => {
+    for (const who of ['program', 'far', 'session'] as const) {
+      // Without half-close each of them lingers for a second.
+      for (const after of kind.mux1 ? [0, 1, 60_000, 1_000_000] : [60_000]) {
+        const { program, near, stream, far, over } = await relayed(kind)
+        const data = randomBytes(2 << 20)
+        const chunks: Buffer[] = []
+        let got = 0
+        const cut = () => {
+          if (who === 'program') program.resetAndDestroy()
+          else if (who === 'far') far.destroy(new Error('cut'))
+          else stream.session.destroy()
+        }
+        const [source, sink] = who === 'program' ? [far, program] : [program, far]
+        sink.on('data', (chunk: Buffer) => {
+          chunks.push(chunk)
+          got += chunk.length
+          if (got >= after) cut()
+        })
+        source.write(data)
+        if (after === 0) cut()
+        await over
+        const received = Buffer.concat(chunks)
+        expect(received.equals(data.subarray(0, received.length))).toBe(true)
+        expect(near.destroyed).toBe(true)
+        expect(stream.destroyed).toBe(true)
+        expect(near.listenerCount('data')).toBeLessThanOrEqual(1)
+      }
+    }
+  })
+})
+
+describe('64 MiB through a relay', () => {
+  it.for([
+    ['up', 'slow reader'],
+    ['up', 'slow writer'],
+    ['down', 'slow reader'],
+    ['down', 'slow writer'],
+  ] as const)('%s, a %s: the checksum is right', async ([way, how]) => {
+    const { program, far } = await relayed({ socket: 'dialled', mux1: true })
+    const [from, to] = way === 'up' ? [program, far] : [far, program]
+    const block = randomBytes(1 << 20)
+    const sent = createHash('sha256')
+    const taken = createHash('sha256')
+    let bytes = 0
+    to.on('data', (chunk: Buffer) => {
+      taken.update(chunk)
+      bytes += chunk.length
+      // Now and then it takes its time.
+      if (how === 'slow reader' && bytes % 37 === 0) {
+        to.pause()
+        setImmediate(() => to.resume())
+      }
+    })
+    for (let index = 0; index < 64; index += 1) {
+      const piece = Buffer.from(block)
+      piece.writeUInt32BE(index)
+      sent.update(piece)
+      if (how === 'slow writer') {
+        for (let at = 0; at < piece.length; at += 50_001) {
+          if (!from.write(piece.subarray(at, at + 50_001))) await once(from, 'drain')
+          if (at % 7 === 0) await new Promise((resolve) => setImmediate(resolve))
+        }
+      } else if (!from.write(piece)) {
+        await once(from, 'drain')
+      }
+    }
+    from.end()
+    await once(to, 'end')
+    expect(bytes).toBe(64 << 20)
+    expect(taken.digest('hex')).toBe(sent.digest('hex'))
+  })
+})
+
+it('what one turn brings to the socket leaves in one write of at most 64 KiB', async () => {
+  const { near, stream, far, program } = await joined({ socket: 'dialled', mux1: true })
+  const sizes: number[] = []
+  const write = near.write.bind(near) as (...args: unknown[]) => boolean
+  near.write = (bytes: Uint8Array, ...rest: unknown[]) => {
+    sizes.push(bytes.length)
+    return write(bytes, ...rest)
+  }
+  void relay(near, stream)
+  for (let index = 0; index < 10; index += 1) far.write(Buffer.alloc(100, index))
+  await received(program, 1_000)
+  expect(sizes).toEqual([1_000])
+  far.write(Buffer.alloc(1 << 20))
+  await received(program, 1 << 20)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(65_536)
+})
+
+/** The next `bytes` bytes, or more, that come. */
+function received(end: Duplex, bytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let got = 0
+  return new Promise((resolve) => {
+    const onData = (chunk: Buffer) => {
+      chunks.push(chunk)
+      got += chunk.length
+      if (got < bytes) return
+      end.off('data', onData)
+      resolve(Buffer.concat(chunks))
+    }
+    end.on('data', onData)
+  })
+}
