@@ -96,7 +96,7 @@ describe('a server that is replaced under load', { timeout: 60_000 }, () => {
     let server: ServerProgram = await startServer()
     const box = await boxInFrontOf(server.port)
     const link = server.link.replace(`:${server.port}`, `:${box.port}`)
-    const client = await startClient(link)
+    const client = await startClient(link, ['--reply-wait', 'exact'])
 
     const load = new Load(client.port, origin)
     for (let turn = 0; turn < 3; turn += 1) {
@@ -130,7 +130,10 @@ async function startInProcess(options: Partial<SessionPoolOptions> = {}) {
     ...options,
   })
   onTestFinished(() => pool.destroy())
-  const { port } = await startInbound({ openTunnel: createTunnelOpener(pool) })
+  // What a program may have sent data on is not opened again: here each waits for its answer.
+  const { port } = await startInbound({
+    openTunnel: createTunnelOpener(pool, { replyWait: Infinity }),
+  })
   return {
     box,
     port,

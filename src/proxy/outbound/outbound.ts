@@ -61,8 +61,42 @@ export function dialForRelay(target: Address, options: DialOptions = {}): Promis
 type Open = (host: string, port: number, reads?: LentReads) => Socket
 
 async function dialWith(open: Open, target: Address, options: DialOptions): Promise<Socket> {
+  options.signal?.throwIfAborted()
+  if (isIP(target.host) === 0) return dialName(open, target, options)
+  allowedOf([target.host], target.port, options.allowAddress)
+  return dialAddress(open, target, options)
+}
+
+/** One address needs no race, and nothing that a race needs. */
+function dialAddress(
+  open: Open,
+  { host, port }: Address,
+  { timeout = DEFAULT_TIMEOUT, signal }: DialOptions,
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = open(host, port)
+    const release = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    const fail = (error: Error) => {
+      release()
+      reject(error)
+      socket.destroy()
+    }
+    const onAbort = () => fail(signal?.reason as Error)
+    const timer = setTimeout(() => fail(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
+    signal?.addEventListener('abort', onAbort)
+    socket.on('error', (cause) => fail(new AnyTlsError('ERR_DIAL_FAILED', undefined, { cause })))
+    socket.once('connect', () => {
+      release()
+      resolve(socket)
+    })
+  })
+}
+
+async function dialName(open: Open, target: Address, options: DialOptions): Promise<Socket> {
   const { timeout = DEFAULT_TIMEOUT, attemptDelay = DEFAULT_ATTEMPT_DELAY, signal } = options
-  signal?.throwIfAborted()
   const stop = new AbortController()
   const onAbort = () => stop.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort)

@@ -1,0 +1,112 @@
+// What a byte and a request cost through both ends of the proxy, in numbers that do not depend on how busy the machine
+// is: writes to sockets. Each bound is near what it takes today.
+import net from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { createTunnelOpener } from '../../src/proxy/client.ts'
+import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
+import { encodeAddress } from '../../src/codec/address.ts'
+import { concatBytes } from '../../src/codec/bytes.ts'
+import { startEchoServer } from '../support/server.ts'
+import { connectTo, listen, readExactly, startInbound } from './support.ts'
+
+const MIB = 1_048_576
+const BYTES = 8 * MIB
+
+/** Writes of ours: to TLS connections, and to the sockets of programs and targets. */
+const counts = { tls: 0, plain: 0 }
+/** Sockets of the test itself. */
+const own = new WeakSet<net.Socket>()
+// eslint-disable-next-line @typescript-eslint/unbound-method -- called with the socket that it is called on
+const { write } = net.Socket.prototype
+
+beforeEach(() => {
+  Object.assign(counts, { tls: 0, plain: 0 })
+  net.Socket.prototype.write = function (this: net.Socket, ...args: unknown[]) {
+    if (!own.has(this)) counts[this instanceof TLSSocket ? 'tls' : 'plain'] += 1
+    return Reflect.apply(write, this, args) as boolean
+  }
+})
+
+afterEach(() => {
+  net.Socket.prototype.write = write
+})
+
+async function startProxy(wire: 'v1' | 'legacy', onConnection: (socket: net.Socket) => void) {
+  const { connect } = await startEchoServer({ autoAccept: false }, (stream) => {
+    void serveProxyStream(stream)
+  })
+  const session = await connect({ wire })
+  const { port } = await startInbound({
+    openTunnel: createTunnelOpener(session, { replyWait: Infinity }),
+  })
+  const origin = net.createServer((socket) => {
+    own.add(socket)
+    onConnection(socket)
+  })
+  const target = { host: '127.0.0.1', port: await listen(origin) }
+  return async () => {
+    const program = await connectTo(port)
+    own.add(program)
+    onTestFinished(() => void program.destroy())
+    program.write(concatBytes([Uint8Array.of(5, 1, 0, 5, 1, 0), encodeAddress(target)]))
+    await readExactly(program, 12)
+    return program
+  }
+}
+
+function drained(socket: net.Socket, bytes: number): Promise<void> {
+  let got = 0
+  return new Promise((resolve) => {
+    socket.on('data', (chunk: Buffer) => {
+      got += chunk.length
+      if (got >= bytes) resolve()
+    })
+  })
+}
+
+describe.for(['v1', 'legacy'] as const)('on the wire %s', (wire) => {
+  it('a download takes at most 32 writes a MiB to TLS and 48 to the program', async () => {
+    const open = await startProxy(wire, (socket) => {
+      socket.once('data', () => socket.write(Buffer.alloc(BYTES)))
+    })
+    const program = await open()
+    Object.assign(counts, { tls: 0, plain: 0 })
+    program.write('go')
+    await drained(program, BYTES)
+    // Among those to TLS is the credit that goes the other way.
+    expect(counts.tls).toBeLessThan((32 * BYTES) / MIB)
+    expect(counts.plain).toBeLessThan((48 * BYTES) / MIB)
+  })
+
+  it('an upload takes at most 32 writes a MiB to TLS and 48 to the target', async () => {
+    let done = () => {}
+    const over = new Promise<void>((resolve) => (done = resolve))
+    const open = await startProxy(wire, (socket) => void drained(socket, BYTES).then(done))
+    const program = await open()
+    Object.assign(counts, { tls: 0, plain: 0 })
+    program.write(Buffer.alloc(BYTES))
+    await over
+    expect(counts.tls).toBeLessThan((32 * BYTES) / MIB)
+    expect(counts.plain).toBeLessThan((48 * BYTES) / MIB)
+  })
+
+  it('a request on a standing session takes four writes to plain sockets and at most eight to TLS', async () => {
+    const open = await startProxy(wire, (socket) => {
+      socket.once('data', () => socket.end('answer'))
+    })
+    const ask = async () => {
+      const program = await open()
+      program.write('question')
+      expect(String(await readExactly(program, 6))).toBe('answer')
+      program.end()
+      await new Promise((resolve) => program.once('close', resolve))
+    }
+    for (let warm = 0; warm < 5; warm += 1) await ask()
+    Object.assign(counts, { tls: 0, plain: 0 })
+    for (let request = 0; request < 20; request += 1) await ask()
+    // Both replies of SOCKS, the question, the answer.
+    expect(counts.plain / 20).toBeLessThanOrEqual(4)
+    expect(counts.tls / 20).toBeLessThanOrEqual(8)
+  })
+})
