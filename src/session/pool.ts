@@ -4,6 +4,7 @@
 import { setMaxListeners } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
+import { DEFAULT_COMMON_TIMEOUTS } from '../engine/timeouts.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
@@ -26,7 +27,8 @@ export interface SessionPoolOptions {
   readonly streamsInAll?: number | undefined
   /**
    * How long a session may have been idle, or in use without a stream being accepted, to be used again
-   * without being asked for a sign of life first, in milliseconds. Default 10,000.
+   * without being asked for a sign of life first, in milliseconds: that costs a round trip. Default 15,000, as long as
+   * a session in use is silent before it is pinged.
    */
   readonly probeAfter?: number | undefined
   /**
@@ -42,8 +44,9 @@ export interface SessionPoolOptions {
   readonly clock?: Clock | undefined
 }
 
-// Idle sessions must not run into the connection timeout, so they are pinged at least that often (ms).
-const PING_INTERVAL = 30_000
+// Idle sessions are pinged at least that often (ms): so they do not run into the connection timeout, and those that
+// are alive never have to be asked before they are used.
+const PING_INTERVAL = 12_000
 
 // Sessions of its own that may end before a caller's turn, until it is told so.
 const MAX_LOST_DIALS = 3
@@ -93,7 +96,7 @@ export class SessionPool {
       throw invalid('idleTimeout must be a finite number above 0 milliseconds')
     }
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
-    const { streamsInAll = Infinity, probeAfter = 10_000 } = options
+    const { streamsInAll = Infinity, probeAfter = DEFAULT_COMMON_TIMEOUTS.keepalive } = options
     const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
     if (!(probeAfter >= 0) || !isTime(probeTimeout) || !isTime(silence)) {

@@ -2,6 +2,7 @@
 // already (mux1; N43).
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { anyTlsServer } from '../../src/wires/anytls/server.ts'
+import { SessionPool } from '../../src/session/pool.ts'
 import { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import { OPEN_WINDOW } from '../../src/engine/receive-window.ts'
@@ -115,8 +116,52 @@ describe('a transfer far away', () => {
   })
 })
 
+describe('the question whether a session is still there', () => {
+  /** How many flights pass before the server has the first byte of a new stream. */
+  async function flightsToServer(pool: SessionPool, { way, served }: Far): Promise<number> {
+    const before = served.length
+    let stream: Stream | undefined
+    void pool.openStream().then((opened) => (stream = opened))
+    const flights = await way.flightsUntil(() => served.length > before)
+    stream?.resume().end()
+    served.at(-1)?.resume().end()
+    await way.flightsUntil(() => stream?.closed === true)
+    return flights
+  }
+
+  it('costs no flight on a session that is idle, however long', async () => {
+    const far = makeFar()
+    const { clock } = far.way
+    const connect = () => Promise.resolve(far.client)
+    const pool = new SessionPool({ clock, connect, minIdle: 1, idleTimeout: 20_000 })
+    onTestFinished(() => pool.destroy())
+    const counts: number[] = []
+    for (const pause of [0, 5_000, 11_000, 14_900, 29_000, 100_000, 61_234]) {
+      await clock.advance(pause)
+      counts.push(await flightsToServer(pool, far))
+    }
+    expect(counts).toEqual([1, 1, 1, 1, 1, 1, 1])
+  })
+
+  it('is asked of one that was not heard of for longer than its keepalive, and costs two', async () => {
+    const far = makeFar()
+    const { clock } = far.way
+    const pool = new SessionPool({
+      clock,
+      connect: () => Promise.resolve(far.client),
+      probeAfter: 4_000,
+    })
+    onTestFinished(() => pool.destroy())
+    expect(await flightsToServer(pool, far)).toBe(1)
+    await clock.advance(3_900)
+    expect(await flightsToServer(pool, far)).toBe(1)
+    await clock.advance(4_100)
+    expect(await flightsToServer(pool, far)).toBe(3)
+  })
+})
+
 describe('a reader that is behind, far away', () => {
-  it('is held after one round trip to measure and one to be told; its siblings go on', async () => {
+  it('is held once it is heard of, and its siblings go on', async () => {
     const { way, streams, served } = await standing(2)
     const [slow, fast] = streams as [Stream, Stream]
     const reader = new Reader(fast)

@@ -448,7 +448,7 @@ describe('SessionPool: is the peer still there?', () => {
   it('an idle session is used again at once after a short pause', async () => {
     const { pool, clock, pairs } = makePool()
     await finish(await pool.openStream())
-    await clock.advance(9_999)
+    await clock.advance(11_999)
     const before = pairs[0]!.serverEnd.bytesSent
     const stream = await pool.openStream()
     expect(stream.session).toBe(pairs[0]?.client)
@@ -456,9 +456,9 @@ describe('SessionPool: is the peer still there?', () => {
   })
 
   it('after a longer pause an idle session is probed, and used when it answers', async () => {
-    const { pool, clock, pairs, dials } = makePool()
+    const { pool, clock, pairs, dials } = makePool({ probeAfter: 5_000 })
     await finish(await pool.openStream())
-    await clock.advance(10_001)
+    await clock.advance(5_001)
     const before = pairs[0]!.serverEnd.bytesSent
     const stream = await pool.openStream()
     expect(stream.session).toBe(pairs[0]?.client)
@@ -470,7 +470,7 @@ describe('SessionPool: is the peer still there?', () => {
     const { pool, clock, pairs } = makePool({ probeTimeout: 2_000 })
     await finish(await pool.openStream())
     cutOff(pairs[0]!)
-    await clock.advance(10_001)
+    await clock.advance(15_001)
     const [first, second] = [pool.openStream(), pool.openStream()]
     await clock.advance(1_999)
     expect(pairs).toHaveLength(1)
@@ -497,9 +497,9 @@ describe('SessionPool: is the peer still there?', () => {
   })
 
   it('a session in use is probed as well once no stream was accepted on it for that long', async () => {
-    const { pool, clock, pairs } = makePool()
+    const { pool, clock, pairs } = makePool({ probeAfter: 5_000 })
     await pool.openStream()
-    await clock.advance(10_001)
+    await clock.advance(5_001)
     const before = pairs[0]!.serverEnd.bytesSent
     const second = await pool.openStream()
     expect(second.session).toBe(pairs[0]?.client)
@@ -511,7 +511,7 @@ describe('SessionPool: is the peer still there?', () => {
     const first = await pool.openStream()
     await settle()
     cutOff(pairs[0]!)
-    await clock.advance(10_001)
+    await clock.advance(15_001)
     const second = pool.openStream()
     await clock.advance(2_000)
     expect((await second).session).toBe(pairs[1]?.client)
@@ -535,7 +535,7 @@ describe('SessionPool: is the peer still there?', () => {
     const streams = [await pool.openStream(), await pool.openStream(), await pool.openStream()]
     await finish(...streams)
     for (const pair of pairs) cutOff(pair)
-    await clock.advance(10_001)
+    await clock.advance(15_001)
     const opened = pool.openStream()
     await clock.advance(2_000)
     expect((await opened).session).toBe(pairs[3]?.client)
@@ -547,7 +547,7 @@ describe('SessionPool: is the peer still there?', () => {
     const streams = [await pool.openStream(), await pool.openStream()]
     await finish(...streams)
     cutOff(pairs[1]!)
-    await clock.advance(10_001)
+    await clock.advance(15_001)
     expect((await pool.openStream()).session).toBe(pairs[0]?.client)
     expect(pairs).toHaveLength(2)
   })
