@@ -11,8 +11,11 @@ export const OPEN_WINDOW = 1_073_741_824
  */
 export const CONNECTION_UNREAD = 67_108_864
 
-/** A stream that has no more than that unread is not behind, however near its peer is. */
+/** A reader that has no more than that unread is not behind, however near the peer is. */
 const LEAST_UNREAD = 1_048_576
+
+/** The same for one that has taken nothing at all yet. */
+const UNTOUCHED_UNREAD = 262_144
 
 /** That much a stream may have unread however much its siblings have. */
 const LEAST_SHARE = 65_536
@@ -28,6 +31,8 @@ export interface Surroundings {
   readonly roundTrip: number | undefined
   /** What all its streams hold unread, in bytes. */
   readonly unread: number
+  /** There is no other stream. */
+  readonly alone: boolean
 }
 
 export class ReceiveWindow {
@@ -45,7 +50,7 @@ export class ReceiveWindow {
   #since: number | undefined
   #consumedBefore = 0
   /** What the reader took in the last round trip that is over, in bytes. */
-  #pace = Infinity
+  #pace = 0
 
   /** @param size in bytes */
   constructor(size: number) {
@@ -78,7 +83,7 @@ export class ReceiveWindow {
 
   /** Whether it is worth knowing how long a round trip takes. */
   get mayBeBehind(): boolean {
-    return this.unread >= LEAST_UNREAD && this.#size === OPEN_WINDOW
+    return this.unread >= UNTOUCHED_UNREAD && this.#size === OPEN_WINDOW
   }
 
   /** To be called when data has come: narrows the window of a reader that is behind. True when it has. */
@@ -109,11 +114,15 @@ export class ReceiveWindow {
   }
 
   /** What a stream may have unread or under way before it counts as behind, in bytes. */
-  #share({ roundTrip, unread }: Surroundings): number {
-    // Half of it waits while the other half is under way. Those who read as fast as ever must not starve.
+  #share({ roundTrip, unread, alone }: Surroundings): number {
     const near = roundTrip !== undefined && roundTrip < SHORTEST_ROUND
-    const wanted = near ? LEAST_UNREAD : Math.max(LEAST_UNREAD, 2 * this.#pace)
+    // What it took in the round trip that is not yet over counts as well.
+    const pace = Math.max(this.#pace, this.consumed - this.#consumedBefore)
+    // Half of it waits while the other half is under way: who reads as fast as ever must not starve.
+    const least = this.consumed === 0 ? UNTOUCHED_UNREAD : LEAST_UNREAD
+    const wanted = near ? least : Math.max(least, 2 * pace)
     // The fuller the connection, the less for each: the first ones that are behind cannot take it all.
-    return Math.floor(Math.max(LEAST_SHARE, Math.min(wanted, (CONNECTION_UNREAD - unread) / 4)))
+    const most = alone ? Infinity : Math.max(LEAST_SHARE, (CONNECTION_UNREAD - unread) / 2)
+    return Math.floor(Math.min(wanted, most))
   }
 }

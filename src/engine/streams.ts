@@ -237,7 +237,12 @@ export class Streams {
   }
 
   get #surroundings(): Surroundings {
-    return { now: this.#channel.now, roundTrip: this.roundTrip, unread: this.#unread }
+    return {
+      now: this.#channel.now,
+      roundTrip: this.roundTrip,
+      unread: this.#unread,
+      alone: this.size === 1,
+    }
   }
 
   onData(id: number, data: Uint8Array): void {

@@ -77,7 +77,7 @@ describe('one slow reader among eight', { timeout: 60_000 }, () => {
     const slow = new SlowReader(connection, LONG)
     await siblings(connection)
     await delay(200)
-    expect(slow.held).toBeGreaterThan(MIB / 2)
+    expect(slow.held).toBeGreaterThan(MIB / 8)
     expect(slow.held).toBeLessThan(16 * MIB)
     expect(slow.stream.destroyed).toBe(false)
     connection.destroy()

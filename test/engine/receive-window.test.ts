@@ -6,17 +6,18 @@ import type { Surroundings } from '../../src/engine/receive-window.ts'
 
 const MIB = 1_048_576
 
-/** A stream that is alone on its connection, with time and a path of the test's. */
+/** A stream with a sibling, with time and a path of the test's. */
 class Reception {
   readonly window = new ReceiveWindow(OPEN_WINDOW)
   now = 1_000
   roundTrip: number | undefined = 100
   /** What siblings hold unread. */
   others = 0
+  alone = false
 
   get around(): Surroundings {
-    const { now, roundTrip, others, window } = this
-    return { now, roundTrip, unread: others + window.unread }
+    const { now, roundTrip, others, window, alone } = this
+    return { now, roundTrip, unread: others + window.unread, alone }
   }
 
   /** True when the window was narrowed. */
@@ -68,34 +69,39 @@ describe('an open window', () => {
   it('is told of once in half a GiB while its reader keeps up', () => {
     const reception = new Reception()
     let told = 0
-    for (let count = 0; count < 600; count += 1) {
-      expect(reception.receive(MIB)).toBe(false)
-      if (reception.consume(MIB) > 0) told += 1
+    for (let count = 0; count < 4_800; count += 1) {
+      expect(reception.receive(MIB / 8)).toBe(false)
+      if (reception.consume(MIB / 8) > 0) told += 1
       reception.now += 1
     }
     expect(told).toBe(1)
     expect(reception.window.limit).toBeGreaterThan(OPEN_WINDOW)
   })
 
-  it('a reader that takes nothing is held at 1 MiB once two round trips have passed', () => {
-    const reception = new Reception()
-    expect(reception.receive(MIB)).toBe(false)
-    reception.now += 199
-    expect(reception.receive(1)).toBe(false)
-    reception.now += 1
-    expect(reception.receive(1)).toBe(true)
-    expect(reception.window.limit).toBe(MIB)
-    // What was ever permitted may be under way.
-    expect(reception.window.room(0)).toBe(OPEN_WINDOW - MIB - 2)
-    expect(reception.receive(5 * MIB)).toBe(false)
+  it('a reader that takes nothing is held at 256 KiB, far away and near', () => {
+    for (const roundTrip of [undefined, 0.2, 300]) {
+      const reception = new Reception()
+      reception.roundTrip = roundTrip
+      expect(reception.receive(MIB / 4 - 1)).toBe(false)
+      expect(reception.window.mayBeBehind).toBe(false)
+      expect(reception.receive(2)).toBe(true)
+      expect(reception.window.limit).toBe(MIB / 4)
+      // What was ever permitted may be under way.
+      expect(reception.window.room(0)).toBe(OPEN_WINDOW - MIB / 4 - 1)
+      expect(reception.receive(5 * MIB)).toBe(false)
+    }
   })
 
-  it('less than 1 MiB unread is not behind, however long it lies there', () => {
+  it('less than 1 MiB unread is not behind for one that has taken something, however long it lies there', () => {
     const reception = new Reception()
+    reception.receive(1)
+    reception.consume(1)
     for (let count = 0; count < 15; count += 1) {
       expect(reception.receive(MIB / 16)).toBe(false)
       reception.now += 10_000
     }
+    expect(reception.receive(MIB / 16)).toBe(true)
+    expect(reception.window.limit).toBe(MIB + 1)
   })
 
   it('a reader may be behind by what it takes in two round trips', () => {
@@ -116,11 +122,23 @@ describe('an open window', () => {
     expect(reception.receive(MIB)).toBe(true)
   })
 
-  it('at most a quarter of what is left of the connection, and 64 KiB at least', () => {
+  it('what it has taken so far counts before the first round trip is over', () => {
+    const reception = new Reception()
+    for (const roundTrip of [undefined, 300]) {
+      reception.roundTrip = roundTrip
+      reception.receive(MIB / 2)
+      reception.consume(MIB / 2)
+    }
+    expect(reception.receive(2 * MIB - 1)).toBe(false)
+    expect(reception.receive(1)).toBe(true)
+  })
+
+  it('with siblings at most half of what is left of the connection, and 64 KiB at least', () => {
     const reception = new Reception()
     reception.steady(30 * MIB, 3)
-    reception.others = 32 * MIB
-    expect(reception.receive(6.4 * MIB - 1)).toBe(false)
+    reception.others = 30 * MIB
+    // Half of 34 MiB, less what it takes itself.
+    expect(reception.receive(11 * MIB)).toBe(false)
     expect(reception.receive(MIB)).toBe(true)
     const late = new Reception()
     late.others = CONNECTION_UNREAD
@@ -129,14 +147,11 @@ describe('an open window', () => {
     expect(late.window.limit).toBe(65_536)
   })
 
-  it('before a round trip was measured, by its share of the connection alone', () => {
+  it('alone as far behind as its pace allows: the connection stops by itself', () => {
     const reception = new Reception()
-    reception.roundTrip = undefined
-    expect(reception.window.mayBeBehind).toBe(false)
-    reception.receive(MIB)
-    expect(reception.window.mayBeBehind).toBe(true)
-    expect(reception.receive(10 * MIB)).toBe(false)
-    expect(reception.receive(5 * MIB)).toBe(true)
+    reception.alone = true
+    reception.steady(40 * MIB, 3)
+    expect(reception.receive(CONNECTION_UNREAD)).toBe(false)
   })
 
   it('on loopback 1 MiB, whatever the pace', () => {
@@ -149,10 +164,7 @@ describe('an open window', () => {
 
   it('held, a reader gets what it takes in two round trips, so that it does not starve', () => {
     const reception = new Reception()
-    reception.receive(10 * MIB)
-    reception.now += 200
-    expect(reception.receive(1)).toBe(true)
-    // It takes 3 MiB in each round trip from now on.
+    expect(reception.receive(6 * MIB)).toBe(true)
     for (let round = 0; round < 8; round += 1) {
       reception.consume(3 * MIB)
       reception.now += 100
@@ -168,25 +180,23 @@ describe('an open window', () => {
     reception.receive(1)
     const { window } = reception
     const sizes: number[] = []
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 5; round += 1) {
       // All that may come is there, and all but one byte of it is read.
       reception.now += 100
       reception.receive(Math.max(0, window.limit - window.received))
       reception.consume(window.unread - 1)
       sizes.push(Math.round((window.limit - window.consumed) / MIB))
     }
-    // No more than a quarter of what the connection may hold.
-    expect(sizes).toEqual([4, 8, 16, 16])
+    // No more than half of what the connection may hold.
+    expect(sizes).toEqual([4, 8, 16, 32, 32])
   })
 
   it('is open again once the reader has taken all that came', () => {
     const reception = new Reception()
-    reception.receive(2 * MIB)
-    reception.now += 200
-    reception.receive(1)
-    expect(reception.consume(2 * MIB)).toBeLessThan(4 * MIB)
+    expect(reception.receive(2 * MIB)).toBe(true)
+    expect(reception.consume(2 * MIB - 1)).toBeLessThan(8 * MIB)
     expect(reception.consume(1)).toBeGreaterThan(OPEN_WINDOW / 2)
-    expect(reception.window.limit).toBe(OPEN_WINDOW + 2 * MIB + 1)
+    expect(reception.window.limit).toBe(OPEN_WINDOW + 2 * MIB)
   })
 
   it('only ever answers with whole bytes', () => {
