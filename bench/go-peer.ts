@@ -1,4 +1,4 @@
-// The programs that `bench:go` and `bench:far` pair, and what is asked of the running ones: who listens where, how much
+// The programs that `bench:go`, `bench:proxy` and `bench:far` pair, and what is asked of the running ones: who listens where, how much
 // processor time and memory they took.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,8 +32,16 @@ export class Programs {
   readonly #go: string
   readonly #certificate: CertificateFiles
   readonly #state: string
+  readonly #node: string
 
-  constructor(go: string, certificate: CertificateFiles, state: string) {
+  /** @param node what runs ours */
+  constructor(
+    go: string,
+    certificate: CertificateFiles,
+    state: string,
+    node: string = process.execPath,
+  ) {
+    this.#node = node
     this.#go = go
     this.#certificate = certificate
     this.#state = state
@@ -79,7 +87,7 @@ export class Programs {
       '--state-dir',
       this.#state,
     ]
-    return start(process.execPath, [ANYTLS, command, ...common, ...flags])
+    return start(this.#node, [ANYTLS, command, ...common, ...flags])
   }
 
   /** Sends `requests` requests, `concurrency` at a time, each through a tunnel of its own: seconds taken. */
@@ -153,7 +161,16 @@ export function processorSeconds({ pid }: RunningProgram): number {
 }
 
 /** The most memory that a process has had resident, in MiB. */
-export function peakMemory({ pid }: RunningProgram): number {
+export function peakMemory(program: RunningProgram): number {
+  return memoryField(program, 'VmHWM')
+}
+
+/** The memory that a process has resident now, in MiB. */
+export function residentMemory(program: RunningProgram): number {
+  return memoryField(program, 'VmRSS')
+}
+
+function memoryField({ pid }: RunningProgram, field: 'VmHWM' | 'VmRSS'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1024
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
 }

@@ -1,0 +1,135 @@
+// The proxy as its users meet it, in one run: ours on Node 20, 24 and 26 and both wires, and the Go implementation, over
+// SOCKS5 to one origin on this machine. Alternating rounds, medians. `npm run bench:proxy`, with `-- --quick` for one
+// round of little; `-- --node 24` for that version alone. Linux alone.
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpus, homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildGoProgram } from '../test/interop/support/go-build.ts'
+import { writeCertificateFiles } from './certificate-files.ts'
+import { Programs, peakMemory, processorSeconds, residentMemory } from './go-peer.ts'
+import type { Load, Maker } from './go-peer.ts'
+import { median } from './median.ts'
+
+const quick = process.argv.includes('--quick')
+const at = process.argv.indexOf('--node')
+const VERSIONS = at === -1 ? ['20', '24', '26'] : [process.argv[at + 1] ?? '24']
+const ROUNDS = quick ? 1 : 5
+const MIB = 1_048_576
+const GIB = 1_024 * MIB
+const BULK = (quick ? 64 : 512) * MIB
+const REQUESTS = quick ? 300 : 3_000
+const REQUEST_BYTES = 1_024
+
+/** Where Node's other versions are kept: they are fetched once, from the npm package `node`. */
+const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'anytls-bench')
+
+interface Line {
+  readonly name: string
+  readonly maker: Maker
+  readonly wire: 'legacy' | 'v1'
+  readonly programs: Programs
+}
+
+/** What is asked of each line, and in what its figures are told. */
+const BULKS = [
+  { title: 'down, 1 stream', streams: 1, upload: false },
+  { title: 'up, 1 stream', streams: 1, upload: true },
+  { title: 'down, 8 streams', streams: 8, upload: false },
+  { title: 'up, 8 streams', streams: 8, upload: true },
+] as const
+const AT_ONCE = [1, 64, 512] as const
+
+type Figures = Map<string, number>
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-proxy-'))
+const go = await buildGoProgram()
+const certificate = await writeCertificateFiles(folder)
+const lines: Line[] = VERSIONS.flatMap((version) => {
+  const programs = new Programs(go, certificate, folder, nodeOf(version))
+  return (['v1', 'legacy'] as const).map((wire) => {
+    return { name: `ours, Node ${version}, ${wire}`, maker: 'anytls' as const, wire, programs }
+  })
+})
+lines.push({
+  ...{ name: 'Go', maker: 'Go', wire: 'legacy' },
+  programs: new Programs(go, certificate, folder),
+})
+const origin = await lines[0]!.programs.origin()
+const rounds = new Map<Line, Figures[]>(lines.map((line) => [line, []]))
+for (let round = 0; round < ROUNDS; round += 1) {
+  for (const line of round % 2 === 0 ? lines : lines.toReversed()) {
+    rounds.get(line)!.push(await measure(line))
+  }
+}
+await origin.stop()
+rmSync(folder, { recursive: true })
+print()
+
+/** The program of that version. */
+function nodeOf(version: string): string {
+  if (process.versions.node.startsWith(`${version}.`)) return process.execPath
+  const place = join(CACHE, `node-${version}`)
+  const program = join(place, 'node_modules', 'node', 'bin', 'node')
+  if (!existsSync(program)) {
+    mkdirSync(place, { recursive: true })
+    const flags = ['--prefix', place, '--no-save', '--no-audit', '--no-fund']
+    execFileSync('npm', ['install', ...flags, `node@${version}`], { stdio: 'ignore' })
+  }
+  return program
+}
+
+/** Programs of their own for each round: the most memory that one had cannot be reset. */
+async function measure({ maker, wire, programs }: Line): Promise<Figures> {
+  const figures: Figures = new Map()
+  const server = await programs.server(maker)
+  const client = await programs.client(maker, server.address, wire)
+  const both = [client, server]
+  const spent = () => both.reduce((sum, program) => sum + processorSeconds(program), 0)
+  const load = (what: Load) =>
+    programs.load({ proxy: client.address, origin: origin.address }, what)
+  const atRest = both.map(residentMemory)
+  for (const { title, streams, upload } of BULKS) {
+    const bytes = BULK / streams
+    const what = { requests: streams, concurrency: streams, bytes, upload }
+    await load({ ...what, bytes: Math.ceil(bytes / 4) })
+    const before = spent()
+    const seconds = await load(what)
+    figures.set(`${title}: MB/s`, BULK / 1e6 / seconds)
+    figures.set(`${title}: CPU s/GiB`, ((spent() - before) * GIB) / BULK)
+  }
+  for (const concurrency of AT_ONCE) {
+    const what = { concurrency, bytes: REQUEST_BYTES }
+    await load({ ...what, requests: Math.max(REQUESTS / 5, concurrency) })
+    const before = spent()
+    const seconds = await load({ ...what, requests: REQUESTS })
+    figures.set(`${concurrency} at once: requests/s`, REQUESTS / seconds)
+    figures.set(`${concurrency} at once: CPU µs a request`, ((spent() - before) * 1e6) / REQUESTS)
+  }
+  for (const [index, side] of ['client', 'server'].entries()) {
+    const program = both[index]!
+    figures.set(`${side}: MiB at rest`, atRest[index] ?? NaN)
+    figures.set(`${side}: MiB at its peak`, peakMemory(program))
+    figures.set(`${side}: MiB after`, residentMemory(program))
+  }
+  await Promise.all(both.map((program) => program.stop()))
+  return figures
+}
+
+function print(): void {
+  const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
+  console.log(`${cpus().length} cores, ${machine}; ${ROUNDS} rounds, medians (min–max).`)
+  console.log('CPU is that of client and server together, without the load and its origin.\n')
+  const row = (cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`)
+  row(['', ...lines.map(({ name }) => name)])
+  console.log(`|${' --- |'.repeat(lines.length + 1)}`)
+  for (const key of rounds.get(lines[0]!)![0]!.keys()) {
+    const cells = lines.map((line) => {
+      const values = rounds.get(line)!.map((figures) => figures.get(key) ?? NaN)
+      const text = (value: number) => value.toFixed(key.includes('s/GiB') ? 2 : 0)
+      const spread = `${text(Math.min(...values))}–${text(Math.max(...values))}`
+      return ROUNDS === 1 ? text(median(values)) : `${text(median(values))} (${spread})`
+    })
+    row([key, ...cells])
+  }
+}
