@@ -2,10 +2,11 @@
 // Must never let a change of a user wait: it holds for sessions that run as well.
 import { AnyTlsError } from '../errors.ts'
 import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
-import { Pace } from '../session/pace.ts'
 import type { Session } from '../session/session.ts'
 import type { ServerUsers } from '../tls/first-record.ts'
 import type { Server } from '../tls/listen.ts'
+import { LocalLimiter } from './limiter.ts'
+import type { UserLimiter } from './limiter.ts'
 import type { TargetRights } from './targets.ts'
 import { usedOf } from './usage/ledger.ts'
 import { SessionMeter } from './usage/session-meter.ts'
@@ -17,8 +18,16 @@ import type { UserChange } from './users/user-table.ts'
 /** How often sessions are looked at, and counts written, in milliseconds. */
 const TICK = 2_000
 
+/** What is needed of a store: those who keep their users otherwise offer the same. */
+export type AccountsStore = Pick<
+  UserStore,
+  'users' | 'usage' | 'publishSessions' | 'watch' | 'close'
+>
+
 export interface AccountsOptions {
-  readonly store: UserStore
+  readonly store: AccountsStore
+  /** Who keeps limits and rates. Default: this process alone. */
+  readonly limiter?: UserLimiter | undefined
   /** Told of what could not be written, in one line, once until it could be. */
   readonly warn: (problem: string) => void
 }
@@ -27,8 +36,6 @@ export interface AccountsOptions {
 interface Guest {
   user: User
   readonly sessions: Set<Session>
-  readonly up: Pace
-  readonly down: Pace
 }
 
 /** What of a session has been counted. */
@@ -42,7 +49,8 @@ interface Counted {
 
 /** The accounts of one server: give it to `createServer` as `users`, then {@link attach} it. */
 export class Accounts implements ServerUsers {
-  readonly #store: UserStore
+  readonly #store: AccountsStore
+  readonly #limiter: UserLimiter
   readonly #warn: (problem: string) => void
   readonly #guests = new Map<string, Guest>()
   readonly #counted = new Map<Session, Counted>()
@@ -52,8 +60,9 @@ export class Accounts implements ServerUsers {
   #writing: Promise<void> | undefined
   #failing = false
 
-  constructor({ store, warn }: AccountsOptions) {
+  constructor({ store, limiter = new LocalLimiter(), warn }: AccountsOptions) {
     this.#store = store
+    this.#limiter = limiter
     this.#warn = warn
   }
 
@@ -109,18 +118,20 @@ export class Accounts implements ServerUsers {
   #open(session: Session): void {
     const user = session.user && this.#store.users.get(session.user.name)
     if (user === undefined) return
-    const guest = this.#guests.get(user.id) ?? makeGuest(user)
-    const refusal = this.#refusal(user) ?? limitReached(guest, session)
-    if (refusal !== undefined) {
-      session.dismiss(refusal)
+    const verdict = this.#refusal(user) ?? this.#limiter.enter(user, session)
+    if (verdict instanceof AnyTlsError) {
+      session.dismiss(verdict)
       return
     }
+    void verdict?.then((refusal) => refusal && session.dismiss(refusal))
+    const guest = this.#guests.get(user.id) ?? { user, sessions: new Set() }
     this.#guests.set(user.id, guest)
     guest.sessions.add(session)
-    keepPace(guest, session)
+    session.pace(this.#limiter.paces(user))
     const meter = new SessionMeter()
     this.#counted.set(session, { id: user.id, meter, session, up: 0, down: 0 })
     session.once('close', () => {
+      this.#limiter.leave(user, session)
       guest.sessions.delete(session)
       if (guest.sessions.size === 0) this.#guests.delete(user.id)
     })
@@ -146,9 +157,8 @@ export class Accounts implements ServerUsers {
       const guest = this.#guests.get(before.id)
       if (after === undefined || guest === undefined) continue
       guest.user = after
-      guest.up.rate = after.maxUp ?? Infinity
-      guest.down.rate = after.maxDown ?? Infinity
-      for (const session of guest.sessions) keepPace(guest, session)
+      const paces = this.#limiter.paces(after)
+      for (const session of guest.sessions) session.pace(paces)
     }
   }
 
@@ -190,29 +200,4 @@ export class Accounts implements ServerUsers {
     if (!this.#failing) this.#warn(error.message)
     this.#failing = true
   }
-}
-
-function makeGuest(user: User): Guest {
-  const [up, down] = [new Pace(user.maxUp ?? Infinity), new Pace(user.maxDown ?? Infinity)]
-  return { user, sessions: new Set(), up, down }
-}
-
-function keepPace({ user, up, down }: Guest, session: Session): void {
-  session.pace({
-    receive: user.maxUp === undefined ? undefined : up,
-    send: user.maxDown === undefined ? undefined : down,
-  })
-}
-
-/** Whether one session more is one too many. */
-function limitReached({ user, sessions }: Guest, session: Session): AnyTlsError | undefined {
-  const { maxSessions = Infinity, maxAddresses = Infinity } = user
-  if (sessions.size >= maxSessions) {
-    return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many sessions as it may have')
-  }
-  const addresses = new Set([...sessions].map(({ remoteAddress }) => remoteAddress))
-  if (addresses.size >= maxAddresses && !addresses.has(session.remoteAddress)) {
-    return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many addresses as it may have')
-  }
-  return undefined
 }

@@ -196,7 +196,20 @@ describe('Issue 12.2: limits', () => {
     expect(performance.now() - started).toBeLessThan(5_000)
   })
 
-  it('one session, or address, more than allowed is refused, those that run go on', async () => {
+  it('a time that is over ends running sessions within 5 s, with its reason', async () => {
+    const { store } = await openStore()
+    await store.add({ name: 'alice', password: 'a', expires: Date.now() + 500, ...FREE })
+    const server = await startUsersProxy(store)
+    const session = await server.connect({ password: 'a' })
+    const over = once(session, 'close') as Promise<[Error | undefined]>
+    await run(session, { up: [1], down: [1], reset: 'nobody' })
+    const started = performance.now()
+    const [error] = await over
+    expect(error?.message).toContain('time of the user is over')
+    expect(performance.now() - started).toBeLessThan(5_000)
+  })
+
+  it('one session more than allowed is refused, those that run go on', async () => {
     const { store } = await openStore()
     await store.add({ name: 'alice', password: 'a', maxSessions: 2, ...FREE })
     const server = await startUsersProxy(store)

@@ -5,6 +5,9 @@ import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { ConnectOptions } from '../../src/tls/dial.ts'
+import type { ServerUsers } from '../../src/tls/first-record.ts'
+import { startEchoServer } from '../support/server.ts'
+import { takeUncaught } from '../support/uncaught.ts'
 import { openStore, startUsersServer } from './support.ts'
 import type { UsersServer } from './support.ts'
 
@@ -92,4 +95,38 @@ it('a server with a password and users serves both; without either it cannot be 
   expect(await tryLogin(server, { password: 'single' })).toBe('hello')
   expect(await tryLogin(server, { password: 'a' })).toBe('hello')
   expect(names).toEqual([undefined, 'alice'])
+})
+
+it('a lookup of an application that throws, waits or answers nonsense lets nobody in', async () => {
+  const uncaught = takeUncaught()
+  const answers: (() => unknown)[] = [
+    () => {
+      throw new Error('lookup is broken')
+    },
+    () => Promise.resolve({ name: 'late' }),
+    () => ({ name: 7 }),
+    () => null,
+    () => 'alice',
+  ]
+  let answer: () => unknown = () => undefined
+  const lookup = (() => answer()) as ServerUsers['lookup']
+  const server = await startEchoServer({ password: undefined, users: { lookup } })
+  for (answer of answers) {
+    const session = await server.connect({ password: 'a' })
+    expect(await echo(session)).not.toBe('hello')
+  }
+  expect(server.fallbacks).toEqual(answers.map(() => 'auth-failed'))
+  // Once for each wire that was tried. (Node delays its own work for the site behind an exception that nobody caught.)
+  const broken = uncaught.map(String).filter((text) => text.includes('lookup'))
+  expect(broken).toEqual(Array(2).fill('Error: lookup is broken'))
+  answer = () => ({ name: 'alice' })
+  const names: (string | undefined)[] = []
+  server.server.on('session', ({ user }) => names.push(user?.name))
+  const session = await server.connect({ password: 'a' })
+  expect(await echo(session)).toBe('hello')
+  expect(names).toEqual(['alice'])
+  const over = once(session, 'close')
+  expect(server.server.revoke({ name: 'bob' })).toBe(0)
+  expect(server.server.revoke({ name: 'alice' })).toBe(1)
+  await over
 })

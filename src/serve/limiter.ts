@@ -1,0 +1,84 @@
+// How many sessions and addresses a user has at once, and how fast they are: asked by whoever serves them.
+// Must never refuse a session that runs for one that comes.
+import { AnyTlsError } from '../errors.ts'
+import { Pace } from '../session/pace.ts'
+import type { SessionPaces } from '../session/pace.ts'
+import type { User } from './users/user.ts'
+
+/** A session, as far as limits go. */
+export interface LimitedSession {
+  readonly id: string
+  readonly remoteAddress: string | undefined
+}
+
+/** Keeps the limits of users: here of one process, or for many of them together. */
+export interface UserLimiter {
+  /**
+   * A session has come.
+   *
+   * @returns why it is one too many, if it is; a promise, which never rejects, where others must be asked: until it
+   *   resolves the session runs
+   */
+  enter(
+    user: User,
+    session: LimitedSession,
+  ): AnyTlsError | undefined | Promise<AnyTlsError | undefined>
+  /** A session that was let in has gone. */
+  leave(user: User, session: LimitedSession): void
+  /** What each session of the user keeps to; the same for all of them. Asked again when the user was changed. */
+  paces(user: User): SessionPaces
+}
+
+interface Guest {
+  readonly sessions: Map<string, LimitedSession>
+  readonly up: Pace
+  readonly down: Pace
+}
+
+/** The limits of users at one process. */
+export class LocalLimiter implements UserLimiter {
+  readonly #guests = new Map<string, Guest>()
+
+  enter(user: User, session: LimitedSession): AnyTlsError | undefined {
+    const guest = this.#guests.get(user.id) ?? makeGuest()
+    const refusal = limitReached(user, [...guest.sessions.values()], session)
+    if (refusal !== undefined) return refusal
+    guest.sessions.set(session.id, session)
+    this.#guests.set(user.id, guest)
+    return undefined
+  }
+
+  leave({ id }: User, session: LimitedSession): void {
+    const guest = this.#guests.get(id)
+    guest?.sessions.delete(session.id)
+    if (guest?.sessions.size === 0) this.#guests.delete(id)
+  }
+
+  paces({ id, maxUp, maxDown }: User): SessionPaces {
+    const { up, down } = this.#guests.get(id) ?? makeGuest()
+    up.rate = maxUp ?? Infinity
+    down.rate = maxDown ?? Infinity
+    return {
+      receive: maxUp === undefined ? undefined : up,
+      send: maxDown === undefined ? undefined : down,
+    }
+  }
+}
+
+function makeGuest(): Guest {
+  return { sessions: new Map(), up: new Pace(Infinity), down: new Pace(Infinity) }
+}
+
+/** Whether one session more is one too many. */
+function limitReached(
+  { maxSessions = Infinity, maxAddresses = Infinity }: User,
+  sessions: readonly LimitedSession[],
+  { remoteAddress }: LimitedSession,
+): AnyTlsError | undefined {
+  if (sessions.length >= maxSessions) {
+    return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many sessions as it may have')
+  }
+  const addresses = new Set(sessions.map((session) => session.remoteAddress))
+  if (addresses.size < maxAddresses || addresses.has(remoteAddress)) return undefined
+  return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many addresses as it may have')
+}
