@@ -1,8 +1,11 @@
-// What a server listens with: TCP connections, and what has to be read of each before TLS begins (the PROXY
-// protocol of a balancer in front).
+// What a server listens with: TCP connections, and what has to be read of each before TLS begins: the PROXY
+// protocol of a balancer in front, and whether an authority looks for the answer to a challenge (RFC 8737).
 // Must never let a connection wait here without a bound in time and bytes, or lose a byte of what TLS must see.
 import { createServer } from 'node:net'
 import type { Server as TcpServer, Socket } from 'node:net'
+import type { Server as TlsServer } from 'node:tls'
+import { readClientHello } from '../codec/client-hello.ts'
+import type { ClientHello } from '../codec/client-hello.ts'
 import { isInNetworks, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
 import { decodeProxyProtocol } from '../codec/proxy-protocol.ts'
@@ -13,6 +16,12 @@ import type { Clock } from '../session/clock.ts'
 
 /** How long a header may take, in milliseconds: the balancer sends it as soon as it is connected. */
 export const HEADER_TIMEOUT = 5_000
+
+/** How long a TLS handshake may take, in milliseconds. */
+export const HANDSHAKE_TIMEOUT = 60_000
+
+/** The protocol that an authority asks for in its look (RFC 8737, section 3). */
+export const CHALLENGE_PROTOCOL = 'acme-tls/1'
 
 /** A TCP connection for TLS to begin on. */
 export interface Arrival {
@@ -28,6 +37,8 @@ export interface EntranceOptions {
   /** Every connection, before a byte of it is read. */
   readonly onConnection: (raw: Socket) => void
   readonly onArrival: (arrival: Arrival) => void
+  /** Who answers an authority, by the name that it looks for. No ClientHello is looked at without one. */
+  readonly challenges: ReadonlyMap<string, TlsServer>
   /** One that did not begin as it must; it is closed. */
   readonly onRefused: (error: AnyTlsError, remoteAddress: string) => void
 }
@@ -38,7 +49,7 @@ export function createEntrance(options: EntranceOptions): TcpServer {
     options.onConnection(raw)
     const { remoteAddress = '' } = raw
     if (isInNetworks(options.balancers, remoteAddress)) readHeader(raw, remoteAddress, options)
-    else options.onArrival({ raw, ends: endsOf(raw) })
+    else lookAtHello({ raw, ends: endsOf(raw) }, options)
   })
 }
 
@@ -57,37 +68,89 @@ export function parseBalancers(texts: readonly string[]): readonly Network[] {
 }
 
 function readHeader(raw: Socket, remoteAddress: string, options: EntranceOptions): void {
+  const refuse = (error: AnyTlsError): void => {
+    raw.destroy()
+    options.onRefused(error, remoteAddress)
+  }
+  readStart(raw, options.clock, HEADER_TIMEOUT, {
+    onBytes(bytes) {
+      try {
+        const header = decodeProxyProtocol(bytes)
+        if (header === undefined) return undefined
+        const ends = header.ends.source === undefined ? endsOf(raw) : header.ends
+        return { taken: header.length, next: () => lookAtHello({ raw, ends }, options) }
+      } catch (error) {
+        return { taken: bytes.length, next: () => refuse(error as AnyTlsError) }
+      }
+    },
+    // A balancer's look whether somebody listens is no fault.
+    onEnd: (count) => count > 0 && refuse(missing('it is cut off')),
+    onLate: () => refuse(missing('it did not come in time')),
+  })
+}
+
+/** To everybody but the authority TLS begins as it always does, with every byte that came. */
+function lookAtHello(arrival: Arrival, options: EntranceOptions): void {
+  const { raw } = arrival
+  if (options.challenges.size === 0) {
+    options.onArrival(arrival)
+    return
+  }
+  const giveUp = (): void => void raw.destroy()
+  readStart(raw, options.clock, HANDSHAKE_TIMEOUT, {
+    onBytes(bytes) {
+      const hello = readClientHello(bytes)
+      if (hello === 'more') return undefined
+      const answer = hello === 'none' ? undefined : challengeFor(hello, options.challenges)
+      if (answer === undefined) return { taken: 0, next: () => options.onArrival(arrival) }
+      return { taken: 0, next: () => void answer.emit('connection', raw) }
+    },
+    onEnd: giveUp,
+    onLate: giveUp,
+  })
+}
+
+function challengeFor(
+  { serverName = '', protocols }: ClientHello,
+  challenges: ReadonlyMap<string, TlsServer>,
+): TlsServer | undefined {
+  if (protocols.length !== 1 || protocols[0] !== CHALLENGE_PROTOCOL) return undefined
+  return challenges.get(serverName.toLowerCase())
+}
+
+interface StartReader {
+  /** All bytes so far; how many of them are done with and what comes next, once that is known. */
+  readonly onBytes: (bytes: Buffer) => { taken: number; next: () => void } | undefined
+  /** The peer has ended before. @param count bytes that came */
+  readonly onEnd: (count: number) => void
+  readonly onLate: () => void
+}
+
+/** Reads what a connection begins with, and puts back what is not taken of it. */
+function readStart(raw: Socket, clock: Clock, patience: number, reader: StartReader): void {
   let bytes: Buffer = Buffer.alloc(0)
-  const timer = options.clock.schedule(HEADER_TIMEOUT, () =>
-    refuse(missing('it did not come in time')),
-  )
   const onData = (chunk: Buffer): void => {
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
-    let header
-    try {
-      header = decodeProxyProtocol(bytes)
-    } catch (error) {
-      refuse(error as AnyTlsError)
-      return
-    }
-    if (header === undefined) return
+    const result = reader.onBytes(bytes)
+    if (result === undefined) return
     leave()
-    const rest = bytes.subarray(header.length)
+    const rest = bytes.subarray(result.taken)
     if (rest.length > 0) raw.unshift(rest)
-    options.onArrival({ raw, ends: header.ends.source === undefined ? endsOf(raw) : header.ends })
+    result.next()
   }
-  // A balancer's look whether somebody listens is no fault.
-  const onEnd = (): void => (bytes.length === 0 ? leave() : refuse(missing('it is cut off')))
+  const onEnd = (): void => {
+    leave()
+    reader.onEnd(bytes.length)
+  }
   const leave = (): void => {
     timer.cancel()
     raw.off('data', onData).off('end', onEnd).off('close', leave).pause()
   }
-  const refuse = (error: AnyTlsError): void => {
+  const timer = clock.schedule(patience, () => {
     leave()
-    raw.destroy()
-    options.onRefused(error, remoteAddress)
-  }
-  raw.on('data', onData).on('end', onEnd).on('close', leave)
+    reader.onLate()
+  })
+  raw.on('data', onData).on('end', onEnd).on('close', leave).resume()
 }
 
 function missing(problem: string): AnyTlsError {

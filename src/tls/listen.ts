@@ -22,7 +22,12 @@ import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { createFallback } from '../fallback/fallback.ts'
 import type { Fallback } from '../fallback/fallback.ts'
-import { createEntrance, parseBalancers } from './entrance.ts'
+import {
+  CHALLENGE_PROTOCOL,
+  createEntrance,
+  HANDSHAKE_TIMEOUT,
+  parseBalancers,
+} from './entrance.ts'
 import type { Arrival } from './entrance.ts'
 import { judgeFirstRecord } from './first-record.ts'
 import type { ServerUsers, Verdict } from './first-record.ts'
@@ -119,6 +124,8 @@ export class Server extends EventEmitter<ServerEvents> {
   /** Those of connections that the fallback or the application has. */
   readonly #handedOver = new WeakSet<Socket>()
   #ticketKeys: Buffer
+  /** Who answers authorities, by the name that they look for. */
+  readonly #challenges = new Map<string, TlsServer>()
   #stopping = false
 
   /** @internal */
@@ -136,7 +143,7 @@ export class Server extends EventEmitter<ServerEvents> {
       cert: options.cert,
       ticketKeys: this.#ticketKeys,
       minVersion: 'TLSv1.3',
-      handshakeTimeout: 60_000,
+      handshakeTimeout: HANDSHAKE_TIMEOUT,
       ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
     })
     this.#tls.on('secureConnection', (socket) => this.#accept(socket))
@@ -150,6 +157,7 @@ export class Server extends EventEmitter<ServerEvents> {
       clock: this.#clock,
       onConnection: (raw) => this.#remember(raw),
       onArrival: (arrival) => this.#secure(arrival),
+      challenges: this.#challenges,
       onRefused: (error, remoteAddress) => this.#tell('handshakeError', error, remoteAddress),
     })
     this.#entrance.on('error', (error: Error) => this.emit('error', error))
@@ -201,6 +209,27 @@ export class Server extends EventEmitter<ServerEvents> {
   setTicketKeys(keys: Buffer): void {
     this.#ticketKeys = checkTicketKeys(keys)
     this.#tls.setTicketKeys(this.#ticketKeys)
+  }
+
+  /**
+   * Answers an authority that looks whether this server has a name (ACME, TLS-ALPN-01, RFC 8737): with a
+   * certificate that nobody else gets. What others get stays as it is.
+   *
+   * @param answer key and certificate, PEM; without one the name is answered no more
+   * @throws AnyTlsError `ERR_OPTION_INVALID`
+   */
+  setChallenge(name: string, answer?: { readonly key: string; readonly cert: string }): void {
+    const lower = name.toLowerCase()
+    this.#challenges.delete(lower)
+    if (answer === undefined) return
+    checkCertificate(answer.key, answer.cert)
+    const { key, cert } = answer
+    const server = createTlsServer(
+      { key, cert, ALPNProtocols: [CHALLENGE_PROTOCOL], handshakeTimeout: HANDSHAKE_TIMEOUT },
+      (socket) => void socket.on('error', ignore).end(),
+    )
+    server.on('tlsClientError', (_error, socket) => void socket.on('error', ignore).destroy())
+    this.#challenges.set(lower, server)
   }
 
   /**
