@@ -34,7 +34,11 @@ const ENTRIES = [
 const PROGRAMS = ['main', 'demo']
 
 /** Licences that ask for no more than their text to be passed on. */
-const PERMISSIVE = ['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', 'MIT']
+const PERMISSIVE = [
+  ...['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', 'MIT'],
+  // A choice, of which the first is taken.
+  '(BSD-3-Clause OR GPL-2.0)',
+]
 
 /** Whether dist/ holds what the sources say, with the types if they are wanted. */
 export function isBuilt({ types }) {

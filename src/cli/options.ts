@@ -45,6 +45,12 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly fallback?: FallbackEndpoint
   readonly fallbackH2?: FallbackEndpoint
   readonly fallbackProxyProtocol?: 'v1' | 'v2'
+  /** Names that an authority is asked to certify. */
+  readonly acme?: readonly string[]
+  readonly acmeEmail?: string
+  readonly acmeDirectory: string
+  /** Where the authority's HTTP requests come in. */
+  readonly acmeHttp?: Address
   /** Networks of balancers in front. */
   readonly acceptProxyProtocol?: readonly string[]
   readonly onViolation: 'alert' | 'redirect'
@@ -186,6 +192,19 @@ export function parseServerName(text: string): string {
   const name = toAsciiName(text)
   if (name === undefined || !isServerName(name)) throw invalid('It is not a host name.')
   return name
+}
+
+/** `--acme`: one name more. An authority certifies no wildcards by these challenges, and no addresses. */
+export const addAcmeName = (text: string, others: readonly string[] = []): readonly string[] => [
+  ...others,
+  argument(parseServerName)(text).toLowerCase(),
+]
+
+/** `--acme-directory`. */
+export function parseDirectory(text: string): string {
+  if (!URL.canParse(text) || new URL(text).protocol !== 'https:')
+    throw invalid('It is no https URL.')
+  return new URL(text).href
 }
 
 /** `--drain-time`: seconds; gives milliseconds. */

@@ -105,6 +105,8 @@ The keys are the long names of the options. Those on the command line count more
   min-idle = 2
   insecure = false                                 # --no-link of the server is link = false`
 
+const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
+
 /** Options whose last value would win silently over another one that somebody meant. */
 const ONCE = ['password', 'password-file', 'listen', 'cert', 'key', 'sni', 'pin']
 
@@ -129,6 +131,22 @@ function addServer(program: Command, commands: Commands): void {
     )
     .option('--cert <file>', 'certificate chain, PEM (default: self-signed, made once and kept)')
     .option('--key <file>', 'private key of the certificate, PEM')
+    .option(
+      '--acme <name...>',
+      'get the certificate for these names from an authority, whose terms you agree to',
+      options.addAcmeName,
+    )
+    .option('--acme-email <address>', 'where the authority may write to')
+    .addOption(
+      new Option('--acme-directory <url>', 'the authority')
+        .argParser(options.argument(options.parseDirectory))
+        .default(LETS_ENCRYPT, "Let's Encrypt"),
+    )
+    .option(
+      '--acme-http <host:port>',
+      'show the authority by HTTP that the names are ours, here; reached as port 80 (default: by TLS, reached as 443)',
+      options.argument(options.parseListen),
+    )
     .option(
       '--fallback <url>',
       'where other connections go, http://HOST:PORT (default: a small built-in site)',

@@ -11,13 +11,14 @@ import { createFallback } from '../fallback/fallback.ts'
 import { createServer } from '../tls/listen.ts'
 import type { Server } from '../tls/listen.ts'
 import { formatHostPort } from '../codec/host-port.ts'
-import { keptCertificate, readCertificate } from './certificate.ts'
-import type { ServerCertificate } from './certificate.ts'
+import { keptCertificate, readCertificate } from '../serve/certificate.ts'
+import type { ServerCertificate } from '../serve/certificate.ts'
 import { readTextFile } from '../serve/files.ts'
 import { drained, listen, onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import type { ServerCommandOptions } from './options.ts'
 import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
+import { endpointOfName, prepareAcme } from './server-acme.ts'
 import { endpointOfServer } from './server-link.ts'
 import { formatShareLink } from '../serve/share-link.ts'
 import { Accounts } from '../serve/accounts.ts'
@@ -57,7 +58,15 @@ export async function runServer(
     ...(options.fallbackH2 && { h2: options.fallbackH2 }),
     ...(options.fallbackProxyProtocol && { proxyProtocol: options.fallbackProxyProtocol }),
   })
-  const certificate = await chooseCertificate(options)
+  const acme = prepareAcme(
+    options,
+    {
+      setCertificate: ({ key, cert }) => server.setCertificate(key, cert),
+      setChallenge: (name, answer) => server.setChallenge(name, answer),
+    },
+    logger,
+  )
+  const certificate = acme?.kept ?? (await chooseCertificate(options))
   const { key, cert } = certificate
   const { onViolation, legacy } = options
   const server = createServer(
@@ -91,7 +100,10 @@ export async function runServer(
   accounts?.attach(server)
 
   const address = await listen(server, options.listen)
-  const endpoint = endpointOfServer(address, certificate, options.publicHost)
+  const endpoint =
+    options.acme === undefined
+      ? endpointOfServer(address, certificate, options.publicHost)
+      : endpointOfName(address, options.acme, options.publicHost)
   const { password } = settings
   if (options.link && password !== undefined && logger.isLevelEnabled('info')) {
     log.announce(`share link: ${formatShareLink(linkTo(endpoint, password))}`)
@@ -99,9 +111,11 @@ export async function runServer(
   await store?.recordEndpoint(endpoint)
   log.announce(`listening on ${formatHostPort(address)}`)
   hangUp.ready()
+  await acme?.start()
 
   logger.info(`${await stopped}: stopping`)
   reloader.stop()
+  acme?.stop()
   const { drainTime } = options
   await drained(Promise.all([server.shutdown(drainTime), fallback.close(drainTime)]), drainTime)
   await accounts?.close()

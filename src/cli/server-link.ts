@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Address } from '../codec/address.ts'
-import type { ServerCertificate } from './certificate.ts'
+import type { ServerCertificate } from '../serve/certificate.ts'
 import type { ServerEndpoint } from '../serve/users/store.ts'
 
 /**

@@ -121,6 +121,17 @@ const usageCases: readonly Case[] = [
     /--reply-wait.*neither exact nor a number of milliseconds from 0 to 10000/,
   ],
   ['a time that is none', [...SERVER, '--drain-time', '1.5'], /--drain-time.*0 to 86400/],
+  ['a name that is none', [...SERVER, '--acme', 'a b'], /--acme.*not a host name/],
+  [
+    'an authority without TLS',
+    [...SERVER, '--acme', 'a.test', '--acme-directory', 'http://a.test/'],
+    /--acme-directory.*no https URL/,
+  ],
+  [
+    '--acme beside --cert',
+    [...SERVER, '--acme', 'a.test', '--cert', 'a', '--key', 'b'],
+    /--acme and --cert exclude each other/,
+  ],
   ['a negative number', [...CLIENT, '-s', 'a:1', '--min-idle', '-1'], /--min-idle.*0 to 64/],
   [
     '--insecure beside --pin',

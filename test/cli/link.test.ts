@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encode } from 'uqr'
 import { afterAll, describe, expect, it } from 'vitest'
-import { makeSelfSigned } from '../../src/cli/self-signed.ts'
+import { makeSelfSigned } from '../../src/serve/self-signed.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 const folder = mkdtempSync(join(tmpdir(), 'link-'))

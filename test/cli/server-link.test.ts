@@ -1,8 +1,8 @@
 // What the share link of a running server says: where it is, and why its certificate can be trusted.
 
 import { describe, expect, it } from 'vitest'
-import type { ServerCertificate } from '../../src/cli/certificate.ts'
-import { makeSelfSigned } from '../../src/cli/self-signed.ts'
+import type { ServerCertificate } from '../../src/serve/certificate.ts'
+import { makeSelfSigned } from '../../src/serve/self-signed.ts'
 import type { Address } from '../../src/codec/address.ts'
 import { endpointOfServer } from '../../src/cli/server-link.ts'
 import { linkTo } from '../../src/serve/users/user-link.ts'

@@ -1,6 +1,6 @@
 // Throw-away certificates for tests with real TLS on loopback.
 // Must never: write to disk, or be used outside of tests.
-import { makeSelfSigned } from '../../src/cli/self-signed.ts'
+import { makeSelfSigned } from '../../src/serve/self-signed.ts'
 
 /** A private key and its self-signed certificate, both PEM. */
 export interface TestCertificate {

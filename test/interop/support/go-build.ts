@@ -16,10 +16,15 @@ const CACHE = join(import.meta.dirname, '../../../node_modules/.cache/anytls-int
 /** How long a build may take in ms, everything compiled and fetched for the first time. */
 export const BUILD_TIMEOUT = 300_000
 
-/** Builds the program unless these sources have been built before; resolves with its path. */
-export async function buildGoProgram(): Promise<string> {
+/**
+ * Builds a program unless these sources have been built before; resolves with its path.
+ *
+ * @param sources folder with go.mod, default that of this folder's program
+ * @param name package to build
+ */
+export async function buildGoProgram(sources = SOURCES, name = '.'): Promise<string> {
   const version = spawnSync(goProgram.path, ['version'], { encoding: 'utf8' }).stdout
-  const texts = readdirSync(SOURCES).map((name) => readFileSync(join(SOURCES, name), 'utf8'))
+  const texts = readdirSync(sources).map((file) => readFileSync(join(sources, file), 'utf8'))
   const digest = createHash('sha256')
     .update([version, ...texts].join('\0'))
     .digest('hex')
@@ -29,7 +34,7 @@ export async function buildGoProgram(): Promise<string> {
   // Another test file may build at the same time; each moves a whole program into place.
   const fresh = `${binary}.${process.pid}`
   const flags = ['-mod=readonly', '-buildvcs=false', '-trimpath', '-o', fresh]
-  const build = spawn(goProgram.path, ['build', ...flags, '.'], { cwd: SOURCES })
+  const build = spawn(goProgram.path, ['build', ...flags, name], { cwd: sources })
   let said = ''
   build.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   const [code] = (await once(build, 'close')) as [number | null]

@@ -10,7 +10,7 @@ import {
   readTextFileIfThere,
   systemCode,
   writePrivateFile,
-} from '../serve/files.ts'
+} from './files.ts'
 import { makeSelfSigned } from './self-signed.ts'
 import type { KeyAndCertificate } from './self-signed.ts'
 
@@ -85,14 +85,22 @@ function isThere(error: unknown): boolean {
   return error instanceof AnyTlsError && systemCode(error.cause) === 'EEXIST'
 }
 
-function readKept(file: string): ServerCertificate | undefined {
+/**
+ * A certificate with its key in one file; `undefined` when there is none.
+ *
+ * @throws AnyTlsError `ERR_FILE` when the file cannot be read or is damaged
+ */
+export function readJoined(file: string): ServerCertificate | undefined {
   const kept = readTextFileIfThere(file, 'certificate file')
-  if (kept === undefined) return undefined
   const what = `certificate file '${file}'`
+  return kept === undefined ? undefined : checkCertificate(splitPem(kept), what, what)
+}
+
+function readKept(file: string): ServerCertificate | undefined {
   try {
-    return checkCertificate(splitPem(kept), what, what)
+    return readJoined(file)
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : what
+    const problem = cause instanceof Error ? cause.message : file
     throw new AnyTlsError(
       'ERR_FILE',
       `${problem}; delete it to get a new one (share links that pin the old one end with it)`,

@@ -5,8 +5,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { keptCertificate, readCertificate } from '../../src/cli/certificate.ts'
-import { makeSelfSigned } from '../../src/cli/self-signed.ts'
+import { keptCertificate, readCertificate } from '../../src/serve/certificate.ts'
+import { makeSelfSigned } from '../../src/serve/self-signed.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'certificate-'))
 let count = 0
