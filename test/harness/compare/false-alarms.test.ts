@@ -6,11 +6,13 @@ import { binColumns } from '../../../src/harness/compare/forest.ts'
 import { seededRandomInt } from '../../../src/harness/simulate/seeded-random.ts'
 import { makeRuns } from './runs.ts'
 
-const SEEDS = 200
+/** `ANYTLS_SEEDS=200` asks more closely, for three times as long. */
+const SEEDS = Number(process.env.ANYTLS_SEEDS ?? 60)
+/** How many fail at most, in 99 of 100 series in which each does in 5 of 100. */
+const MOST = Math.floor(0.05 * SEEDS + 2.6 * Math.sqrt(0.05 * 0.95 * SEEDS))
 const SIDE = 50
 
 describe('two halves of one source', () => {
-  // Of 200 that each fail in 5 of 100, 3 to 18 fail in 99 of 100 series.
   it(
     'the interval misses 0.5, and p is below 0.05, as often as they say',
     { timeout: 600_000 },
@@ -27,8 +29,8 @@ describe('two halves of one source', () => {
       }
       console.log(`of ${SEEDS}: ${missed} intervals miss 0.5, ${low} p are below 0.05`)
       for (const alarms of [missed, low]) {
-        expect(alarms).toBeGreaterThanOrEqual(3)
-        expect(alarms).toBeLessThanOrEqual(18)
+        expect(alarms).toBeGreaterThan(0)
+        expect(alarms).toBeLessThanOrEqual(MOST)
       }
     },
   )
