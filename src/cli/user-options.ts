@@ -37,14 +37,13 @@ export interface UserLinkOptions extends UserPlaceOptions {
   readonly format: LinkFormat
 }
 
-export type UserAddOptions = UserPlaceOptions &
-  UserSettingsOptions & { readonly publicHost?: Address }
+type UserAddOptions = UserPlaceOptions & UserSettingsOptions & { readonly publicHost?: Address }
 
-export interface UserSetOptions extends UserPlaceOptions, UserSettingsOptions {
+interface UserSetOptions extends UserPlaceOptions, UserSettingsOptions {
   readonly newPassword?: boolean
 }
 
-export interface UserListOptions extends UserPlaceOptions {
+interface UserListOptions extends UserPlaceOptions {
   readonly json?: boolean
 }
 

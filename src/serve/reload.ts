@@ -20,7 +20,7 @@ export interface ReloadObserver {
 }
 
 /** How often files are looked at, in milliseconds. */
-export const LOOK_INTERVAL = 1_000
+const LOOK_INTERVAL = 1_000
 
 /**
  * How many looks a part that cannot be used may take before that is said: of files that belong together, such as

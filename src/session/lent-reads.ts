@@ -35,7 +35,7 @@ export class LentReads {
     return socket
   }
 
-  /** @internal */
+  /** What came before goes first. */
   start(socket: Duplex, take: Take): void {
     this.#take = take
     for (const bytes of this.#early.splice(0)) take(bytes)

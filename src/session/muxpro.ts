@@ -59,7 +59,7 @@ export class MuxProClient {
   /** What carries the streams: its events, its `close` among them, tell how the connection is. */
   readonly session: Session
 
-  /** @internal clients come from {@link muxProClient} */
+  /** Of a session whose streams are asked for with a target: clients come from {@link muxProClient}. */
   constructor(session: Session) {
     this.session = session
   }

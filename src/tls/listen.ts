@@ -104,7 +104,7 @@ export interface ServerEvents {
 const VIOLATION_ANSWERS: ReadonlySet<string> = new Set(['alert', 'redirect', 'downgrade'])
 
 /** What Node takes: a name, a key for the digest and one for the cipher, 16 bytes each. */
-export const TICKET_KEYS_LENGTH = 48
+const TICKET_KEYS_LENGTH = 48
 
 /** Made by {@link createServer}. */
 export class Server extends EventEmitter<ServerEvents> {
@@ -128,7 +128,7 @@ export class Server extends EventEmitter<ServerEvents> {
   readonly #challenges = new Map<string, TlsServer>()
   #stopping = false
 
-  /** @internal */
+  /** As {@link createServer}, without a listener. */
   constructor(options: ServerOptions) {
     super()
     this.#options = options
