@@ -5,7 +5,7 @@ import { EXPLORED_WIRES } from '../test/sim/explored-wires.ts'
 import type { Bounds } from '../test/sim/explored-world.ts'
 import { explore } from '../test/sim/explorer.ts'
 
-const MOST = Number(process.argv[2] ?? 100_000)
+const MOST = Number(process.argv[2] ?? 110_000)
 
 const SCENARIOS: Readonly<Record<string, Bounds>> = {
   'two streams': { streams: 2, units: { client: 3, server: 1 }, resets: 1, pings: 1 },
