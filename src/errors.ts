@@ -47,6 +47,16 @@ export const ERROR_TEXT = {
   ERR_TARGET_INVALID: 'the stream does not begin with a valid target address',
   ERR_TARGET_REJECTED: 'the target is not allowed',
   ERR_HTTP_INVALID: 'what the target answers is not valid HTTP',
+  // requests to the admin server
+  ERR_REQUEST_INVALID: 'the request is not valid',
+  ERR_REQUEST_TOKEN: 'the request needs the token of the admin server',
+  ERR_REQUEST_REFUSED: 'the request comes from another site, or for another host',
+  ERR_REQUEST_PATH: 'there is nothing at this path',
+  ERR_REQUEST_METHOD: 'this method is not for this path',
+  ERR_REQUEST_TYPE: 'the body of the request is not application/json',
+  ERR_REQUEST_TOO_LARGE: 'the request is too large',
+  ERR_REQUEST_TIMEOUT: 'the request took too long',
+  ERR_REQUEST_FAILED: 'the server could not do what was asked',
   // options, files, links
   ERR_OPTION_INVALID: 'an option is not valid',
   ERR_FILE: 'a file cannot be used',

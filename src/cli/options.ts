@@ -11,6 +11,7 @@ import { parseNetwork } from '../codec/network.ts'
 import type { Address } from '../codec/address.ts'
 import type { BypassRule } from '../proxy/bypass.ts'
 import { toAsciiName } from '../proxy/host.ts'
+import type { AdminPlace } from '../serve/admin/place.ts'
 import type { Block } from '../serve/targets.ts'
 import { recogniseForeign } from './foreign-config.ts'
 import type { LinkFormat } from '../serve/link-formats.ts'
@@ -65,6 +66,8 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly link: boolean
   /** Where clients reach the server; port 0 for the one that it listens on. */
   readonly publicHost?: Address
+  readonly admin?: AdminPlace
+  readonly adminTokenFile?: string
 }
 
 export interface ClientCommandOptions extends CommonOptions {

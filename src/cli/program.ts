@@ -7,6 +7,7 @@ import { parseBypass } from '../proxy/bypass.ts'
 import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
 import { parseHostPort } from '../codec/host-port.ts'
+import { parseAdminPlace } from '../serve/admin/place.ts'
 import { DRAIN_TIMEOUT } from './lifecycle.ts'
 import { LINK_FORMATS } from '../serve/link-formats.ts'
 import * as options from './options.ts'
@@ -188,6 +189,15 @@ function addServer(program: Command, commands: Commands): void {
       '--public-host <host[:port]>',
       'where clients reach this server, for the share link (default: what it listens on)',
       options.argument(options.parsePublicHost),
+    )
+    .option(
+      '--admin <place>',
+      'metrics, an API and a page to run the server: HOST:PORT or unix:PATH',
+      options.argument(parseAdminPlace),
+    )
+    .option(
+      '--admin-token-file <file>',
+      'file with the token that --admin wants of everybody; needed where others can reach it',
     )
     .addOption(
       new Option('--drain-time <seconds>', 'how long open streams may go on after SIGTERM')

@@ -21,6 +21,9 @@ import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
 import { endpointOfName, prepareAcme } from './server-acme.ts'
 import { endpointOfServer } from './server-link.ts'
 import { formatShareLink } from '../serve/share-link.ts'
+import { Observer } from '../serve/admin/observer.ts'
+import { formatAdminPlace } from '../serve/admin/place.ts'
+import type { AdminSettings, RunningAdmin } from './admin.ts'
 import { Accounts } from '../serve/accounts.ts'
 import { linkTo } from '../serve/users/user-link.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
@@ -98,6 +101,7 @@ export async function runServer(
   // Its file is followed anyhow; this is for whoever does not want to wait.
   if (store) await reloader.add({ name: 'users', files: [], reload: () => store.refresh() })
   accounts?.attach(server)
+  const observer = new Observer(server, accounts)
 
   const address = await listen(server, options.listen)
   const endpoint =
@@ -109,6 +113,18 @@ export async function runServer(
     log.announce(`share link: ${formatShareLink(linkTo(endpoint, password))}`)
   }
   await store?.recordEndpoint(endpoint)
+  const admin = await openAdmin(options, {
+    observer,
+    store,
+    targets,
+    endpoint: () => endpoint,
+    certificate: () => certificate.cert,
+    failed: (error) => logger.error({ err: error }, 'the admin server could not answer'),
+  })
+  if (admin !== undefined) {
+    await reloader.add({ name: 'admin token', files: [], reload: () => admin.reload() })
+    log.announce(`admin on ${formatAdminPlace(admin.place)}`)
+  }
   log.announce(`listening on ${formatHostPort(address)}`)
   hangUp.ready()
   await acme?.start()
@@ -118,7 +134,22 @@ export async function runServer(
   acme?.stop()
   const { drainTime } = options
   await drained(Promise.all([server.shutdown(drainTime), fallback.close(drainTime)]), drainTime)
+  await admin?.close()
   await accounts?.close()
+}
+
+/** What it is made of is loaded for `--admin` alone. */
+async function openAdmin(
+  { admin, adminTokenFile, publicHost }: ServerCommandOptions,
+  settings: Omit<AdminSettings, 'place' | 'tokenFile' | 'publicName'>,
+): Promise<RunningAdmin | undefined> {
+  if (admin === undefined) {
+    if (adminTokenFile === undefined) return undefined
+    throw new AnyTlsError('ERR_OPTION_INVALID', '--admin-token-file needs --admin')
+  }
+  const { startAdmin } = await import('./admin.ts')
+  const more = { place: admin, tokenFile: adminTokenFile, publicName: publicHost?.host }
+  return startAdmin({ ...settings, ...more })
 }
 
 /** What the files and variables that the options name say now. */

@@ -11,6 +11,7 @@ import { openUserStore } from '../serve/users/open-store.ts'
 import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
 import type { User, UserPatch, UserSettings } from '../serve/users/user.ts'
 import { linkTo } from '../serve/users/user-link.ts'
+import { viewOf } from '../serve/users/user-view.ts'
 import { checkPassword, makePassword } from '../serve/users/user.ts'
 import { CERTIFICATE_FILE } from '../serve/certificate.ts'
 import { readSecretFile } from './password.ts'
@@ -23,7 +24,7 @@ import type {
   UserPlaceOptions,
   UserSettingsOptions,
 } from './user-options.ts'
-import { describeUser, userJson, userTable } from './user-text.ts'
+import { describeUser, userTable } from './user-text.ts'
 
 /** What the subcommands of `user` do. */
 export const userCommands: UserCommands = {
@@ -41,7 +42,7 @@ export const userCommands: UserCommands = {
     withStore(options, async (store) => {
       const users = [...store.users]
       if (options.json !== true) return writeStdout(userTable(users, store))
-      const list = users.map((user) => userJson(user, store))
+      const list = users.map((user) => viewOf(user, store))
       return writeStdout(`${JSON.stringify(list, null, 2)}\n`)
     }),
 
@@ -49,7 +50,7 @@ export const userCommands: UserCommands = {
     withStore(options, async (store) => {
       const user = find(store, name)
       if (options.json !== true) return writeStdout(describeUser(user, store))
-      return writeStdout(`${JSON.stringify(userJson(user, store), null, 2)}\n`)
+      return writeStdout(`${JSON.stringify(viewOf(user, store), null, 2)}\n`)
     }),
 
   set: (name, options) =>

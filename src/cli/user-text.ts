@@ -1,38 +1,13 @@
-// What `anytls user list` and `show` print, for people and for scripts.
+// What `anytls user list` and `show` print for people.
 // Must never show a password or its hash, or a name as it came.
 
 import { usedOf } from '../serve/usage/ledger.ts'
 import { formatBytes, formatQuota } from '../serve/users/amounts.ts'
 import type { UserStore } from '../serve/users/store.ts'
-import { isActive } from '../serve/users/user.ts'
 import type { User } from '../serve/users/user.ts'
+import { isoTime, stateOf } from '../serve/users/user-view.ts'
 import { escapeControls } from './printable.ts'
 import { formatTable } from './text-table.ts'
-
-/** A user for scripts: bytes, and times in ISO 8601; what is not limited is null. */
-export function userJson(user: User, store: UserStore): object {
-  const { quota } = user
-  const { up, down } = store.usage.of(user.id)
-  return {
-    name: user.name,
-    enabled: user.enabled,
-    up,
-    down,
-    quota: quota?.bytes ?? null,
-    quotaPeriod: quota?.per ?? null,
-    quotaUsed: quota === undefined ? null : usedOf(store.usage, user.id, quota, Date.now()),
-    expires: isoTime(user.expires),
-    sessions: store.sessionsOf(user.id),
-    maxUp: user.maxUp ?? null,
-    maxDown: user.maxDown ?? null,
-    maxSessions: user.maxSessions ?? null,
-    maxAddresses: user.maxAddresses ?? null,
-    allowPrivate: user.allowPrivate,
-    hashOnly: user.password === undefined,
-    note: user.note ?? null,
-    created: isoTime(user.created),
-  }
-}
 
 /** All users, one a line. */
 export function userTable(users: readonly User[], store: UserStore): string {
@@ -76,14 +51,6 @@ export function describeUser(user: User, store: UserStore): string {
   )
 }
 
-function stateOf(user: User, { usage }: UserStore): string {
-  if (!user.enabled) return 'disabled'
-  const now = Date.now()
-  if (!isActive(user, now)) return 'expired'
-  const { quota } = user
-  return quota && usedOf(usage, user.id, quota, now) >= quota.bytes ? 'used up' : 'active'
-}
-
 function quotaText({ id, quota }: User, { usage }: UserStore): string {
   if (quota === undefined) return '-'
   return `${shortBytes(usedOf(usage, id, quota, Date.now()))} of ${formatQuota(quota)}`
@@ -100,7 +67,3 @@ function shortBytes(bytes: number): string {
 }
 
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB']
-
-function isoTime(time: number | undefined): string | null {
-  return time === undefined ? null : new Date(time).toISOString()
-}

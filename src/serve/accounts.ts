@@ -9,6 +9,7 @@ import { LocalLimiter } from './limiter.ts'
 import type { UserLimiter } from './limiter.ts'
 import type { TargetRights } from './targets.ts'
 import { usedOf } from './usage/ledger.ts'
+import type { Usage } from './usage/ledger.ts'
 import { SessionMeter } from './usage/session-meter.ts'
 import type { UserStore } from './users/store.ts'
 import { isActive } from './users/user.ts'
@@ -57,6 +58,7 @@ export class Accounts implements ServerUsers {
   #server: Server | undefined
   #unwatch: (() => void) | undefined
   #tick: NodeJS.Timeout | undefined
+  readonly #carried = { up: 0, down: 0 }
   #writing: Promise<void> | undefined
   #failing = false
 
@@ -98,6 +100,11 @@ export class Accounts implements ServerUsers {
   /** What the streams of a session have carried. */
   trafficOf(session: Session): { readonly up: number; readonly down: number } | undefined {
     return this.#counted.get(session)?.meter
+  }
+
+  /** What all sessions of users have carried since the server runs. */
+  get carried(): Usage {
+    return this.#carried
   }
 
   /** Counts and writes what is left; the sessions are over by then. */
@@ -176,6 +183,8 @@ export class Accounts implements ServerUsers {
     for (const [session, counted] of this.#counted) {
       const { up, down } = counted.meter
       this.#store.usage.add(counted.id, up - counted.up, down - counted.down)
+      this.#carried.up += up - counted.up
+      this.#carried.down += down - counted.down
       counted.up = up
       counted.down = down
       if (session.closed && counted.meter.idle) this.#counted.delete(session)

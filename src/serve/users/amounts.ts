@@ -13,7 +13,7 @@ export interface Quota {
 }
 
 /** Slower than this, in bytes a second, one record would hold up a session for longer than its peers wait. */
-const MIN_RATE = 4_000
+export const MIN_RATE = 4_000
 
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const
 

@@ -59,9 +59,10 @@ export const DEFAULT_SETTINGS: UserSettings = Object.freeze({
   note: undefined,
 })
 
-/** Most characters of a name and of a note. */
-const MAX_NAME = 64
-const MAX_NOTE = 1_000
+/** Most characters of a name, a note and a password. */
+export const MAX_NAME = 64
+export const MAX_NOTE = 1_000
+export const MAX_PASSWORD = 1_000
 
 /** What moves a cursor, starts a new line, reorders what is read, or is half a character. */
 const UNSHOWABLE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}]/u
@@ -69,7 +70,7 @@ const UNSHOWABLE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}]/u
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for a name, password or note that cannot be */
 export function makeUser(added: NewUser, now: number): User {
   const { name, password = makePassword(), hashOnly = false, ...settings } = added
-  checkNote(settings.note)
+  if (settings.note !== undefined) checkNote(settings.note)
   return Object.freeze({
     ...DEFAULT_SETTINGS,
     ...settings,
@@ -84,7 +85,7 @@ export function makeUser(added: NewUser, now: number): User {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for a password or note that cannot be */
 export function changeUser(user: User, patch: UserPatch): User {
   const { password, hashOnly, ...settings } = patch
-  checkNote(settings.note)
+  if (settings.note !== undefined) checkNote(settings.note)
   const changed = { ...user, ...settings }
   if (password !== undefined) {
     return Object.freeze({
@@ -121,7 +122,9 @@ export function checkName(name: string): string {
   if (normal.trim() !== normal || normal === '') {
     throw invalid('a name neither is empty nor begins or ends with a space')
   }
-  if (normal.length > MAX_NAME) throw invalid(`a name has at most ${MAX_NAME} characters`)
+  // A path of a request would lose it.
+  if (normal === '.' || normal === '..') throw invalid('a name is not . or ..')
+  if (lengthOf(normal) > MAX_NAME) throw invalid(`a name has at most ${MAX_NAME} characters`)
   if (UNSHOWABLE.test(normal)) throw invalid('a name has no characters that cannot be shown')
   return normal
 }
@@ -129,13 +132,21 @@ export function checkName(name: string): string {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function checkPassword(password: string): string {
   if (password === '') throw invalid('the password is empty')
-  if (password.length > 1_000) throw invalid('the password has more than 1000 characters')
+  if (lengthOf(password) > MAX_PASSWORD) {
+    throw invalid(`the password has more than ${MAX_PASSWORD} characters`)
+  }
   return password
 }
 
-function checkNote(note: string | undefined): void {
-  if (note === undefined) return
-  if (note.length > MAX_NOTE) throw invalid(`a note has at most ${MAX_NOTE} characters`)
+/** @throws AnyTlsError `ERR_OPTION_INVALID` */
+export function checkNote(note: string): string {
+  if (lengthOf(note) > MAX_NOTE) throw invalid(`a note has at most ${MAX_NOTE} characters`)
+  return note
+}
+
+/** In characters as people count them, near enough: not in halves of them. */
+function lengthOf(text: string): number {
+  return Array.from(text).length
 }
 
 function invalid(problem: string): AnyTlsError {

@@ -12,7 +12,7 @@ import {
   parseQuota,
   parseRate,
 } from './amounts.ts'
-import { checkName, checkPassword, DEFAULT_SETTINGS, hashOf } from './user.ts'
+import { checkName, checkNote, checkPassword, DEFAULT_SETTINGS, hashOf } from './user.ts'
 import type { User } from './user.ts'
 
 const VERSION = 1
@@ -158,7 +158,7 @@ function readUser(entry: unknown, path: Path): User {
     maxSessions: optional('maxSessions', readLimit),
     maxAddresses: optional('maxAddresses', readLimit),
     allowPrivate: optional('allowPrivate', readBoolean) ?? DEFAULT_SETTINGS.allowPrivate,
-    note: optional('note', readNote),
+    note: optional('note', (value) => checkNote(textOf(value))),
     created: optional('created', (value) => parseDate(textOf(value))),
   })
 }
@@ -187,12 +187,6 @@ function readId(value: unknown): string {
   const id = textOf(value)
   if (id !== '' && id.length <= 128) return id
   throw invalid('it has not 1 to 128 characters')
-}
-
-function readNote(value: unknown): string {
-  const note = textOf(value)
-  if (note.length <= 1_000) return note
-  throw invalid('it has more than 1000 characters')
 }
 
 function invalid(problem: string): AnyTlsError {

@@ -1,0 +1,61 @@
+// The admin server of `anytls server --admin`.
+// Must never listen where others of the network come without a token.
+
+import { AnyTlsError } from '../errors.ts'
+import { AdminServer } from '../serve/admin/admin-server.ts'
+import type { AdminOptions } from '../serve/admin/admin-server.ts'
+import { formatAdminPlace, isLocal, listenOnPath } from '../serve/admin/place.ts'
+import type { AdminPlace } from '../serve/admin/place.ts'
+import type { TargetPolicy } from '../serve/targets.ts'
+import { listen } from './lifecycle.ts'
+import { readSecretFile } from './password.ts'
+
+export interface AdminSettings extends Omit<AdminOptions, 'token' | 'names'> {
+  readonly place: AdminPlace
+  readonly tokenFile: string | undefined
+  /** The name by which clients know the server; browsers may use it here, too. */
+  readonly publicName: string | undefined
+  /** Who dials for clients: nobody gets to the admin server through it. */
+  readonly targets: TargetPolicy
+}
+
+/** An admin server that listens. */
+export interface RunningAdmin {
+  readonly place: AdminPlace
+  /** Reads the token anew. @throws AnyTlsError `ERR_FILE`; the old one stays */
+  reload(): void
+  close(): Promise<void>
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for a place that needs a token, `ERR_FILE`, `ERR_LISTEN_FAILED` */
+export async function startAdmin(settings: AdminSettings): Promise<RunningAdmin> {
+  const { place, tokenFile, publicName, targets } = settings
+  const token = readToken(place, tokenFile)
+  const names = [...('host' in place ? [place.host] : []), ...(publicName ? [publicName] : [])]
+  const admin = new AdminServer({ ...settings, token, names })
+  const listening = 'path' in place ? place : await listen(admin.http, place)
+  if ('path' in place) await listenOnPath(admin.http, place.path)
+  const bound = admin.http.address()
+  if (typeof bound === 'object' && bound !== null) {
+    targets.reserve({ host: bound.address, port: bound.port })
+  }
+  return {
+    place: listening,
+    reload: () => admin.setToken(readToken(place, tokenFile)),
+    close: () => admin.close(),
+  }
+}
+
+function readToken(place: AdminPlace, file: string | undefined): string | undefined {
+  if (file === undefined) {
+    if (isLocal(place)) return undefined
+    const problem = `--admin ${formatAdminPlace(place)}: others can reach it, so it needs --admin-token-file`
+    throw new AnyTlsError('ERR_OPTION_INVALID', problem)
+  }
+  const token = readSecretFile(file, 'token file')
+  if (/^[\x21-\x7e]+$/.test(token)) return token
+  throw new AnyTlsError(
+    'ERR_FILE',
+    `token file '${file}': a token has no spaces, and nothing but ASCII`,
+  )
+}
