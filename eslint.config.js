@@ -40,6 +40,17 @@ export default tseslint.config(
     rules: { ...tseslint.configs.disableTypeChecked.rules, 'no-console': 'off' },
   },
   {
+    files: ['src/serve/admin/page/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...['document', 'sessionStorage', 'fetch', 'matchMedia', 'getComputedStyle'],
+          ...['ResizeObserver', 'setTimeout'],
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
+  {
     files: ['test/**', 'bench/**', 'scripts/**', 'examples/**'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off', 'no-console': 'off' },
   },

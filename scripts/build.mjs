@@ -92,6 +92,34 @@ async function buildLibrary(build) {
   })
 }
 
+/** What the page of the admin server loads beside its own. */
+const PAGE_PACKAGES = ['node_modules/uplot/dist/uPlot.esm.js', 'node_modules/uqr/dist/index.mjs']
+
+/** The programs bring the text of the page with them. */
+const PAGE_FILES = {
+  name: 'page-files',
+  setup(build) {
+    build.onLoad({ filter: /serve\/admin\/page-files\.ts$/ }, () => {
+      const page = join(ROOT, 'src', 'serve', 'admin', 'page')
+      const [uplot, uqr] = PAGE_PACKAGES.map((path) => join(ROOT, path))
+      const places = {
+        'index.html': join(page, 'index.html'),
+        'page.css': join(page, 'page.css'),
+        'page.js': join(page, 'page.js'),
+        'uplot.js': uplot,
+        'uplot.css': join(dirname(uplot), 'uPlot.min.css'),
+        'uqr.js': uqr,
+      }
+      const read = Object.entries(places).map(([name, place]) => [
+        name,
+        readFileSync(place, 'utf8'),
+      ])
+      const files = JSON.stringify(Object.fromEntries(read))
+      return { contents: `export const readPageFiles = () => (${files})`, loader: 'js' }
+    })
+  },
+}
+
 async function buildPrograms(build) {
   const { metafile } = await build({
     ...COMMON,
@@ -107,8 +135,10 @@ async function buildPrograms(build) {
       js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
     },
     metafile: true,
+    plugins: [PAGE_FILES],
   })
-  writeFileSync(join(DIST, 'cli', 'LICENSES.txt'), licences(Object.keys(metafile.inputs)))
+  const inputs = [...Object.keys(metafile.inputs), ...PAGE_PACKAGES]
+  writeFileSync(join(DIST, 'cli', 'LICENSES.txt'), licences(inputs))
 }
 
 function buildTypes() {

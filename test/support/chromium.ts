@@ -34,7 +34,7 @@ export interface OpenPage {
   /** The value of an expression in the page, which JSON can carry. */
   evaluate(expression: string): Promise<unknown>
   look(view: View): Promise<void>
-  press(key: 'Tab' | 'Enter'): Promise<void>
+  press(key: 'Tab' | 'Enter' | 'Escape'): Promise<void>
   /** A PNG of the page from top to bottom, or of what `selector` finds first. */
   screenshot(selector?: string): Promise<Buffer>
   close(): Promise<void>
@@ -61,8 +61,8 @@ interface Message {
   readonly error?: { readonly message: string }
 }
 
-/** Opens a file in a browser of its own; resolves once it has loaded. */
-export async function openPage(path: string, view: View): Promise<OpenPage> {
+/** Opens a file, or an http:// URL, in a browser of its own; resolves once it has loaded. */
+export async function openPage(place: string, view: View): Promise<OpenPage> {
   const profile = mkdtempSync(join(tmpdir(), 'chromium-'))
   const child = spawn(
     chromiumProgram.path,
@@ -107,7 +107,9 @@ export async function openPage(path: string, view: View): Promise<OpenPage> {
     return result.value
   }
   await look(view)
-  await send('Page.navigate', { url: pathToFileURL(path).href })
+  await send('Page.navigate', {
+    url: place.startsWith('http://') ? place : pathToFileURL(place).href,
+  })
   await loaded
   return {
     messages,
@@ -115,7 +117,7 @@ export async function openPage(path: string, view: View): Promise<OpenPage> {
     evaluate,
     look,
     async press(key) {
-      const code = { Tab: 9, Enter: 13 }[key]
+      const code = { Tab: 9, Enter: 13, Escape: 27 }[key]
       const event = { key, code: key, windowsVirtualKeyCode: code }
       const text = key === 'Enter' ? { text: '\r' } : {}
       await send('Input.dispatchKeyEvent', { type: 'keyDown', ...event, ...text })

@@ -10,6 +10,7 @@ import type { Answer } from './answer.ts'
 import { Guard } from './guard.ts'
 import type { GuardOptions } from './guard.ts'
 import type { DescribedRoute } from './openapi.ts'
+import { pageAt } from './page.ts'
 import { Router, splitTarget } from './router.ts'
 import type { Call } from './router.ts'
 import { createRoutes } from './routes.ts'
@@ -95,6 +96,11 @@ export class AdminServer {
   #answer(request: IncomingMessage): Answer | Promise<Answer> {
     const { method = '', url = '', headers } = request
     const [path, query] = splitTarget(url)
+    const page = method === 'GET' || method === 'HEAD' ? pageAt(path) : undefined
+    if (page !== undefined) {
+      this.#guard.checkHost(headers)
+      return page
+    }
     const match = this.#router.match(method, path)
     if ('allowed' in match) {
       this.#guard.check(headers)

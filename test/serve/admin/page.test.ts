@@ -1,0 +1,70 @@
+// The page in a browser: what it shows, what it does, and that it asks nobody else.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { chromiumProgram, openPage } from '../../support/chromium.ts'
+import type { View } from '../../support/chromium.ts'
+import { startTestAdmin } from './support.ts'
+
+const WIDE: View = { scheme: 'light', width: 1100, height: 900 }
+
+async function openAdminPage(token?: string) {
+  const admin = await startTestAdmin(token === undefined ? {} : { token })
+  const { id } = await admin.store.add({ name: '<b>zoë', quota: { bytes: 1e9, per: 'month' } })
+  admin.store.usage.add(id, 2e8, 5e8)
+  const page = await openPage(`http://127.0.0.1:${admin.port}/`, WIDE)
+  onTestFinished(() => page.close())
+  const until = (expression: string) =>
+    vi.waitFor(async () => expect(await page.evaluate(expression)).toBe(true), 10_000)
+  return { ...admin, page, until }
+}
+
+const click = (label: string) =>
+  `document.querySelector('[aria-label="${label}"], #${label.toLowerCase()}').click()`
+
+describe.skipIf(chromiumProgram.isMissing)(`the page${chromiumProgram.note}`, () => {
+  it('Issue 12.7: shows users, adds one, gives links; light, dark and 360 px wide; asks nobody else', async () => {
+    const { page, until, store, port } = await openAdminPage()
+    await until(`document.querySelector('#users tbody th')?.textContent === '<b>zoë'`)
+    expect(await page.evaluate(`document.querySelector('meter').value`)).toBe(7e8)
+    await page.evaluate(`document.querySelector('#add').click()`)
+    await page.evaluate(`document.querySelector('dialog input').value = 'bob'`)
+    await page.evaluate(`document.querySelectorAll('dialog input')[1].value = '1.5'`)
+    await page.evaluate(`document.querySelector('dialog form button').click()`)
+    await until(`document.querySelectorAll('#users tbody tr').length === 2`)
+    expect(store.users.get('bob')?.quota).toEqual({ bytes: 1.5e9, per: 'month' })
+    await page.evaluate(click('Link of bob'))
+    await until(`document.querySelector('dialog textarea')?.value.startsWith('anytls://') === true`)
+    await page.press('Escape')
+    await until(`!document.querySelector('dialog').open`)
+    await until(`document.querySelectorAll('canvas').length >= 3`)
+    const looks: readonly View[] = [
+      WIDE,
+      { ...WIDE, scheme: 'dark' },
+      { scheme: 'light', width: 360, height: 700 },
+    ]
+    for (const view of looks) {
+      await page.look(view)
+      await until(`document.documentElement.scrollWidth <= ${view.width}`)
+      const folder = process.env['SCREENSHOTS']
+      if (folder) {
+        writeFileSync(join(folder, `${view.scheme}-${view.width}.png`), await page.screenshot())
+      }
+    }
+    expect(page.messages).toEqual([])
+    const own = `http://127.0.0.1:${port}/`
+    expect(page.requests.filter((url) => !url.startsWith(own) && !url.startsWith('data:'))).toEqual(
+      [],
+    )
+  })
+
+  it('Issue 12.7: asks for the token, keeps it for the tab alone, and never in a URL', async () => {
+    const { page, until } = await openAdminPage('geheim')
+    await until(`document.querySelector('dialog input[type=password]') !== null`)
+    await page.evaluate(`document.querySelector('dialog input').value = 'geheim'`)
+    await page.press('Enter')
+    await until(`document.querySelectorAll('#users tbody tr').length === 1`)
+    expect(page.requests.join()).not.toContain('geheim')
+    expect(await page.evaluate('localStorage.length')).toBe(0)
+  })
+})
