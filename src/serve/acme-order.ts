@@ -155,7 +155,8 @@ async function makeKey(): Promise<string> {
 
 /** Loaded only when it is needed; its answers are bounded. */
 async function importAcme() {
-  const acme = await import('acme-client')
+  // It is CommonJS: bundled, it has nothing but a default export.
+  const { default: acme } = await import('acme-client')
   const { defaults } = acme.axios
   Object.assign(defaults, {
     timeout: REQUEST_TIMEOUT,
