@@ -62,6 +62,7 @@ export interface ServerCommandOptions extends CommonOptions {
   readonly legacy: boolean
   /** How long what is open may go on once the server is told to stop, in milliseconds. */
   readonly drainTime: number
+  readonly legacyTls12?: boolean
   /** `--no-link` makes it false. */
   readonly link: boolean
   /** Where clients reach the server; port 0 for the one that it listens on. */

@@ -185,6 +185,7 @@ function addServer(program: Command, commands: Commands): void {
       'shape what the server sends, too: with the scheme of the clients, or that of the file',
     )
     .option('--no-legacy', 'serve ANYTLS v1 alone, and no clients of the original wire')
+    .option('--legacy-tls12', 'let clients of the original wire in that speak TLS 1.2 alone')
     .option(
       '--public-host <host[:port]>',
       'where clients reach this server, for the share link (default: what it listens on)',

@@ -1,13 +1,17 @@
 // `anytls server`: accepts clients and dials out for them, until it is told to stop.
 // Must never log a password; the share link, which holds one, is printed unless --no-link says no.
 
+import type { Logger } from 'pino'
 import { AnyTlsError, SchemeError } from '../errors.ts'
+import { reportFailure } from '../proxy/failure.ts'
+import { dial } from '../proxy/outbound/outbound.ts'
 import { serveProxyStream } from '../proxy/outbound/serve-stream.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { Reloader } from '../serve/reload.ts'
 import type { ReloadPart } from '../serve/reload.ts'
 import { createFallback } from '../fallback/fallback.ts'
+import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { createServer } from '../tls/listen.ts'
 import type { Server } from '../tls/listen.ts'
 import { formatHostPort } from '../codec/host-port.ts'
@@ -82,6 +86,7 @@ export async function runServer(
       acceptProxyProtocol: options.acceptProxyProtocol,
       onViolation,
       legacy,
+      legacyTls12: options.legacyTls12,
       autoAccept: false,
     },
     (stream, session) => {
@@ -126,6 +131,7 @@ export async function runServer(
     log.announce(`admin on ${formatAdminPlace(admin.place)}`)
   }
   log.announce(`listening on ${formatHostPort(address)}`)
+  void warnOfDeadFallbacks([options.fallback, options.fallbackH2], logger)
   hangUp.ready()
   await acme?.start()
 
@@ -150,6 +156,29 @@ async function openAdmin(
   const { startAdmin } = await import('./admin.ts')
   const more = { place: admin, tokenFile: adminTokenFile, publicName: publicHost?.host }
   return startAdmin({ ...settings, ...more })
+}
+
+/** How long an endpoint may take to let itself be connected to, in ms, before it is warned of. */
+const FALLBACK_PATIENCE = 5_000
+
+/** D54: what visitors get meanwhile is an error page. */
+async function warnOfDeadFallbacks(
+  endpoints: readonly (FallbackEndpoint | undefined)[],
+  logger: Logger,
+): Promise<void> {
+  for (const endpoint of endpoints) {
+    if (endpoint === undefined) continue
+    try {
+      const socket = await dial(endpoint, { timeout: FALLBACK_PATIENCE })
+      socket.destroy()
+    } catch (error) {
+      const problem = reportFailure(error).reason
+      const server = formatHostPort(endpoint)
+      logger.warn(
+        `the fallback ${server} cannot be reached (${problem}): visitors get an error page`,
+      )
+    }
+  }
 }
 
 /** What the files and variables that the options name say now. */

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
+import { systemCode } from '../serve/files.ts'
 import { SessionMeter } from '../serve/usage/session-meter.ts'
 import type { Session } from '../session/session.ts'
 import type { Server } from '../tls/listen.ts'
@@ -51,6 +52,14 @@ interface Entry {
   readonly started: number
 }
 
+/** Handshakes that fail because the client is of another kind, by OpenSSL's code: somebody's program may be at the door. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ERR_SSL_UNSUPPORTED_PROTOCOL:
+    'it speaks no TLS version that is allowed here (--legacy-tls12 lets TLS 1.2 in)',
+  ERR_SSL_NO_APPLICATION_PROTOCOL:
+    'it offers none of the application protocols of the fallback (ALPN), as h2 or http/1.1',
+}
+
 export class ServerLog {
   readonly #logger: Logger
   readonly #entries = new WeakMap<Session, Entry>()
@@ -76,9 +85,12 @@ export class ServerLog {
     })
     server.on('handshakeError', (error, remoteAddress) => {
       const isBalancer = error instanceof AnyTlsError && error.code === 'ERR_PROXY_PROTOCOL'
+      const refusal = REFUSALS[systemCode(error)]
       const [level, message] = isBalancer
         ? (['warn', 'a balancer was refused'] as const)
-        : (['debug', 'a TLS handshake failed'] as const)
+        : refusal !== undefined
+          ? (['info', `a client was refused: ${refusal}`] as const)
+          : (['debug', 'a TLS handshake failed'] as const)
       this.#log(level, this.#throttles, message, message, () => ({
         ...errorFields(error),
         remoteAddress,

@@ -2,14 +2,13 @@
 // Node's own servers, so that errors, limits and timeouts are those of any web server made with Node.
 // Must never: have anything in it that other sites do not have. Who knows these pages can recognise them all
 // the same: a server that must not be recognised needs a fallback endpoint of its own.
-import { createServer as createHttp1Server } from 'node:http'
-import type { ServerResponse } from 'node:http'
+import { createServer as createHttp1Server, ServerResponse } from 'node:http'
 import { createServer as createH2Server } from 'node:http2'
 import type { Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
 import { hangUp, untilClosed } from './fallback-connection.ts'
 import { answerSiteRequest } from './site-answer.ts'
-import type { SiteAnswer } from './site-answer.ts'
+import type { SiteAnswer, SiteRequest } from './site-answer.ts'
 
 /** The site's patience, in ms. */
 export interface SiteTimeouts {
@@ -43,10 +42,33 @@ export function createSiteTargets(timeouts: SiteTimeouts = SITE_TIMEOUTS): {
   h2: FallbackTarget
 } {
   const madeAt = Date.now()
-  return { http1: createHttp1Target(timeouts, madeAt), h2: createH2Target(timeouts, madeAt) }
+  return createTargets((request) => answerSiteRequest(request, madeAt), timeouts)
 }
 
-function createHttp1Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarget {
+/** How a site answers, whatever speaks HTTP for it. */
+type Answer = (request: SiteRequest) => SiteAnswer
+
+/**
+ * Both protocols for any site.
+ *
+ * @param badRequest the whole answer to what is no HTTP/1.1; default: what Node says
+ */
+export function createTargets(
+  answer: Answer,
+  timeouts: SiteTimeouts = SITE_TIMEOUTS,
+  badRequest?: () => string,
+): { http1: FallbackTarget; h2: FallbackTarget } {
+  return {
+    http1: createHttp1Target(timeouts, answer, badRequest),
+    h2: createH2Target(timeouts, answer),
+  }
+}
+
+function createHttp1Target(
+  timeouts: SiteTimeouts,
+  answer: Answer,
+  badRequest: (() => string) | undefined,
+): FallbackTarget {
   const server = createHttp1Server(
     {
       maxHeaderSize: HEADERS_MAX_LENGTH,
@@ -56,9 +78,15 @@ function createHttp1Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarg
       connectionsCheckingInterval: timeouts.checkInterval,
     },
     ({ method = '', url = '', headers }, response) => {
-      send(response, answerSiteRequest({ method, target: url, headers }, madeAt))
+      send(response, answer({ method, target: url, headers }))
     },
   )
+  if (badRequest !== undefined) {
+    server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end(badRequest())
+      else socket.destroy()
+    })
+  }
   server.setTimeout(timeouts.idle)
   let started = false
   return {
@@ -82,12 +110,12 @@ function createHttp1Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarg
   }
 }
 
-function createH2Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarget {
+function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget {
   const sessions = new Set<ServerHttp2Session>()
   const server = createH2Server(
     { settings: { maxConcurrentStreams: H2_STREAMS_MAX, maxHeaderListSize: HEADERS_MAX_LENGTH } },
     ({ method, url, headers }, response) => {
-      send(response, answerSiteRequest({ method, target: url, headers }, madeAt))
+      send(response, answer({ method, target: url, headers }))
     },
   )
   server.setTimeout(timeouts.idle)
@@ -112,7 +140,12 @@ function createH2Target(timeouts: SiteTimeouts, madeAt: number): FallbackTarget 
 }
 
 function send(response: ServerResponse | Http2ServerResponse, answer: SiteAnswer): void {
-  response.writeHead(answer.status, answer.headers)
+  if (answer.reason !== undefined && response instanceof ServerResponse) {
+    const Connection = response.shouldKeepAlive ? 'keep-alive' : 'close'
+    response.writeHead(answer.status, answer.reason, { ...answer.headers, Connection })
+  } else {
+    response.writeHead(answer.status, answer.headers)
+  }
   // Even an empty body is an error on an h2 stream that HEAD or 304 has ended.
   if (answer.body === undefined) response.end()
   else response.end(answer.body)

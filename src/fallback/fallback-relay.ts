@@ -4,13 +4,21 @@
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
+import type { Death } from './dead-endpoint.ts'
+import { createDeadTargets } from './dead-endpoint.ts'
 import { endsOf, hangUp, LINGER_TIMEOUT, untilClosed } from './fallback-connection.ts'
 import type { FallbackEndpoint } from './fallback-endpoint.ts'
 import type { ProxyProtocolVersion } from '../codec/proxy-protocol.ts'
 import { encodeProxyProtocol } from '../codec/proxy-protocol.ts'
 
-/** How long connecting to the endpoint may take, in ms. */
-export const CONNECT_TIMEOUT = 10_000
+/** How long connecting to the endpoint may take, in ms, as nginx has it. */
+export const CONNECT_TIMEOUT = 60_000
+
+/**
+ * How long a connection may still be silent that was silent until it came here, in ms: with the time of D16 it makes
+ * the 60 s that nginx waits for a request (D54).
+ */
+export const SILENT_TIMEOUT = 50_000
 
 // A peer that vanished without a word is found out by TCP. For all else that takes too long the endpoint
 // has its own timeouts (D16).
@@ -25,8 +33,7 @@ interface Relay extends HeldConnection {
 
 /**
  * Relays every connection to `endpoint`. When the endpoint cannot be reached (refused, no such name, or no
- * connection within {@link CONNECT_TIMEOUT}), the client's connection is closed without a byte: the relay
- * does not know what is spoken, so it has no error page to show.
+ * connection within {@link CONNECT_TIMEOUT}), the client gets what nginx says then, 502 or 504.
  *
  * @param proxyProtocol sends the PROXY protocol header first, in this version
  */
@@ -35,51 +42,84 @@ export function createRelayTarget(
   proxyProtocol: ProxyProtocolVersion | undefined,
 ): FallbackTarget {
   const relays = new Set<Relay>()
+  const dead = {
+    'Bad Gateway': createDeadTargets('Bad Gateway'),
+    'Gateway Time-out': createDeadTargets('Gateway Time-out'),
+  }
+  const bury = (connection: FallbackConnection, death: Death): void => {
+    const { http1, h2 } = dead[death]
+    const target = connection.socket.alpnProtocol === 'h2' ? h2 : http1
+    target.take(connection)
+  }
   return {
     take(connection) {
-      const relay = startRelay(connection, endpoint, proxyProtocol)
+      const relay = startRelay(connection, endpoint, proxyProtocol, bury)
       relays.add(relay)
       void relay.closed.then(() => relays.delete(relay))
       return relay
     },
     drain() {
       for (const relay of relays) relay.drain()
+      for (const { http1, h2 } of Object.values(dead)) {
+        http1.drain()
+        h2.drain()
+      }
     },
   }
 }
 
 function startRelay(
-  { socket: client, rawSocket, unread, ends = endsOf(client) }: FallbackConnection,
+  connection: FallbackConnection,
   { host, port }: FallbackEndpoint,
   proxyProtocol: ProxyProtocolVersion | undefined,
+  bury: (connection: FallbackConnection, death: Death) => void,
 ): Relay {
+  const { socket: client, rawSocket, unread, ends = endsOf(client) } = connection
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY }
   const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true, ...keepAlive })
   rawSocket.setKeepAlive(true, KEEP_ALIVE_DELAY)
+  limitFirstSilence(connection)
 
-  const connectTimer = setTimeout(() => upstream.destroy(), CONNECT_TIMEOUT)
-  upstream.once('connect', () => clearTimeout(connectTimer))
-  upstream.once('close', () => clearTimeout(connectTimer))
-
+  let draining = false
+  let late = false
+  const connectTimer = setTimeout(() => {
+    late = true
+    upstream.destroy()
+  }, CONNECT_TIMEOUT)
+  const onUnreached = (): void => {
+    clearTimeout(connectTimer)
+    if (client.destroyed || rawSocket.destroyed) return
+    if (draining) hangUp(client)
+    else bury(connection, late ? 'Gateway Time-out' : 'Bad Gateway')
+  }
+  const onGone = (): void => void upstream.destroy()
+  client.once('close', onGone)
   client.on('error', () => reset(upstream))
+  upstream.once('close', onUnreached)
   upstream.on('error', (error: NodeJS.ErrnoException) => {
-    // An endpoint that is not there has reset nothing: `close` hangs up.
+    // An endpoint that is not there has reset nothing.
     if (RESET_CODES.has(error.code)) reset(rawSocket)
   })
-  bindLifetimes(client, upstream)
-  bindLifetimes(upstream, client)
-
-  // What is written before the connection stands is sent in order once it does.
-  if (proxyProtocol !== undefined) {
-    upstream.write(encodeProxyProtocol(proxyProtocol, ends))
-  }
-  for (const bytes of unread) upstream.write(bytes)
-  client.pipe(upstream)
-  upstream.pipe(client)
+  upstream.once('connect', () => {
+    clearTimeout(connectTimer)
+    client.off('close', onGone)
+    upstream.off('close', onUnreached)
+    bindLifetimes(client, upstream)
+    bindLifetimes(upstream, client)
+    if (proxyProtocol !== undefined) {
+      upstream.write(encodeProxyProtocol(proxyProtocol, ends))
+    }
+    for (const bytes of unread) upstream.write(bytes)
+    upstream.pipe(client)
+    if (draining) upstream.end()
+    else client.pipe(upstream)
+  })
 
   return {
     closed: Promise.all([untilClosed(client), untilClosed(upstream)]).then(ignore),
     drain() {
+      draining = true
+      if (upstream.connecting) return
       // The endpoint sees the end of the client's data, may finish its answer, and ends.
       client.unpipe(upstream)
       client.resume()
@@ -90,6 +130,16 @@ function startRelay(
       upstream.destroy()
     },
   }
+}
+
+/** A client that has said nothing yet is not waited for without end. */
+function limitFirstSilence({ socket, unread }: FallbackConnection): void {
+  if (unread.length > 0) return
+  const before = socket.bytesRead
+  const timer = setTimeout(() => {
+    if (socket.bytesRead === before) hangUp(socket)
+  }, SILENT_TIMEOUT)
+  socket.once('close', () => clearTimeout(timer))
 }
 
 /**

@@ -19,6 +19,8 @@ export interface FallbackOptions {
   readonly h2?: FallbackEndpoint
   /** Tells the endpoints who the client is, before any other byte. */
   readonly proxyProtocol?: ProxyProtocolVersion
+  /** Connections that are held at once; further ones are closed without a byte. Default 4,096. */
+  readonly maxConnections?: number
 }
 
 /** Answers connections that are not ANYTLS. */
@@ -44,6 +46,7 @@ interface Routes {
 }
 
 const DEFAULT_GRACE = 3000
+const DEFAULT_MAX_CONNECTIONS = 4_096
 
 /**
  * Makes a fallback.
@@ -54,6 +57,10 @@ const DEFAULT_GRACE = 3000
  */
 export function createFallback(options: FallbackOptions | 'close' = {}): Fallback {
   const routes: Routes = options === 'close' ? { http1: CLOSING_TARGET } : createRoutes(options)
+  const { maxConnections = DEFAULT_MAX_CONNECTIONS } = options === 'close' ? {} : options
+  if (!Number.isSafeInteger(maxConnections) || maxConnections < 1) {
+    throw invalid('maxConnections must be a whole number of at least 1')
+  }
   const held = new Set<HeldConnection>()
   let closing: Promise<void> | undefined
 
@@ -75,7 +82,7 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
       // The former owner's listener is gone; a reset between two owners must not crash. Nor one that we send.
       for (const each of [socket, rawSocket]) each.on('error', () => {})
       if (socket.destroyed) return
-      if (closing !== undefined) {
+      if (closing !== undefined || held.size >= maxConnections) {
         socket.destroy()
         return
       }

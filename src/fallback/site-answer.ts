@@ -16,6 +16,8 @@ export interface SiteRequest {
 /** `body` is what is sent: `undefined` for HEAD and 304, whatever `Content-Length` says. */
 export interface SiteAnswer {
   readonly status: number
+  /** For HTTP/1.1, in the manner of nginx: this text beside the status, and no `Keep-Alive` beside `Connection`. */
+  readonly reason?: string
   readonly headers: Readonly<Record<string, string | number>>
   readonly body: Uint8Array | undefined
 }

@@ -62,6 +62,11 @@ export interface ServerOptions extends Omit<SessionSettings, 'password'> {
   /** Serves clients of the original wire on the same port (D18). Default true. */
   readonly legacy?: boolean | undefined
   /**
+   * Lets clients of the original wire in that speak TLS 1.2 alone (D53). ANYTLS v1 is spoken over TLS 1.3 alone. Default
+   * false.
+   */
+  readonly legacyTls12?: boolean | undefined
+  /**
    * Networks (`192.0.2.0/24`, or an address) of balancers in front: their connections must begin with a PROXY
    * protocol header, version 1 or 2, which says who the client is. Those of others have none. Default: nobody.
    */
@@ -106,6 +111,9 @@ const VIOLATION_ANSWERS: ReadonlySet<string> = new Set(['alert', 'redirect', 'do
 /** What Node takes: a name, a key for the digest and one for the cipher, 16 bytes each. */
 const TICKET_KEYS_LENGTH = 48
 
+/** How long a session ticket can be used, in seconds. */
+const TICKET_LIFETIME = 300
+
 /** Made by {@link createServer}. */
 export class Server extends EventEmitter<ServerEvents> {
   #options: ServerOptions
@@ -139,10 +147,7 @@ export class Server extends EventEmitter<ServerEvents> {
     const { alpnProtocols } = this.#fallback
     this.#ticketKeys = checkTicketKeys(options.ticketKeys ?? randomBytes(TICKET_KEYS_LENGTH))
     this.#tls = createTlsServer({
-      key: options.key,
-      cert: options.cert,
-      ticketKeys: this.#ticketKeys,
-      minVersion: 'TLSv1.3',
+      ...this.#contextOptions(options.key, options.cert),
       handshakeTimeout: HANDSHAKE_TIMEOUT,
       ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
     })
@@ -195,8 +200,25 @@ export class Server extends EventEmitter<ServerEvents> {
    */
   setCertificate(key: string | Buffer, cert: string | Buffer): void {
     checkCertificate(key, cert)
-    const ticketKeys = this.#ticketKeys
-    this.#tls.setSecureContext({ key, cert, ticketKeys, minVersion: 'TLSv1.3' })
+    this.#tls.setSecureContext(this.#contextOptions(key, cert))
+  }
+
+  /** D53: order of ciphers and life of tickets are those of nginx. */
+  #contextOptions(key: string | Buffer, cert: string | Buffer) {
+    return {
+      key,
+      cert,
+      ticketKeys: this.#ticketKeys,
+      honorCipherOrder: false,
+      sessionTimeout: TICKET_LIFETIME,
+      minVersion: this.#allowsTls12 ? ('TLSv1.2' as const) : ('TLSv1.3' as const),
+    }
+  }
+
+  /** Who serves no clients of the original wire has nobody to let in that way. */
+  get #allowsTls12(): boolean {
+    const { legacyTls12 = false, legacy = true } = this.#options
+    return legacyTls12 && legacy
   }
 
   /**
@@ -355,7 +377,12 @@ export class Server extends EventEmitter<ServerEvents> {
       machine: anyTlsServer(this.#config, started, () => verdict.wire === 'v1'),
       chooseMachine: (firstRecord) => {
         verdict = judgeFirstRecord(firstRecord, this.#config.passwordHash, this.#options.users)
-        if (verdict.wire === 'legacy' && this.#options.legacy === false) {
+        const isRefused =
+          verdict.wire === 'legacy'
+            ? this.#options.legacy === false
+            : // Version 1 has never been spoken over anything older.
+              socket.getProtocol() !== 'TLSv1.3'
+        if (isRefused) {
           verdict = { wire: 'stranger' }
         }
         if (verdict.wire !== 'stranger' && verdict.user) session.logIn(verdict.user)

@@ -238,19 +238,44 @@ describe('relay: how it ends', () => {
     expect(rig.endpoint.accepted).toBe(1)
   })
 
-  it('D15: an endpoint that refuses connections closes the connection of the client, without a byte', async () => {
+  it('D54: while the endpoint is not there visitors get what nginx says for a dead upstream', async () => {
     const rig = await setUp()
     await rig.endpoint.stop()
+    const get = async (request: string) => {
+      const client = await rig.listener.connect('http/1.1')
+      client.write(request)
+      return String(await readAll(client)).replace(/Date: [^\r]*/, 'Date: D')
+    }
+    const head = 'Content-Type: text/html\r\nContent-Length'
+    const answer = await get('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(answer).toContain(
+      `HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nDate: D\r\n${head}: 150\r\n`,
+    )
+    expect(answer).toMatch(
+      /\r\n\r\n<html>\r\n.*<hr><center>nginx<\/center>\r\n<\/body>\r\n<\/html>\r\n$/s,
+    )
+    const chrome = await get(
+      'GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Chrome/1\r\nConnection: close\r\n\r\n',
+    )
+    expect(chrome).toContain(`${head}: 552\r\n`)
+    expect(await get('\x16\x03\x01 no HTTP\r\n\r\n')).toContain(
+      `HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nDate: D\r\n${head}: 150\r\nConnection: close\r\n`,
+    )
+  })
+
+  it('D54: no more connections are held than were allowed', async () => {
+    const rig = await setUp({ maxConnections: 1 })
+    await open(rig)
     const client = await rig.listener.connect('http/1.1')
     const closed = once(client, 'close')
-    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    expect((await readAll(client)).length).toBe(0)
+    client.write('GET / HTTP/1.1\r\n\r\n')
     await closed
+    expect(rig.endpoint.accepted).toBe(1)
   })
 
   // How a full backlog behaves is the system's affair.
   it.skipIf(process.platform !== 'linux')(
-    'D15: an endpoint that does not answer within 10 s closes the connection of the client (only on Linux)',
+    'D54: an endpoint that lets nobody connect for 60 s is told of as nginx tells of it (only on Linux)',
     async () => {
       const deaf = await startDeafEndpoint()
       const fallback = createFallback({ http1: deaf })
@@ -263,7 +288,7 @@ describe('relay: how it ends', () => {
       const client = await listener.connect('http/1.1')
       const handover = listener.handover()
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-      client.write('hello')
+      client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
       await handover
       let ended = false
       client.once('end', () => (ended = true))
@@ -271,7 +296,7 @@ describe('relay: how it ends', () => {
       await new Promise((resolve) => setImmediate(resolve))
       expect(ended).toBe(false)
       vi.advanceTimersByTime(1)
-      expect((await readAll(client)).length).toBe(0)
+      expect(String(await readAll(client))).toMatch(/^HTTP\/1\.1 504 Gateway Time-out\r\n/)
     },
   )
 })
