@@ -18,7 +18,7 @@ export const CONNECT_TIMEOUT = 60_000
  * How long a connection may still be silent that was silent until it came here, in ms: with the time of D16 it makes
  * the 60 s that nginx waits for a request (D54).
  */
-export const SILENT_TIMEOUT = 50_000
+const SILENT_TIMEOUT = 50_000
 
 // A peer that vanished without a word is found out by TCP. For all else that takes too long the endpoint
 // has its own timeouts (D16).

@@ -15,7 +15,8 @@ export function trafficOf(socket: Socket): Traffic {
   return {
     get up() {
       // What had not left when the socket was destroyed is not in its sum any more; it is absent before it connects.
-      return (up = Math.max(up, socket.bytesWritten ?? 0))
+      const sums: { readonly bytesWritten?: number } = socket
+      return (up = Math.max(up, sums.bytesWritten ?? 0))
     },
     get down() {
       return socket.bytesRead

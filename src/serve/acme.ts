@@ -23,7 +23,7 @@ export interface AcmeOptions {
 }
 
 /** Is told what happens. */
-export interface AcmeObserver {
+interface AcmeObserver {
   /** A certificate to serve from now on. */
   obtained(certificate: ServerCertificate, until: Date): void
   /** @param wait milliseconds until the next try */
