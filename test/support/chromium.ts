@@ -61,16 +61,40 @@ interface Message {
   readonly error?: { readonly message: string }
 }
 
-/** Opens a file, or an http:// URL, in a browser of its own; resolves once it has loaded. */
-export async function openPage(place: string, view: View): Promise<OpenPage> {
+/** A browser, spoken to by the DevTools protocol. */
+export interface Browser {
+  /** Hears every event of that name, of whatever page; a later listener takes the place of an earlier one. */
+  on(method: string, listener: (params: unknown) => void): void
+  send(method: string, params?: object, sessionId?: string): Promise<unknown>
+  /** With its profile. */
+  close(): Promise<void>
+}
+
+export function launchBrowser(...flags: readonly string[]): Browser {
   const profile = mkdtempSync(join(tmpdir(), 'chromium-'))
   const child = spawn(
     chromiumProgram.path,
-    [...QUIET, `--user-data-dir=${profile}`, '--remote-debugging-pipe', 'about:blank'],
+    [...QUIET, ...flags, `--user-data-dir=${profile}`, '--remote-debugging-pipe', 'about:blank'],
     { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
   )
   const exited = once(child, 'exit')
-  const browser = speak(child.stdio[3] as Writable, child.stdio[4] as Readable)
+  const { on, send } = speak(child.stdio[3] as Writable, child.stdio[4] as Readable)
+  return {
+    on,
+    send,
+    async close() {
+      await send('Browser.close').catch(() => {})
+      const limit = setTimeout(() => child.kill('SIGKILL'), 5_000)
+      await exited
+      clearTimeout(limit)
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+/** Opens a file, or an http:// URL, in a browser of its own; resolves once it has loaded. */
+export async function openPage(place: string, view: View): Promise<OpenPage> {
+  const browser = launchBrowser()
   const targets = await browser.send('Target.getTargets')
   const { targetInfos } = targets as { targetInfos: { type: string; targetId: string }[] }
   const { targetId } = targetInfos.find(({ type }) => type === 'page')!
@@ -132,18 +156,12 @@ export async function openPage(place: string, view: View): Promise<OpenPage> {
       const shot = await send('Page.captureScreenshot', { clip, captureBeyondViewport: true })
       return Buffer.from((shot as { data: string }).data, 'base64')
     },
-    async close() {
-      await browser.send('Browser.close').catch(() => {})
-      const limit = setTimeout(() => child.kill('SIGKILL'), 5_000)
-      await exited
-      clearTimeout(limit)
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
-    },
+    close: () => browser.close(),
   }
 }
 
 /** The DevTools protocol on a pair of pipes: JSON texts, each ended by NUL. */
-function speak(input: Writable, output: Readable) {
+function speak(input: Writable, output: Readable): Pick<Browser, 'on' | 'send'> {
   const waiting = new Map<number, (message: Message) => void>()
   const listeners = new Map<string, (params: unknown) => void>()
   let rest = ''
