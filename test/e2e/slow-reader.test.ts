@@ -94,8 +94,9 @@ describe('one slow reader among eight', { timeout: 60_000 }, () => {
       const time = await siblings(connection)
       await over
       expect(slow.stream.errored).toMatchObject({ code: 'ERR_STREAM_STALLED' })
-      // The session stops reading at 256 KiB; what was read with the last of them is a record.
-      expect(slow.mostHeld).toBeLessThanOrEqual(262_144 + 16_384)
+      // The session stops reading at 256 KiB; what came with the last of them is what TCP gave at once, as a TLSSocket
+      // does not stop between the records of one read.
+      expect(slow.mostHeld).toBeLessThanOrEqual(262_144 + 65_536)
       expect(slow.mostHeld).toBeGreaterThan(131_072)
       expect(time).toBeGreaterThan(stallTimeout)
       expect(performance.now() - begin).toBeLessThan(10_000)
