@@ -236,9 +236,13 @@ export class LeanRelay implements LaneSink {
     this.#flushSoon()
   }
 
-  /** What is over on the wire, and on this side, is over for those who look at the stream. */
+  /**
+   * What is over on the wire, and on this side, is over for those who look at the stream; not before the socket has been
+   * told all that came.
+   */
   #closeStream(): void {
-    if (this.#streamOver || (this.#socketClosed && this.#upFinished)) this.#stream.destroy()
+    const told = this.#streamOver && this.#socketEnded
+    if (told || (this.#socketClosed && this.#upFinished)) this.#stream.destroy()
   }
 
   readonly #onRead = (bytes: Uint8Array): void => {

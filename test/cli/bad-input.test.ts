@@ -127,11 +127,6 @@ const usageCases: readonly Case[] = [
     [...SERVER, '--acme', 'a.test', '--acme-directory', 'http://a.test/'],
     /--acme-directory.*no https URL/,
   ],
-  [
-    '--acme beside --cert',
-    [...SERVER, '--acme', 'a.test', '--cert', 'a', '--key', 'b'],
-    /--acme and --cert exclude each other/,
-  ],
   ['a negative number', [...CLIENT, '-s', 'a:1', '--min-idle', '-1'], /--min-idle.*0 to 64/],
   [
     '--insecure beside --pin',
@@ -196,6 +191,11 @@ const programCases: readonly Case[] = [
     'a padding scheme without a stop',
     [...WITH_PASSWORD, '--padding-scheme', fileWith('stopless', '0=30-30\n')],
     /padding scheme '.*stopless': line 1, column 1: .*stop/,
+  ],
+  [
+    '--acme beside --cert',
+    [...WITH_PASSWORD, '--acme', 'a.test', '--cert', 'a', '--key', 'b'],
+    /--acme and --cert exclude each other/,
   ],
   [
     'a padding scheme that is not there',

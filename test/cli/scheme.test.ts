@@ -176,7 +176,7 @@ describe('anytls scheme simulate', () => {
     const base = { scheme: DEFAULT_SCHEME, wire: WIRES.v1, workload: WORKLOADS.handshake }
     const { runs, summary } = simulate({ ...base, seed: 9, runs: 3 })
     const up = runs[0]!.records.filter(({ direction }) => direction === 'up')
-    expect(deliver0?.split(/\s+/)).toEqual(['0', '0', '0', '151', '30', '19.9', '0', '0', '181'])
+    expect(deliver0?.split(/\s+/)).toEqual(['0', '0', '0', '155', '30', '19.4', '0', '0', '185'])
     expect(deliver1?.split(/\s+/).at(-1)).toBe(String(up[1]?.bytes))
     const { least, mean, most } = summary.up.padding
     const line = stdout.split('\n').find((text) => text.startsWith('padding, bytes'))
@@ -246,7 +246,7 @@ describe('anytls scheme simulate', () => {
     const own = file('own.json', JSON.stringify({ name: 'mine', events }))
     const { code, stdout } = await run('simulate', '--workload', own)
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^workload mine, .*\n\n.*\n.*\n0 .* 181\n1 .*\n/)
+    expect(stdout).toMatch(/^workload mine, .*\n\n.*\n.*\n0 .* 185\n1 .*\n/)
   })
 
   const broken: [string, unknown, RegExp][] = [

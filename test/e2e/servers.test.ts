@@ -20,6 +20,9 @@ import {
 import type { Origin } from './support.ts'
 import type { Program } from '../cli/run-program.ts'
 
+/** What a loaded machine may take on top, in ms. */
+const SOME_TIME = 1_500
+
 let origin: Origin
 
 beforeAll(async () => {
@@ -62,14 +65,15 @@ describe.skipIf(curlProgram.isMissing || !onLinux)(
       // A program that was told already that it may speak is reset, and tries again.
       const again = ['--retry', '3', '--retry-all-errors', '--retry-delay', '0']
       expect(String((await get(...again)).stdout)).toMatch(/^GET /)
-      expect(performance.now() - began).toBeLessThan(1_500)
+      // curl itself waits a second before it tries again.
+      expect(performance.now() - began).toBeLessThan(1_500 + SOME_TIME)
       silent.kill('SIGCONT')
       await program.said(/answers again/)
       expect(String((await get()).stdout)).toMatch(/^GET /)
       first().kill('SIGKILL')
       began = performance.now()
       expect(String((await get(...again)).stdout)).toMatch(/^GET /)
-      expect(performance.now() - began).toBeLessThan(1_000)
+      expect(performance.now() - began).toBeLessThan(1_000 + SOME_TIME)
     })
   },
 )

@@ -144,7 +144,7 @@ describe('installed', { timeout: 60_000 }, () => {
     expect(said.join('\n')).toMatch(/^share link: anytls:\/\/x@127\.0\.0\.1:\d+\/\?hpkp=/)
   })
 
-  it('starting costs little: --version at most 1.6 × a bare node, the library at most as much again', async () => {
+  it('starting costs little: --version at most 1.6 × a bare node, the library at most 1.5 × on top', async () => {
     // The shell tells what its children took, their start and their end included.
     const cost = async (...args: readonly string[]): Promise<number> => {
       const script = '"$@" >/dev/null && times'
@@ -163,8 +163,8 @@ describe('installed', { timeout: 60_000 }, () => {
       library.push(await cost('--input-type=module', '-e', "import 'anytls'"))
     }
     expect(Math.min(...version) / Math.min(...bare)).toBeLessThan(1.6)
-    // A bare node takes some 40 ms.
-    expect(Math.min(...library) / Math.min(...bare)).toBeLessThan(2)
+    // A bare node takes some 40 ms. With 1.6 measured when it is quiet, there is room for a machine that is not.
+    expect(Math.min(...library) / Math.min(...bare)).toBeLessThan(2.5)
   })
 })
 
