@@ -15,7 +15,7 @@ const MAKES = ['files', 'video', 'chatter', 'form'] as const
 /** An expression that is a promise of the end of a page, once it has loaded. */
 export const FINISHED = 'window.finished'
 
-/** The path of a page, as long as any other: its length shows in the request. Makes take turns. */
+/** The path of a page. All have one length, as that shows in the request. Makes take turns. */
 export function pagePath(page: number): string {
   return `/${String(page).padStart(6, '0')}.html`
 }

@@ -139,7 +139,9 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
         const own = await startGoServer({ scheme })
         const tap = await startRecordTap(own.port)
         const echo = await startTcpOrigin((socket) => socket.pipe(socket))
-        const start = () => startClient(linkTo(tap.port, pin), LEGACY, { state: `told ${ending}` })
+        // A tunnel is there once the server has said so: all that leaves before has left by then.
+        const flags = [...LEGACY, '--reply-wait', 'exact']
+        const start = () => startClient(linkTo(tap.port, pin), flags, { state: `told ${ending}` })
         const told = await start()
         const first = await openTunnel(told, echo.port)
         await told.program.said(/the server sent a padding scheme/)
