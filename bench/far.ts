@@ -5,9 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildGoProgram } from '../test/interop/support/go-build.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
-import { Programs } from './go-peer.ts'
+import { builtGoProgram, Programs } from './go-peer.ts'
 import type { Line, Load, Maker, RunningProgram } from './go-peer.ts'
 import { median } from './median.ts'
 
@@ -58,7 +57,7 @@ const JOBS: readonly Job[] = [
 type Seconds = Map<Peer, Map<Job, number[]>>
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-far-'))
-const programs = new Programs(await buildGoProgram(), await writeCertificateFiles(folder), folder)
+const programs = new Programs(builtGoProgram(), await writeCertificateFiles(folder), folder)
 const origin = await programs.origin()
 const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
 const line = RATE === 0 ? '' : `, ${RATE / MB} MB/s each way`

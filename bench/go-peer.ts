@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { goProgram } from '../test/interop/support/go-build.ts'
 
 /** Who made a client or a server. */
 export type Maker = 'anytls' | 'Go'
@@ -21,6 +22,16 @@ export interface RunningProgram {
   readonly address: string
   readonly pid: number
   stop(): Promise<void>
+}
+
+/**
+ * The path of the Go program of the interop tests.
+ *
+ * @throws Error that says why there is none
+ */
+export function builtGoProgram(): string {
+  if (goProgram.isMissing) throw new Error(`the Go program is needed${goProgram.note}`)
+  return goProgram.path
 }
 
 const PASSWORD = 'bench'

@@ -3,9 +3,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildGoProgram } from '../test/interop/support/go-build.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
-import { Programs, peakMemory, processorSeconds } from './go-peer.ts'
+import { builtGoProgram, Programs, peakMemory, processorSeconds } from './go-peer.ts'
 import type { Maker, RunningProgram } from './go-peer.ts'
 
 const quick = process.argv.includes('--quick')
@@ -49,7 +48,7 @@ interface Figures {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-go-'))
-const programs = new Programs(await buildGoProgram(), await writeCertificateFiles(folder), folder)
+const programs = new Programs(builtGoProgram(), await writeCertificateFiles(folder), folder)
 const origin = await programs.origin()
 const rounds = new Map<Pairing, Figures[]>(PAIRINGS.map((pairing) => [pairing, []]))
 for (let round = 0; round < ROUNDS; round += 1) {

@@ -5,9 +5,14 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { cpus, homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildGoProgram } from '../test/interop/support/go-build.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
-import { Programs, peakMemory, processorSeconds, residentMemory } from './go-peer.ts'
+import {
+  builtGoProgram,
+  Programs,
+  peakMemory,
+  processorSeconds,
+  residentMemory,
+} from './go-peer.ts'
 import type { Load, Maker } from './go-peer.ts'
 import { median } from './median.ts'
 
@@ -43,7 +48,7 @@ const AT_ONCE = [1, 64, 512] as const
 type Figures = Map<string, number>
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-proxy-'))
-const go = await buildGoProgram()
+const go = builtGoProgram()
 const certificate = await writeCertificateFiles(folder)
 const lines: Line[] = VERSIONS.flatMap((version) => {
   const programs = new Programs(go, certificate, folder, nodeOf(version))

@@ -1,7 +1,4 @@
 // What tests use of build.mjs.
 
-/** Whether dist/ holds what the sources say, with the types if they are wanted. */
-export function isBuilt(options: { readonly types: boolean }): boolean
-
-/** Builds dist/ anew. */
-export function buildAll(options: { readonly types: boolean }): Promise<void>
+/** Builds dist/ where it is not there or older than the sources; with the types of the library or without. */
+export function ensureBuilt(options: { readonly types: boolean }): Promise<void>

@@ -48,13 +48,20 @@ const PERMISSIVE = [
 ]
 
 /** Whether dist/ holds what the sources say, with the types if they are wanted. */
-export function isBuilt({ types }) {
+function isBuilt({ types }) {
   if (types && !existsSync(join(DIST, 'index.d.ts'))) return false
   return newest(INPUTS.map((name) => join(ROOT, name))) <= newest([STAMP])
 }
 
+/** Builds what is not there or older than the sources; what a test runs just now stays in its place. */
+export async function ensureBuilt({ types }) {
+  if (!isBuilt({ types: false })) await buildAll({ types })
+  else if (types && !isBuilt({ types })) buildTypes()
+}
+
 /** The types take the compiler and some ten seconds, everything else takes one. */
-export async function buildAll({ types }) {
+async function buildAll({ types }) {
+  console.error('building ...')
   // No dependency is imported before there is one: `npm start` runs on a fresh clone.
   const { build } = await import('esbuild')
   // What changes during the build is newer than it.

@@ -3,17 +3,14 @@
 
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { buildAll, isBuilt } from './build.mjs'
+import { ensureBuilt } from './build.mjs'
 import { ensureInstalled } from './ensure-installed.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
 const parent = process.ppid
 ensureInstalled()
-if (!isBuilt({ types: false })) {
-  console.error('building ...')
-  await buildAll({ types: false })
-}
+await ensureBuilt({ types: false })
 // npm may have been stopped meanwhile; it does not tell us.
 if (process.ppid !== parent) process.exit(1)
 await import(pathToFileURL(join(ROOT, 'dist', 'cli', 'demo.js')).href)

@@ -22,7 +22,7 @@ import { WORKLOADS } from '../../src/harness/simulate/workloads.ts'
 import { DEFAULT_SCHEME_TEXT } from '../../src/shaping/scheme.ts'
 import { makeTestCertificate } from '../../test/support/certificate.ts'
 import { requireProgram } from '../../test/support/programs.ts'
-import { buildGoProgram } from '../../test/interop/support/go-build.ts'
+import { builtGoProgram } from '../go-peer.ts'
 import { PageLoader } from './browse.ts'
 import { startDelay } from './delay.ts'
 import { pagePath, serveSites } from './sites.ts'
@@ -236,7 +236,7 @@ async function through(
 
 /** The Go module of the original wire at both ends; it sends one ticket. */
 async function throughGo(): Promise<Condition> {
-  const program = await buildGoProgram()
+  const program = builtGoProgram()
   const keys = ['-key', keyFile, '-cert', certFile]
   const server = await announced(program, ['server', ...keys, '-password', PASSWORD])
   return {

@@ -7,13 +7,13 @@ import { join } from 'node:path'
 import { encode } from 'uqr'
 import { afterAll, describe, expect, it } from 'vitest'
 import { makeSelfSigned } from '../../src/serve/self-signed.ts'
+import { MAIN } from './run-program.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 const folder = mkdtempSync(join(tmpdir(), 'link-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 function link(args: readonly string[], input = '', env: NodeJS.ProcessEnv = {}) {
-  return spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'link', ...args], {
+  return spawnSync(process.execPath, [MAIN, 'link', ...args], {
     input,
     encoding: 'utf8',
     env: { ...process.env, ANYTLS_PASSWORD: undefined, ...env },

@@ -189,12 +189,10 @@ describe('programs', { timeout: 60_000 }, () => {
   })
 
   it('npm start: the demo fetches a page through both programs, shows the link, and leaves nothing behind', async () => {
-    const demo = join(import.meta.dirname, '../../src/cli/demo.ts')
-    const { stdout, stderr } = await promisify(execFile)(
-      process.execPath,
-      ['--import', 'tsx', demo, '--once'],
-      { env: { ...process.env, TMPDIR: folder } },
-    )
+    const demo = join(import.meta.dirname, '../../dist/cli/demo.js')
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [demo, '--once'], {
+      env: { ...process.env, TMPDIR: folder },
+    })
     expect(stdout).toMatch(/share link +anytls:\/\/\S+@127\.0\.0\.1:\d+\/\?hpkp=[0-9a-f]{64}/)
     expect(stdout).toMatch(/fetched +http:/)
     expect(stdout).toMatch(/curl --socks5-hostname 127\.0\.0\.1:\d+ /)

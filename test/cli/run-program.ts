@@ -1,4 +1,4 @@
-// Runs the program `anytls` from its sources, and waits for what it says.
+// Runs the program `anytls` as it is built before the first test (build-programs.ts), and waits for what it says.
 // Must never leave a process behind: `stop` is to be called for each one in the end.
 
 import { spawn } from 'node:child_process'
@@ -7,7 +7,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
+/** The program, to be run by Node. */
+export const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 
 /** How a program ended: its exit code, or the signal that ended it. */
 export interface Ended {
@@ -36,7 +37,8 @@ export function runScript(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+  const loader = script.endsWith('.ts') ? ['--import', 'tsx'] : []
+  const child = spawn(process.execPath, [...loader, script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ANYTLS_PASSWORD: undefined, ANYTLS_PROXY_AUTH: undefined, ...env },
   })

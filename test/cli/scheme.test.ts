@@ -20,9 +20,8 @@ import {
   WIRES,
   WORKLOADS,
 } from '../../src/shaping.ts'
-import { runProgram } from './run-program.ts'
+import { MAIN, runProgram } from './run-program.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 const folder = mkdtempSync(join(tmpdir(), 'scheme-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -312,7 +311,7 @@ async function run(...args: string[]): Promise<Result> {
 
 /** With something on standard input. */
 function runWith(input: string, ...args: string[]): Result {
-  const command = ['--import', 'tsx', MAIN, 'scheme', ...args]
+  const command = [MAIN, 'scheme', ...args]
   const { status, stdout, stderr } = spawnSync(process.execPath, command, {
     input,
     encoding: 'utf8',

@@ -2,13 +2,12 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { closedPort } from '../proxy/support.ts'
 import {
+  builtExample,
   clientFlags,
-  EXAMPLES,
   PASSWORD,
   portOf,
   runExample,
@@ -20,7 +19,7 @@ const LINES = ['one', 'zwei', '', 'x'.repeat(300_000), 'the last one without an 
 
 describe('examples: echo', { timeout: 30_000 }, () => {
   it.for(WIRES)('on %s each line comes back on a stream of its own', async (wire) => {
-    const server = runExample('echo-server.ts', ['--listen', '127.0.0.1:0', ...serverFlags(wire)])
+    const server = runExample('echo-server', ['--listen', '127.0.0.1:0', ...serverFlags(wire)])
     const port = await portOf(server, 'echo')
     const to = ['--connect', `127.0.0.1:${port}`, ...clientFlags(wire)]
     const { code, stdout, stderr } = await runClient(to, LINES.join('\n'))
@@ -45,8 +44,7 @@ async function runClient(
   input: string,
   env: NodeJS.ProcessEnv = PASSWORD,
 ) {
-  const script = join(EXAMPLES, 'echo-client.ts')
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+  const child = spawn(process.execPath, [builtExample('echo-client'), ...args], {
     env: { ...process.env, ANYTLS_PASSWORD: undefined, ...env },
     timeout: 15_000,
   })

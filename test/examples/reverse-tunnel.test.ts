@@ -92,7 +92,7 @@ describe.skipIf(curlProgram.isMissing)(
 
 /** The public end as a program, on free ports unless the tunnel's is given. */
 async function startPublicEnd(wire: Wire, tunnelPort = 0) {
-  const program = runExample('reverse-server.ts', [
+  const program = runExample('reverse-server', [
     ...['--listen', `127.0.0.1:${tunnelPort}`, '--public', '127.0.0.1:0'],
     ...serverFlags(wire),
   ])
@@ -106,7 +106,7 @@ async function startPublicEnd(wire: Wire, tunnelPort = 0) {
     url: `http://127.0.0.1:${publicPort}/`,
     /** Starts an end behind NAT for the service on `servicePort`, and waits until it is connected. */
     connectEnd: async (servicePort: number) => {
-      const end = runExample('reverse-client.ts', [
+      const end = runExample('reverse-client', [
         ...['--connect', `127.0.0.1:${port}`, '--to', `127.0.0.1:${servicePort}`],
         ...clientFlags(wire),
       ])

@@ -9,7 +9,7 @@ import { curlProgram, folder, startClient, startServer, until } from '../e2e/sup
 import type { ServerProgram } from '../e2e/support.ts'
 import { closedPort, curl, readExactly } from '../proxy/support.ts'
 import { carriedBytes, applicationRecords, startRecordTap } from '../support/record-tap.ts'
-import { BUILD_TIMEOUT, buildGoProgram, goProgram } from './support/go-build.ts'
+import { goProgram } from './support/go-build.ts'
 import {
   Command,
   certificateFiles,
@@ -46,12 +46,11 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
     let files: FileOrigin
 
     beforeAll(async () => {
-      await buildGoProgram()
       const { key, cert } = await certificateFiles()
       flags = ['--key', key, '--cert', cert]
       ;[server, files] = await Promise.all([startServer(flags), startFileOrigin()])
       client = await startGoClient(server.port)
-    }, BUILD_TIMEOUT)
+    }, 60_000)
 
     it.for(['--socks5-hostname', '-x'])('curl %s fetches through them', async (how) => {
       expect(await fetches(client, files, 100_000, how)).toBe(true)

@@ -7,7 +7,7 @@ import { curlProgram, startClient, until } from '../e2e/support.ts'
 import type { ClientProgram } from '../e2e/support.ts'
 import { closedPort, curl, readExactly } from '../proxy/support.ts'
 import { applicationRecords, carriedBytes, startRecordTap } from '../support/record-tap.ts'
-import { BUILD_TIMEOUT, buildGoProgram, goProgram } from './support/go-build.ts'
+import { goProgram } from './support/go-build.ts'
 import {
   Command,
   certificateFiles,
@@ -49,11 +49,10 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
     let pin: string
 
     beforeAll(async () => {
-      await buildGoProgram()
       ;({ pin } = await certificateFiles())
       ;[server, files] = await Promise.all([startGoServer(), startFileOrigin()])
       client = await startClient(server.link, [...LEGACY, '--reply-wait', 'exact'])
-    }, BUILD_TIMEOUT)
+    }, 60_000)
 
     it.for(['--socks5-hostname', '-x'])('curl %s fetches through them', async (how) => {
       expect(await fetches(client, files, 100_000, how)).toBe(true)

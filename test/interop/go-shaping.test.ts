@@ -1,8 +1,8 @@
 // What leaves under a padding scheme: the Go client's Writes against ours, for the same Delivers.
 
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { DEFAULT_SCHEME_TEXT } from '../../src/shaping/scheme.ts'
-import { BUILD_TIMEOUT, buildGoProgram, goProgram } from './support/go-build.ts'
+import { goProgram } from './support/go-build.ts'
 
 import {
   countsOf,
@@ -127,10 +127,6 @@ describe.skipIf(goProgram.isMissing)(
   `Interop: shaping as the Go client does it${goProgram.note}`,
   { timeout: 30_000 },
   () => {
-    beforeAll(async () => {
-      await buildGoProgram()
-    }, BUILD_TIMEOUT)
-
     it.for(EXACT)('Equivalence, every Write: $name', async (script) => {
       const { runs } = await shapeWithGo(script, 2)
       expect(runs[1]).toEqual(runs[0])

@@ -1,32 +1,14 @@
-// Builds and starts the program of test/interop/rust: the crate net-mux with a TCP port.
+// Starts the program of test/interop/rust: the crate net-mux with a TCP port.
 // Must never leave a process behind: the program ends with its standard input.
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
-
-const SOURCES = fileURLToPath(new URL('./rust/', import.meta.url))
-
-/** Where cargo builds: outside of what is committed, and kept for the next run. */
-const TARGET = fileURLToPath(new URL('../../node_modules/.cache/netmux-peer/', import.meta.url))
-
-/** How long a build from nothing may take, in milliseconds: it fetches and compiles some 35 crates. */
-export const BUILD_TIMEOUT = 600_000
-
-/** Builds the program; nothing is done when it is built already. */
-export async function buildPeer(cargo: string): Promise<void> {
-  await promisify(execFile)(cargo, ['build', '--release', '--locked', '--quiet'], {
-    cwd: SOURCES,
-    env: { ...process.env, CARGO_TARGET_DIR: TARGET },
-    timeout: BUILD_TIMEOUT,
-  })
-}
+import { netmuxPeer } from './support/cargo-build.ts'
 
 /** The running program and what it has told. */
 export class Peer {
@@ -74,7 +56,7 @@ export class Peer {
  */
 export async function startPeer(...words: readonly (string | number)[]): Promise<Peer> {
   const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
-    `${TARGET}release/netmux-peer`,
+    netmuxPeer.path,
     words.map(String),
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )

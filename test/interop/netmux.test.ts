@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { PeerCloseError } from '../../src/errors.ts'
 import { makeFrameDecoder } from '../../src/wires/netmux/frame-decoder.ts'
 import type { Frame } from '../../src/wires/netmux/frame.ts'
@@ -13,18 +13,14 @@ import type { Stream } from '../../src/session/stream.ts'
 import { netMuxClient, netMuxServer } from '../../src/session/netmux.ts'
 import type { NetMuxOptions } from '../../src/session/netmux.ts'
 import { describeFrames, frame, write } from '../wires/netmux/frames.ts'
-import { requireProgram } from '../support/programs.ts'
-import { BUILD_TIMEOUT, buildPeer, startPeer } from './netmux-peer.ts'
+import { startPeer } from './netmux-peer.ts'
 import type { Peer } from './netmux-peer.ts'
+import { netmuxPeer } from './support/cargo-build.ts'
 
 const MIB = 1_048_576
 const BULK = 64 * MIB
 
-const cargo = requireProgram('cargo')
-
-describe.skipIf(cargo.isMissing)(`net-mux against its crate 1.0.1${cargo.note}`, () => {
-  beforeAll(() => buildPeer(cargo.path), BUILD_TIMEOUT)
-
+describe.skipIf(netmuxPeer.isMissing)(`net-mux against its crate 1.0.1${netmuxPeer.note}`, () => {
   it('64 MiB go to the crate and come back the same', { timeout: 60_000 }, async () => {
     const session = client(await startPeer('server', 'echo'))
     const stream = session.openStream()

@@ -13,7 +13,7 @@ import type { ReportSource } from '../../src/harness/report/source.ts'
 import { stop } from '../cli/run-program.ts'
 import { folder, run, startClient, startServer } from '../e2e/support.ts'
 import { readExactly } from '../proxy/support.ts'
-import { BUILD_TIMEOUT, buildGoProgram, goProgram } from './support/go-build.ts'
+import { goProgram } from './support/go-build.ts'
 import { certificateFiles, startGoClient } from './support/go-program.ts'
 import { openTunnel, startTcpOrigin } from './support/traffic.ts'
 import type { Proxy } from './support/traffic.ts'
@@ -46,7 +46,6 @@ describe.skipIf(goProgram.isMissing)(
     let ours: ReportSource
 
     beforeAll(async () => {
-      await buildGoProgram()
       writeFileSync(file('scheme.txt'), SCHEME)
       writeFileSync(file('restarting.txt'), RESTARTING)
       writeFileSync(file('downlink.txt'), DOWNLINK)
@@ -71,7 +70,7 @@ describe.skipIf(goProgram.isMissing)(
         await stop(first.program)
         return startClient(link(port), ['--wire', 'v1'])
       })
-    }, BUILD_TIMEOUT)
+    }, 60_000)
 
     it('control frames: the original sends them bare while it shapes, we never do', () => {
       expect(tiny(sizesOf(original, 'up')).length).toBeGreaterThanOrEqual(STREAMS)

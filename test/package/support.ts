@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { buildAll, isBuilt } from '../../scripts/build.mjs'
+import { ensureBuilt } from '../../scripts/build.mjs'
 
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
@@ -16,7 +16,7 @@ export interface InstalledPackage {
 
 /** Packs what npm would publish, and installs it with what it depends on. */
 export async function installPackage(folder: string): Promise<InstalledPackage> {
-  if (!isBuilt({ types: true })) await buildAll({ types: true })
+  await ensureBuilt({ types: true })
   const [ours, hashes] = [await pack(ROOT, folder), await pack(HASHES, folder)]
   await npm(folder, 'init', '--yes')
   await npm(folder, 'install', '--offline', '--ignore-scripts', '--no-save', ours, hashes)

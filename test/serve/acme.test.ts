@@ -11,7 +11,7 @@ import { runProgram, stop } from '../cli/run-program.ts'
 import type { Program } from '../cli/run-program.ts'
 import { dnsmasqProgram, startDnsmasq } from '../e2e/dnsmasq.ts'
 import { folder, PASSWORD, until, whenDone } from '../e2e/support.ts'
-import { BUILD_TIMEOUT, buildGoProgram, goProgram } from '../interop/support/go-build.ts'
+import { requireGoBuild } from '../interop/support/go-build.ts'
 import { closedPort } from '../proxy/support.ts'
 import { startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
@@ -22,6 +22,11 @@ import type { ServerCertificate } from '../../src/serve/certificate.ts'
 const NAME = 'example.test'
 const CA = join(folder, 'ca.pem')
 
+const pebble = await requireGoBuild(
+  join(import.meta.dirname, 'pebble'),
+  'github.com/letsencrypt/pebble/v2/cmd/pebble',
+)
+
 /** Where Pebble looks for answers, and where it is. */
 interface Authority {
   readonly daemon: Daemon
@@ -30,7 +35,6 @@ interface Authority {
   readonly tlsPort: number
 }
 
-let pebble: string
 let dns: number
 
 /** @param life of its certificates, in seconds */
@@ -56,7 +60,7 @@ async function startAuthority(life: number): Promise<Authority> {
   writeFileSync(config, JSON.stringify({ pebble: settings }))
   const args = ['-config', config, '-dnsserver', `127.0.0.1:${dns}`]
   const env = { ...process.env, PEBBLE_VA_NOSLEEP: '1', PEBBLE_WFE_NONCEREJECT: '0' }
-  const daemon = await startDaemon({ path: pebble }, args, [api!], env)
+  const daemon = await startDaemon(pebble, args, [api!], env)
   whenDone(() => daemon.stop())
   const directory = `https://127.0.0.1:${api}/dir`
   return { daemon, directory, httpPort: httpPort!, tlsPort: tlsPort! }
@@ -83,17 +87,13 @@ async function served(port: number): Promise<X509Certificate> {
   return certificate!
 }
 
-const missing = [goProgram, dnsmasqProgram].find(({ isMissing }) => isMissing)
+const missing = [pebble, dnsmasqProgram].find(({ isMissing }) => isMissing)
 const note = missing?.note ?? ''
 
 describe.skipIf(missing !== undefined)(`with Pebble${note}`, { timeout: 60_000 }, () => {
   beforeAll(async () => {
-    pebble = await buildGoProgram(
-      join(import.meta.dirname, 'pebble'),
-      'github.com/letsencrypt/pebble/v2/cmd/pebble',
-    )
     dns = await startDnsmasq({ [NAME]: ['127.0.0.1'] })
-  }, BUILD_TIMEOUT)
+  })
 
   it('ACME: by TLS on its own port; the kept one serves until then, the new one at once, and after a restart', async () => {
     const { directory, tlsPort } = await startAuthority(3_600)

@@ -60,6 +60,28 @@ export function requireScikitLearn(): RequiredProgram {
   return status === 0 ? python : lackOf('scikit-learn', python.path)
 }
 
+/**
+ * What a toolchain makes, or the lack of it: one that is there may still be unable to build, as a stub that
+ * would have to download itself first. To be awaited while a test file loads, so that the title can say it.
+ *
+ * @throws Error when it cannot be built and `CI` is `true`
+ */
+export async function requireBuild(
+  name: string,
+  build: (toolchain: string) => Promise<string>,
+): Promise<RequiredProgram> {
+  const toolchain = requireProgram(name)
+  if (toolchain.isMissing) return toolchain
+  try {
+    return { path: await build(toolchain.path), isMissing: false, note: '' }
+  } catch (cause) {
+    if (process.env.CI === 'true')
+      throw new Error(`${name} cannot build, and CI needs it`, { cause })
+    const [reason = ''] = String(cause).trim().split('\n').slice(-1)
+    return { path: '', isMissing: true, note: ` (skipped: ${name} cannot build: ${reason})` }
+  }
+}
+
 function lackOf(what: string, path: string): RequiredProgram {
   if (process.env.CI === 'true') throw new Error(`${what} is not installed, and CI needs it`)
   return { path, isMissing: true, note: ` (skipped: ${what} is not installed)` }

@@ -6,24 +6,27 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'no
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { requireProgram } from '../../support/programs.ts'
-
-export const goProgram = requireProgram('go')
+import { requireBuild } from '../../support/programs.ts'
+import type { RequiredProgram } from '../../support/programs.ts'
 
 const SOURCES = join(import.meta.dirname, '../go')
 const CACHE = join(import.meta.dirname, '../../../node_modules/.cache/anytls-interop')
 
 /** How long a build may take in ms, everything compiled and fetched for the first time. */
-export const BUILD_TIMEOUT = 300_000
+const BUILD_TIMEOUT = 300_000
 
 /**
- * Builds a program unless these sources have been built before; resolves with its path.
+ * Builds a program unless these sources have been built before. To be awaited while a test file loads.
  *
- * @param sources folder with go.mod, default that of this folder's program
+ * @param sources folder with go.mod
  * @param name package to build
  */
-export async function buildGoProgram(sources = SOURCES, name = '.'): Promise<string> {
-  const version = spawnSync(goProgram.path, ['version'], { encoding: 'utf8' }).stdout
+export function requireGoBuild(sources: string, name: string): Promise<RequiredProgram> {
+  return requireBuild('go', (go) => build(go, sources, name))
+}
+
+async function build(go: string, sources: string, name: string): Promise<string> {
+  const version = spawnSync(go, ['version'], { encoding: 'utf8' }).stdout
   const texts = readdirSync(sources).map((file) => readFileSync(join(sources, file), 'utf8'))
   const digest = createHash('sha256')
     .update([version, ...texts].join('\0'))
@@ -34,11 +37,14 @@ export async function buildGoProgram(sources = SOURCES, name = '.'): Promise<str
   // Another test file may build at the same time; each moves a whole program into place.
   const fresh = `${binary}.${process.pid}`
   const flags = ['-mod=readonly', '-buildvcs=false', '-trimpath', '-o', fresh]
-  const build = spawn(goProgram.path, ['build', ...flags, name], { cwd: sources })
+  const child = spawn(go, ['build', ...flags, name], { cwd: sources, timeout: BUILD_TIMEOUT })
   let said = ''
-  build.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-  const [code] = (await once(build, 'close')) as [number | null]
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  const [code] = (await once(child, 'close')) as [number | null]
   if (code !== 0) throw new Error(`go build: ${said}`)
   renameSync(fresh, binary)
   return binary
 }
+
+/** The program of this folder. */
+export const goProgram = await requireGoBuild(SOURCES, '.')

@@ -11,11 +11,11 @@ import { stop } from '../../cli/run-program.ts'
 import type { Ended, Program } from '../../cli/run-program.ts'
 import { sha256 } from '../../proxy/support.ts'
 import { makeTestCertificate } from '../../support/certificate.ts'
-import { buildGoProgram } from './go-build.ts'
+import { goProgram } from './go-build.ts'
 
 /** Runs the Go program until the file is done. */
-async function runGo(args: readonly string[]): Promise<Program> {
-  const child = spawn(await buildGoProgram(), args, { stdio: ['ignore', 'pipe', 'pipe'] })
+function runGo(args: readonly string[]): Program {
+  const child = spawn(goProgram.path, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr] = ['', '']
   let over = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
@@ -84,7 +84,7 @@ export async function startGoServer({
     writeFileSync(file, scheme)
     flags.push('-scheme', file)
   }
-  const program = await runGo(['server', '-trace', ...flags])
+  const program = runGo(['server', '-trace', ...flags])
   const [, bound = ''] = await program.said(/listening on 127\.0\.0\.1:(\d+)/)
   return { program, port: Number(bound), link: linkTo(Number(bound), pin) }
 }
@@ -116,7 +116,7 @@ export async function startGoClient(
 ): Promise<GoClient> {
   const { cert } = await certificateFiles()
   const flags = ['-server', `127.0.0.1:${server}`, '-ca', cert, '-password', password, '-udp', udp]
-  const program = await runGo(['client', '-trace', ...flags])
+  const program = runGo(['client', '-trace', ...flags])
   const [, proxy = '', port = ''] = await program.said(/listening on (127\.0\.0\.1:(\d+))/)
   const connections = () => program.stderr().match(/connected to the server/g)?.length ?? 0
   return { program, proxy, port: Number(port), connections }
@@ -124,7 +124,7 @@ export async function startGoClient(
 
 /** An echo that for four seconds lets nobody connect; resolves with its port. */
 export async function startSlowEcho(): Promise<number> {
-  const program = await runGo(['slow', '-delay', '4s'])
+  const program = runGo(['slow', '-delay', '4s'])
   const [, port] = await program.said(/listening on 127\.0\.0\.1:(\d+)/)
   return Number(port)
 }

@@ -9,7 +9,7 @@ import { legacyClient } from '../../../src/wires/legacy/client.ts'
 import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/wires/legacy/config.ts'
 import { parseRawScheme } from '../../../src/shaping/scheme.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
-import { buildGoProgram } from './go-build.ts'
+import { goProgram } from './go-build.ts'
 
 /** What a client does on one connection. */
 export interface Script {
@@ -28,7 +28,7 @@ const PATIENCE = 20_000
 
 /** Lets the Go client do it, `runs` times, each on a connection of its own. */
 export async function shapeWithGo({ scheme, targetName, steps }: Script, runs: number) {
-  const child = spawn(await buildGoProgram(), ['shape'], {
+  const child = spawn(goProgram.path, ['shape'], {
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: PATIENCE,
   })
