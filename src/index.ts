@@ -13,6 +13,8 @@ export {
   type WireStore,
 } from './tls/wire-store.ts'
 export { createFallback, type Fallback, type FallbackOptions } from './fallback/fallback.ts'
+export type { PrivatePages } from './fallback/private-pages.ts'
+export type { SiteAnswer, SiteRequest } from './fallback/site-answer.ts'
 export { parseFallbackEndpoint, type FallbackEndpoint } from './fallback/fallback-endpoint.ts'
 export type { OpenStreamOptions, Session, SessionEvents } from './session/session.ts'
 export { SessionPool, type SessionPoolOptions } from './session/pool.ts'

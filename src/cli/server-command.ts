@@ -29,6 +29,7 @@ import { Observer } from '../serve/admin/observer.ts'
 import { formatAdminPlace } from '../serve/admin/place.ts'
 import type { AdminSettings, RunningAdmin } from './admin.ts'
 import { Accounts } from '../serve/accounts.ts'
+import { Subscriptions } from '../serve/subscriptions/subscriptions.ts'
 import { linkTo } from '../serve/users/user-link.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import { TargetPolicy } from '../serve/targets.ts'
@@ -60,10 +61,19 @@ export async function runServer(
   const accounts = store && new Accounts({ store, warn })
   const targets = new TargetPolicy({ block: options.block })
   const serverLog = new ServerLog(logger)
+  const subscriptions =
+    store &&
+    new Subscriptions({
+      store,
+      endpoint: () => endpoint,
+      certificate: () => certificate.cert,
+      count: () => accounts?.count(),
+    })
   const fallback = createFallback({
     ...(options.fallback && { http1: options.fallback }),
     ...(options.fallbackH2 && { h2: options.fallbackH2 }),
     ...(options.fallbackProxyProtocol && { proxyProtocol: options.fallbackProxyProtocol }),
+    ...(subscriptions && { privatePages: subscriptions }),
   })
   const acme = prepareAcme(
     options,

@@ -4,13 +4,12 @@
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
 import { AnyTlsError } from '../errors.ts'
-import type { Address } from '../codec/address.ts'
 import { readTextFileIfThere } from '../serve/files.ts'
 import { certificatePin, formatLink } from '../serve/link-formats.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
 import type { User, UserPatch, UserSettings } from '../serve/users/user.ts'
-import { linkTo } from '../serve/users/user-link.ts'
+import { linkTo, subscriptionUrl } from '../serve/users/user-link.ts'
 import { viewOf } from '../serve/users/user-view.ts'
 import { checkPassword, makePassword } from '../serve/users/user.ts'
 import { CERTIFICATE_FILE } from '../serve/certificate.ts'
@@ -80,15 +79,25 @@ export const userCommands: UserCommands = {
       await store.remove(name)
     }),
 
+  renew: (name, options) =>
+    withStore(options, async (store) => {
+      await store.update(name, { subscription: makePassword() })
+    }),
+
   reset: (name, options) => withStore(options, (store) => store.usage.reset(find(store, name).id)),
 
   link: (name, options) =>
     withStore(options, async (store) => {
-      const { password } = find(store, name)
+      const { password, subscription } = find(store, name)
       if (password === undefined) {
         throw invalid('the hash of this user alone is kept: there is no link without the password')
       }
-      await printLink(store, { name, password }, options)
+      if (options.subscription !== true) return printLink(store, { name, password }, options)
+      if (subscription === undefined) {
+        throw invalid('this user has no subscription yet: `anytls user renew` makes one')
+      }
+      const { publicHost, qr = false } = options
+      await print(subscriptionUrl(endpointOf(store, options), subscription, publicHost), qr)
     }),
 }
 
@@ -149,26 +158,29 @@ async function printLink(
   { name, password }: { readonly name: string; readonly password: string },
   options: UserLinkOptions,
 ): Promise<void> {
-  const certificate = readTextFileIfThere(
-    join(stateFolder(options.stateDir), CERTIFICATE_FILE),
-    'certificate file',
-  )
-  const endpoint = store.endpoint ?? guessEndpoint(certificate, options.publicHost)
+  const endpoint = endpointOf(store, options)
+  const certificate = keptCertificate(options)
   const link = linkTo(endpoint, password, { name, known: options.publicHost })
   const known = certificate && certificatePin(certificate) === link.pin ? certificate : undefined
-  const text = formatLink(link, options.format, known)
-  if (options.qr === true) process.stderr.write(`${renderUnicodeCompact(text)}\n`)
+  await print(formatLink(link, options.format, known), options.qr ?? false)
+}
+
+async function print(text: string, qr: boolean): Promise<void> {
+  if (qr) process.stderr.write(`${renderUnicodeCompact(text)}\n`)
   await writeStdout(`${text}\n`)
 }
 
+function keptCertificate({ stateDir }: UserPlaceOptions): string | undefined {
+  return readTextFileIfThere(join(stateFolder(stateDir), CERTIFICATE_FILE), 'certificate file')
+}
+
 /** Until a server has said where it is: what one would be without options, here. */
-function guessEndpoint(
-  certificate: string | undefined,
-  publicHost: Address | undefined,
-): ServerEndpoint {
-  if (publicHost === undefined) {
+function endpointOf(store: UserStore, options: UserLinkOptions): ServerEndpoint {
+  if (store.endpoint !== undefined) return store.endpoint
+  if (options.publicHost === undefined) {
     tell('no server has used these users yet: the link names 127.0.0.1:8443, --public-host another')
   }
+  const certificate = keptCertificate(options)
   const pin = certificate === undefined ? undefined : certificatePin(certificate)
   return { host: '127.0.0.1', port: 8443, sni: undefined, pin }
 }

@@ -35,6 +35,7 @@ export interface UserLinkOptions extends UserPlaceOptions {
   readonly publicHost?: Address
   readonly qr?: boolean
   readonly format: LinkFormat
+  readonly subscription?: boolean
 }
 
 type UserAddOptions = UserPlaceOptions & UserSettingsOptions & { readonly publicHost?: Address }
@@ -57,6 +58,7 @@ export interface UserCommands {
   disable(name: string, options: UserPlaceOptions): Promise<void>
   remove(name: string, options: UserPlaceOptions): Promise<void>
   reset(name: string, options: UserPlaceOptions): Promise<void>
+  renew(name: string, options: UserPlaceOptions): Promise<void>
   link(name: string, options: UserLinkOptions): Promise<void>
 }
 
@@ -88,19 +90,26 @@ export function addUser(program: Command, load: () => Promise<UserCommands>): vo
     ['disable', 'Let a user in no longer, and end the sessions that run.'],
     ['remove', 'Remove a user, and end the sessions that run.'],
     ['reset', 'Set what a user has used to nothing.'],
+    ['renew', "Make another address for a user's subscription; the one before leads nowhere then."],
   ] as const
   for (const [verb, description] of plain) {
     named(user, verb, description).action(async (name: string, flags: UserPlaceOptions) =>
       (await load())[verb](name, flags),
     )
   }
-  named(user, 'link', 'Print the share link of a user.')
+  named(user, 'link', 'Print the share link of a user, or the address of the subscription.')
     .addOption(publicHostOption())
     .option('--qr', 'show the QR code too, on standard error')
     .addOption(
       new Option('--format <format>', 'a share link, or what another program wants to be told')
         .choices(LINK_FORMATS)
         .default('uri'),
+    )
+    .addOption(
+      new Option(
+        '--subscription',
+        "the address of the user's subscription instead: apps look there for the link and the quota",
+      ).conflicts('format'),
     )
     .action(async (name: string, flags: UserLinkOptions) => (await load()).link(name, flags))
 }

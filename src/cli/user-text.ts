@@ -2,7 +2,7 @@
 // Must never show a password or its hash, or a name as it came.
 
 import { usedOf } from '../serve/usage/ledger.ts'
-import { formatBytes, formatQuota } from '../serve/users/amounts.ts'
+import { formatBytes, formatQuota, shortBytes } from '../serve/users/amounts.ts'
 import type { UserStore } from '../serve/users/store.ts'
 import type { User } from '../serve/users/user.ts'
 import { isoTime, stateOf } from '../serve/users/user-view.ts'
@@ -55,15 +55,3 @@ function quotaText({ id, quota }: User, { usage }: UserStore): string {
   if (quota === undefined) return '-'
   return `${shortBytes(usedOf(usage, id, quota, Date.now()))} of ${formatQuota(quota)}`
 }
-
-/** Three digits and a unit. */
-function shortBytes(bytes: number): string {
-  const unit = Math.min(
-    Math.max(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 0),
-    UNITS.length - 1,
-  )
-  const value = bytes / 1000 ** unit
-  return `${unit === 0 ? value : Number(value.toPrecision(3))}${UNITS[unit] ?? ''}`
-}
-
-const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB']

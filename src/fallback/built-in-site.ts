@@ -36,17 +36,14 @@ const SITE_TIMEOUTS: SiteTimeouts = {
 const HEADERS_MAX_LENGTH = 16_384
 const H2_STREAMS_MAX = 100
 
-/** The site for both protocols. Its files count as changed when it was made. */
-export function createSiteTargets(timeouts: SiteTimeouts = SITE_TIMEOUTS): {
-  http1: FallbackTarget
-  h2: FallbackTarget
-} {
-  const madeAt = Date.now()
-  return createTargets((request) => answerSiteRequest(request, madeAt), timeouts)
-}
-
 /** How a site answers, whatever speaks HTTP for it. */
-type Answer = (request: SiteRequest) => SiteAnswer
+export type Answer = (request: SiteRequest) => SiteAnswer
+
+/** The site itself. Its files count as changed when it was made. */
+export function createSite(): Answer {
+  const madeAt = Date.now()
+  return (request) => answerSiteRequest(request, madeAt)
+}
 
 /**
  * Both protocols for any site.
@@ -140,6 +137,10 @@ function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget 
 }
 
 function send(response: ServerResponse | Http2ServerResponse, answer: SiteAnswer): void {
+  if (answer.isLast === true) {
+    if (response instanceof ServerResponse) response.shouldKeepAlive = false
+    else response.stream.session?.close()
+  }
   if (answer.reason !== undefined && response instanceof ServerResponse) {
     const Connection = response.shouldKeepAlive ? 'keep-alive' : 'close'
     response.writeHead(answer.status, answer.reason, { ...answer.headers, Connection })

@@ -3,12 +3,14 @@
 // Must never: show by what it does that there was anything but a web server.
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
-import { createSiteTargets } from './built-in-site.ts'
+import { createSite, createTargets } from './built-in-site.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
 import { hangUp, untilClosed } from './fallback-connection.ts'
 import type { FallbackEndpoint } from './fallback-endpoint.ts'
 import { parseFallbackEndpoint } from './fallback-endpoint.ts'
 import { createRelayTarget } from './fallback-relay.ts'
+import { before, createPrivateTargets } from './private-pages.ts'
+import type { PrivatePages } from './private-pages.ts'
 import type { ProxyProtocolVersion } from '../codec/proxy-protocol.ts'
 
 /** Where connections go. Without any endpoint the built-in site answers, HTTP/1.1 and h2. */
@@ -21,6 +23,11 @@ export interface FallbackOptions {
   readonly proxyProtocol?: ProxyProtocolVersion
   /** Connections that are held at once; further ones are closed without a byte. Default 4,096. */
   readonly maxConnections?: number
+  /**
+   * Pages that only who knows their path is to see. With an endpoint that must show in the first TLS record of a
+   * connection, which for h2 holds the headers with some clients alone.
+   */
+  readonly privatePages?: PrivatePages
 }
 
 /** Answers connections that are not ANYTLS. */
@@ -43,6 +50,8 @@ export interface Fallback {
 interface Routes {
   readonly http1: FallbackTarget
   readonly h2?: FallbackTarget
+  /** Takes connections before the others. */
+  readonly first?: ReturnType<typeof createPrivateTargets>
 }
 
 const DEFAULT_GRACE = 3000
@@ -67,6 +76,7 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
   async function closeAll(grace: number): Promise<void> {
     routes.http1.drain()
     routes.h2?.drain()
+    routes.first?.drain()
     const closed = Promise.all([...held].map((connection) => connection.closed))
     const timer = setTimeout(() => {
       for (const connection of held) connection.destroy()
@@ -86,8 +96,8 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
         socket.destroy()
         return
       }
-      const target = socket.alpnProtocol === 'h2' ? (routes.h2 ?? routes.http1) : routes.http1
-      const taken = target.take(connection)
+      const byProtocol = socket.alpnProtocol === 'h2' ? (routes.h2 ?? routes.http1) : routes.http1
+      const taken = (routes.first?.targetFor(connection) ?? byProtocol).take(connection)
       held.add(taken)
       void taken.closed.then(() => held.delete(taken))
     },
@@ -106,17 +116,21 @@ const CLOSING_TARGET: FallbackTarget = {
   drain() {},
 }
 
-function createRoutes({ http1, h2, proxyProtocol }: FallbackOptions): Routes {
+function createRoutes({ http1, h2, proxyProtocol, privatePages }: FallbackOptions): Routes {
   if (http1 === undefined) {
     if (h2 !== undefined) throw invalid('a fallback for h2 needs one for http/1.1 beside it')
     if (proxyProtocol !== undefined) throw invalid('the PROXY protocol needs a fallback endpoint')
-    return createSiteTargets()
+    return createTargets(before(privatePages, createSite()))
   }
   const relayTo = (endpoint: FallbackEndpoint) => {
     // An endpoint that nobody parsed could make connecting throw, connection by connection.
     return createRelayTarget(parseFallbackEndpoint(formatHostPort(endpoint)), proxyProtocol)
   }
-  return h2 === undefined ? { http1: relayTo(http1) } : { http1: relayTo(http1), h2: relayTo(h2) }
+  return {
+    http1: relayTo(http1),
+    ...(h2 && { h2: relayTo(h2) }),
+    ...(privatePages && { first: createPrivateTargets(privatePages) }),
+  }
 }
 
 function alpnProtocols(options: FallbackOptions | 'close'): readonly string[] {

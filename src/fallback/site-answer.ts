@@ -20,6 +20,8 @@ export interface SiteAnswer {
   readonly reason?: string
   readonly headers: Readonly<Record<string, string | number>>
   readonly body: Uint8Array | undefined
+  /** The connection ends with it. */
+  readonly isLast?: boolean
 }
 
 const ALLOWED = 'GET, HEAD'

@@ -33,8 +33,12 @@ export function certificatePin(certificate: string): string {
   return new X509Certificate(certificate).fingerprint256.replaceAll(':', '').toLowerCase()
 }
 
-/** sing-box knows the key, not the certificate, by its SHA-256 (`certificate_public_key_sha256`, since 1.13). */
-function singBoxOutbound(link: ShareLink, certificate: string | undefined): object {
+/**
+ * sing-box knows the key, not the certificate, by its SHA-256 (`certificate_public_key_sha256`, since 1.13).
+ *
+ * @throws AnyTlsError `ERR_OPTION_INVALID` for a pin without the certificate
+ */
+export function singBoxOutbound(link: ShareLink, certificate: string | undefined): object {
   const { name = DEFAULT_NAME, host, port, password, sni, insecure, pin, alpn } = link
   if (pin !== undefined && certificate === undefined) {
     const problem =
@@ -56,8 +60,8 @@ function publicKeyPin(certificate: string): string {
   return createHash('sha256').update(key).digest('base64')
 }
 
-/** One element of `proxies`. Strings of JSON are strings of YAML. */
-function mihomoProxy(link: ShareLink): string {
+/** `proxies` with one element. Strings of JSON are strings of YAML. */
+export function mihomoProxy(link: ShareLink): string {
   const { name = DEFAULT_NAME, host, port, password, sni, insecure, pin, alpn } = link
   const fields: readonly (readonly [string, unknown])[] = [
     ['name', name],

@@ -2,10 +2,13 @@
 
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { get } from 'node:https'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
@@ -87,6 +90,13 @@ async function fetchBytes(session: Session, port: number, bytes: number): Promis
   let got = 0
   for await (const chunk of stream as AsyncIterable<Buffer>) got += chunk.length
   return got
+}
+
+/** Asks a server whose certificate is its own. */
+async function fetchText(url: URL): Promise<{ readonly status: number; readonly text: string }> {
+  const asked = get(url, { rejectUnauthorized: false, agent: false })
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  return { status: response.statusCode ?? 0, text: await textOf(response) }
 }
 
 interface Line {
@@ -173,6 +183,31 @@ describe('anytls user', { timeout: 60_000 }, () => {
     expect(again.stderr()).not.toContain(`:${port}`)
     expect(again.stderr()).not.toContain(parseShareLink(alice.trim()).password)
     expect(readFileSync(state[1]!, 'utf8')).toContain('"enabled":false')
+  })
+
+  it('Issue 12.8: a subscription gives the link until it is renewed, and no log has its path', async () => {
+    const state = makeState()
+    const server = await startServer(state, '--log-level', 'debug')
+    const link = await run('user', 'add', 'anna', ...state)
+    const url = async () => new URL(await run('user', 'link', 'anna', '--subscription', ...state))
+    const before = await url()
+    await sleep(1_000)
+    expect(Buffer.from((await fetchText(before)).text, 'base64').toString()).toBe(
+      link.replace('#anna', '#anna%40127.0.0.1'),
+    )
+    await run('user', 'renew', 'anna', ...state)
+    await sleep(1_000)
+    expect((await fetchText(before)).status).toBe(404)
+    const after = await url()
+    expect((await fetchText(after)).status).toBe(200)
+    expect(after.host).toBe(before.host)
+    for (const { pathname } of [before, after]) {
+      expect(server.stderr()).not.toContain(pathname.slice(1))
+    }
+    await run('user', 'set', 'anna', '--hash-only', ...state)
+    const program = runProgram(['user', 'renew', 'anna', ...state])
+    expect((await program.ended).code).toBe(2)
+    expect(program.stderr()).toMatch(/^anytls: the hash of the password alone is kept/)
   })
 
   it('Issue 12, bad input: one clear line, and exit code 2', async () => {

@@ -9,7 +9,7 @@ import { Agent, request } from 'node:https'
 import type { RequestOptions } from 'node:https'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createSiteTargets } from '../../src/fallback/built-in-site.ts'
+import { createSite, createTargets } from '../../src/fallback/built-in-site.ts'
 import type { SiteTimeouts } from '../../src/fallback/built-in-site.ts'
 import { createFallback } from '../../src/fallback/fallback.ts'
 import type { Fallback } from '../../src/fallback/fallback.ts'
@@ -40,7 +40,7 @@ async function serve(
 
 /** The site with other timeouts than an operator can have. */
 function impatientSite(timeouts: Partial<SiteTimeouts>): Fallback {
-  const targets = createSiteTargets({
+  const targets = createTargets(createSite(), {
     headers: 60_000,
     request: 60_000,
     keepAlive: 60_000,

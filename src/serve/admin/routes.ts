@@ -8,7 +8,8 @@ import { dayOf } from '../usage/ledger.ts'
 import type { DayUsage } from '../usage/ledger.ts'
 import { QUOTA_PERIODS } from '../users/amounts.ts'
 import type { ServerEndpoint, UserStore } from '../users/store.ts'
-import { linkTo } from '../users/user-link.ts'
+import { linkTo, subscriptionUrl } from '../users/user-link.ts'
+import { makePassword } from '../users/user.ts'
 import type { User } from '../users/user.ts'
 import { isoTime, viewOf } from '../users/user-view.ts'
 import { json } from './answer.ts'
@@ -68,7 +69,12 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
     created: TIME,
   }),
   UserList: object({ total: AMOUNT, users: listOf(reference('User')) }),
-  Links: object({ uri: OPTIONAL_TEXT, singBox: OPTIONAL_TEXT, mihomo: OPTIONAL_TEXT }),
+  Links: object({
+    uri: OPTIONAL_TEXT,
+    singBox: OPTIONAL_TEXT,
+    mihomo: OPTIONAL_TEXT,
+    subscription: { ...OPTIONAL_TEXT, description: 'Where apps ask for link and quota.' },
+  }),
   Usage: object({
     days: listOf(object({ day: { type: 'string', format: 'date' }, up: AMOUNT, down: AMOUNT })),
   }),
@@ -211,13 +217,16 @@ function userRoutes({
   endpoint,
   certificate,
 }: ApiOptions): readonly DescribedRoute[] {
-  const links = ({ name, password }: User): Answer => {
-    if (password === undefined) return json({ uri: null, singBox: null, mihomo: null })
+  const links = ({ name, password, subscription }: User): Answer => {
+    if (password === undefined) {
+      return json({ uri: null, singBox: null, mihomo: null, subscription: null })
+    }
     const link = linkTo(endpoint(), password, { name })
     const [uri, singBox, mihomo] = (['uri', 'sing-box', 'mihomo'] as const).map((format) =>
       formatLink(link, format, certificate()),
     )
-    return json({ uri, singBox, mihomo })
+    const url = subscription === undefined ? null : subscriptionUrl(endpoint(), subscription)
+    return json({ uri, singBox, mihomo, subscription: url })
   }
   const told = (name: string, status = 200): Answer => {
     observer.count()
@@ -305,6 +314,18 @@ function userRoutes({
         const { id, name } = find(store, call.param('name'))
         await needed(store).usage.reset(id)
         return told(name)
+      },
+    },
+    {
+      method: 'POST',
+      path: '/api/v1/users/{name}/renew',
+      operation: {
+        summary: "Make another address for a user's subscription",
+        success: success('What apps want to be told now.', reference('Links')),
+      },
+      handle: async (call) => {
+        const { name } = find(store, call.param('name'))
+        return links(await needed(store).update(name, { subscription: makePassword() }))
       },
     },
     {

@@ -1,6 +1,6 @@
 // What users have used: bytes up and down, in all and by day.
 // Must never count a byte twice, or forget one that was told.
-import type { Quota } from '../users/amounts.ts'
+import type { Quota, QuotaPeriod } from '../users/amounts.ts'
 import { startOfPeriod } from '../users/amounts.ts'
 
 /** Bytes of payload: up is what users' programs sent, down what they got. */
@@ -32,14 +32,19 @@ export interface UsageLedger {
 
 /** What counts for a quota at `now`, in bytes. */
 export function usedOf(ledger: UsageLedger, id: string, { per }: Quota, now: number): number {
-  if (per === 'all') {
-    const { up, down } = ledger.of(id)
-    return up + down
-  }
+  const { up, down } = usageIn(ledger, id, per, now)
+  return up + down
+}
+
+/** What was used in the period that `now` is in. */
+export function usageIn(ledger: UsageLedger, id: string, per: QuotaPeriod, now: number): Usage {
+  if (per === 'all') return ledger.of(id)
   const first = dayOf(startOfPeriod(per, now))
-  let used = 0
+  const used = { up: 0, down: 0 }
   for (const { day, up, down } of ledger.days(id)) {
-    if (day >= first) used += up + down
+    if (day < first) continue
+    used.up += up
+    used.down += down
   }
   return used
 }

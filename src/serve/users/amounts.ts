@@ -45,6 +45,14 @@ export function formatBytes(bytes: number): string {
   return `${value}${UNITS[unit] ?? ''}`
 }
 
+/** Three digits and a unit, for people. */
+export function shortBytes(bytes: number): string {
+  const power = Math.floor(Math.log10(Math.max(bytes, 1)) / 3)
+  const unit = Math.min(power, UNITS.length - 1)
+  const value = bytes / 1000 ** unit
+  return `${unit === 0 ? value : Number(value.toPrecision(3))}${UNITS[unit] ?? ''}`
+}
+
 /**
  * `100GB/month`; without a period it is `all`.
  *

@@ -1,6 +1,7 @@
-// The share link of a user: where the server is, and the user's own password.
+// The share link of a user, and where the user's subscription is: what leads to the server.
 // Must never claim more of a certificate than the server has said.
 import type { Address } from '../../codec/address.ts'
+import { formatHostPort } from '../../codec/host-port.ts'
 import type { ShareLink } from '../share-link.ts'
 import type { ServerEndpoint } from './store.ts'
 
@@ -19,4 +20,18 @@ export function linkTo(
     ...(pin !== undefined && { pin }),
     ...(name !== undefined && { name }),
   }
+}
+
+/**
+ * Where the subscription is. Apps check the certificate, so the name that it has counts more than the host.
+ *
+ * @param known as in {@link linkTo}
+ */
+export function subscriptionUrl(
+  { host, port, sni }: ServerEndpoint,
+  subscription: string,
+  known?: Address,
+): string {
+  const address = { host: known?.host ?? sni ?? host, port: known?.port || port }
+  return new URL(`/${subscription}`, `https://${formatHostPort(address)}`).href
 }

@@ -1,5 +1,5 @@
-// Users in memory, found by name and by the hash of their password (D55).
-// Must never compare a hash byte by byte before it was found under a key that no stranger knows.
+// Users in memory, found by name, by the hash of their password and by the path of their subscription (D55).
+// Must never compare a secret byte by byte before it was found under a key that no stranger knows.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { AnyTlsError } from '../../errors.ts'
 import type { User } from './user.ts'
@@ -10,19 +10,37 @@ export interface UserChange {
   readonly after: User | undefined
 }
 
-interface Entry {
-  readonly user: User
-  readonly hash: Uint8Array
+/** Users by a secret of theirs, which is looked for by a digest under a random key. */
+class SecretIndex {
+  readonly #key = randomBytes(32)
+  readonly #entries = new Map<string, { readonly user: User; readonly secret: Uint8Array }>()
+
+  find(secret: Uint8Array): User | undefined {
+    const entry = this.#entries.get(this.#digest(secret))
+    return entry !== undefined && timingSafeEqual(entry.secret, secret) ? entry.user : undefined
+  }
+
+  set(secret: Uint8Array, user: User): void {
+    this.#entries.set(this.#digest(secret), { user, secret })
+  }
+
+  delete(secret: Uint8Array): void {
+    this.#entries.delete(this.#digest(secret))
+  }
+
+  #digest(secret: Uint8Array): string {
+    return createHmac('sha256', this.#key).update(secret).digest('base64')
+  }
 }
 
 /**
- * The users of one store. {@link lookup} takes the same time whether there are none or 100,000, and whatever of a
- * hash is right: it is looked for by a digest under a random key.
+ * The users of one store. {@link lookup} and {@link subscriber} take the same time whether there are none or 100,000,
+ * and whatever of a secret is right.
  */
 export class UserTable {
-  readonly #key = randomBytes(32)
   readonly #names = new Map<string, User>()
-  readonly #entries = new Map<string, Entry>()
+  readonly #hashes = new SecretIndex()
+  readonly #subscriptions = new SecretIndex()
 
   get size(): number {
     return this.#names.size
@@ -39,8 +57,12 @@ export class UserTable {
 
   /** @param hash SHA-256 of a password, 32 bytes */
   lookup(hash: Uint8Array): User | undefined {
-    const entry = this.#entries.get(this.#digest(hash))
-    return entry !== undefined && timingSafeEqual(entry.hash, hash) ? entry.user : undefined
+    return this.#hashes.find(hash)
+  }
+
+  /** @param path of a subscription, without its slash; the time that it takes depends on its length */
+  subscriber(path: string): User | undefined {
+    return this.#subscriptions.find(Buffer.from(path))
   }
 
   /** Takes all of `users` for what was there, and tells what that changes. */
@@ -57,33 +79,35 @@ export class UserTable {
     }
     for (const before of gone.values()) changes.push({ before, after: undefined })
     for (const { before } of changes) {
-      if (before !== undefined) this.#entries.delete(this.#digest(bytesOf(before)))
+      if (before === undefined) continue
+      this.#hashes.delete(bytesOf(before))
+      if (before.subscription) this.#subscriptions.delete(Buffer.from(before.subscription))
     }
     for (const { after } of changes) {
       if (after === undefined) continue
-      const hash = bytesOf(after)
-      this.#entries.set(this.#digest(hash), { user: after, hash })
+      this.#hashes.set(bytesOf(after), after)
+      if (after.subscription) this.#subscriptions.set(Buffer.from(after.subscription), after)
     }
     this.#names.clear()
     for (const user of kept) this.#names.set(user.name, user)
     return changes
   }
-
-  #digest(hash: Uint8Array): string {
-    return createHmac('sha256', this.#key).update(hash).digest('base64')
-  }
 }
 
 /** @throws AnyTlsError `ERR_USER_EXISTS` for two users that nothing tells apart */
 export function requireDistinct(users: Iterable<User>): void {
-  const [names, hashes] = [new Set<string>(), new Set<string>()]
-  for (const { name, hash } of users) {
+  const [names, hashes, subscriptions] = [new Set<string>(), new Set<string>(), new Set<string>()]
+  for (const { name, hash, subscription } of users) {
     if (names.has(name)) throw new AnyTlsError('ERR_USER_EXISTS')
     if (hashes.has(hash)) {
       throw new AnyTlsError('ERR_USER_EXISTS', 'another user has this password')
     }
+    if (subscription !== undefined && subscriptions.has(subscription)) {
+      throw new AnyTlsError('ERR_USER_EXISTS', 'another user has this subscription')
+    }
     names.add(name)
     hashes.add(hash)
+    if (subscription !== undefined) subscriptions.add(subscription)
   }
 }
 

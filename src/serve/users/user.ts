@@ -29,6 +29,8 @@ export interface User extends UserSettings {
   readonly hash: string
   /** Absent where the hash alone is kept: then there are no links. */
   readonly password: string | undefined
+  /** The path of the user's subscription, without its slash. As secret as the password, which it gives away. */
+  readonly subscription: string | undefined
   /** When it was added, in milliseconds since 1970, where that is known. */
   readonly created: number | undefined
 }
@@ -45,6 +47,8 @@ export interface NewUser extends Partial<UserSettings> {
 export interface UserPatch extends Partial<UserSettings> {
   readonly password?: string
   readonly hashOnly?: boolean | undefined
+  /** Another path for the subscription. */
+  readonly subscription?: string
 }
 
 export const DEFAULT_SETTINGS: UserSettings = Object.freeze({
@@ -78,26 +82,28 @@ export function makeUser(added: NewUser, now: number): User {
     name: checkName(name),
     hash: hashOf(checkPassword(password)),
     password: hashOnly ? undefined : password,
+    subscription: hashOnly ? undefined : makePassword(),
     created: now,
   })
 }
 
-/** @throws AnyTlsError `ERR_OPTION_INVALID` for a password or note that cannot be */
+/**
+ * @throws AnyTlsError `ERR_OPTION_INVALID` for a password or note that cannot be, or a subscription of who has no
+ * password in the store
+ */
 export function changeUser(user: User, patch: UserPatch): User {
-  const { password, hashOnly, ...settings } = patch
+  const { password: renewed, hashOnly = user.password === undefined, ...settings } = patch
   if (settings.note !== undefined) checkNote(settings.note)
-  const changed = { ...user, ...settings }
-  if (password !== undefined) {
-    return Object.freeze({
-      ...changed,
-      hash: hashOf(checkPassword(password)),
-      password: (hashOnly ?? user.password === undefined) ? undefined : password,
-    })
+  const hash = renewed === undefined ? user.hash : hashOf(checkPassword(renewed))
+  const password = hashOnly ? undefined : (renewed ?? user.password)
+  if (password !== undefined) return Object.freeze({ ...user, ...settings, hash, password })
+  if (settings.subscription !== undefined) {
+    throw invalid('the hash of the password alone is kept: there is no subscription')
   }
-  return Object.freeze(hashOnly === true ? { ...changed, password: undefined } : changed)
+  return Object.freeze({ ...user, ...settings, hash, password, subscription: undefined })
 }
 
-/** 22 characters that need no escape anywhere: 128 bits. */
+/** 22 characters that need no escape anywhere: 128 bits. Paths of subscriptions are made in the same way. */
 export function makePassword(): string {
   return randomBytes(16).toString('base64url')
 }
@@ -132,10 +138,18 @@ export function checkName(name: string): string {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function checkPassword(password: string): string {
   if (password === '') throw invalid('the password is empty')
+  // A link could not say it.
+  if (/\p{Cs}/u.test(password)) throw invalid('the password has half a character')
   if (lengthOf(password) > MAX_PASSWORD) {
     throw invalid(`the password has more than ${MAX_PASSWORD} characters`)
   }
   return password
+}
+
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for one that could be guessed, or is none */
+export function checkSubscription(path: string): string {
+  if (/^[\w-]{22,64}$/.test(path)) return path
+  throw invalid('the path of a subscription has 22 to 64 characters, letters, digits, - and _')
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */

@@ -12,7 +12,14 @@ import {
   parseQuota,
   parseRate,
 } from './amounts.ts'
-import { checkName, checkNote, checkPassword, DEFAULT_SETTINGS, hashOf } from './user.ts'
+import {
+  checkName,
+  checkNote,
+  checkPassword,
+  checkSubscription,
+  DEFAULT_SETTINGS,
+  hashOf,
+} from './user.ts'
 import type { User } from './user.ts'
 
 const VERSION = 1
@@ -68,6 +75,7 @@ function fieldsOf(user: User): Record<string, unknown> {
     id: user.id === user.name ? undefined : user.id,
     password: user.password,
     hash: user.password === undefined ? user.hash : undefined,
+    subscription: user.subscription,
     enabled: user.enabled,
     expires: expires === undefined ? undefined : new Date(expires).toISOString(),
     quota: quota && formatQuota(quota),
@@ -103,22 +111,27 @@ function refuseSame(users: readonly User[]): void {
   const names = new Set<string>()
   const ids = new Set<string>()
   const hashes = new Set<string>()
-  for (const [index, { name, id, hash, password }] of users.entries()) {
+  const subscriptions = new Set<string>()
+  for (const [index, { name, id, hash, password, subscription }] of users.entries()) {
     if (names.has(name)) throw new Fault(['users', index, 'name'], 'another user has this name')
     if (ids.has(id)) throw new Fault(['users', index, 'id'], 'another user has this id')
     if (hashes.has(hash)) {
       const key = password === undefined ? 'hash' : 'password'
       throw new Fault(['users', index, key], 'another user has this password')
     }
+    if (subscription !== undefined && subscriptions.has(subscription)) {
+      throw new Fault(['users', index, 'subscription'], 'another user has this subscription')
+    }
     names.add(name)
     ids.add(id)
     hashes.add(hash)
+    if (subscription !== undefined) subscriptions.add(subscription)
   }
 }
 
 const KEYS = new Set([
   ...['name', 'id', 'password', 'hash', 'enabled', 'expires', 'quota', 'maxUp', 'maxDown'],
-  ...['maxSessions', 'maxAddresses', 'allowPrivate', 'note', 'created'],
+  ...['maxSessions', 'maxAddresses', 'allowPrivate', 'note', 'created', 'subscription'],
 ])
 
 function readUser(entry: unknown, path: Path): User {
@@ -145,11 +158,19 @@ function readUser(entry: unknown, path: Path): User {
   if (password !== undefined && hash !== hashOf(password)) {
     throw new Fault([...path, 'hash'], 'hash: it is not that of the password')
   }
+  const subscription = optional('subscription', (value) => checkSubscription(textOf(value)))
+  if (subscription !== undefined && password === undefined) {
+    throw new Fault(
+      [...path, 'subscription'],
+      'subscription: it gives a password, which is not here',
+    )
+  }
   return Object.freeze({
     id: optional('id', readId) ?? name,
     name,
     hash,
     password,
+    subscription,
     enabled: optional('enabled', readBoolean) ?? DEFAULT_SETTINGS.enabled,
     expires: optional('expires', (value) => parseDate(textOf(value))),
     quota: optional('quota', (value) => parseQuota(textOf(value))),

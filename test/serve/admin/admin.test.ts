@@ -116,10 +116,17 @@ describe('the API', () => {
     const before = store.users.get(name)?.hash
     await ask('PATCH', path, { newPassword: true })
     expect(store.users.get(name)?.hash).not.toBe(before)
-    const { uri, singBox, mihomo } = (await ask('GET', `${path}/link`)).json
+    const { uri, singBox, mihomo, subscription } = (await ask('GET', `${path}/link`)).json
     expect(uri).toMatch(/^anytls:\/\/[\w-]{22}@proxy\.example:443\//)
     expect(JSON.parse(String(singBox))).toMatchObject({ server: 'proxy.example', tag: name })
     expect(mihomo).toContain('type: "anytls"')
+    expect(subscription).toBe(
+      `https://proxy.example/${store.users.get(name)?.subscription ?? 'none'}`,
+    )
+    const renewed = (await ask('POST', `${path}/renew`)).json
+    expect(renewed).toMatchObject({ uri, singBox, mihomo })
+    expect(renewed['subscription']).toMatch(/^https:\/\/proxy\.example\/[\w-]{22}$/)
+    expect(renewed['subscription']).not.toBe(subscription)
     expect((await ask('GET', '/api/v1/usage')).json['days']).toMatchObject([{ up: 4, down: 5 }])
     expect((await ask('POST', `${path}/reset`)).json).toMatchObject({ up: 0, down: 0 })
     await ask('POST', '/api/v1/users', { name: 'bob', hashOnly: true })
@@ -127,7 +134,9 @@ describe('the API', () => {
       uri: null,
       singBox: null,
       mihomo: null,
+      subscription: null,
     })
+    expect(codeOf(await ask('POST', '/api/v1/users/bob/renew'))).toBe('ERR_OPTION_INVALID')
     expect((await ask('GET', '/api/v1/users?search=ZO%C3%AB')).json).toMatchObject({
       total: 1,
       users: [{ name }],

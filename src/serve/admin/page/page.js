@@ -168,8 +168,9 @@ async function confirmed(question, task) {
   if ((await show(question, form)) === 'yes') await task()
 }
 
-async function showLink(name) {
-  const links = await call('GET', path(name, '/link'))
+const showLink = async (name) => showLinks(name, await call('GET', path(name, '/link')))
+
+async function showLinks(name, links) {
   if (links.uri === null) {
     await show(
       `${name}`,
@@ -187,23 +188,33 @@ async function showLink(name) {
     )
   await show(
     `Links of ${name}`,
-    drawQr(links.uri),
+    drawQr(links.uri, 'QR code of the link'),
     text('anytls:// link (AnyTLS apps)', links.uri, 3),
     text('sing-box', links.singBox, 6),
     text('mihomo, Clash', links.mihomo, 6),
+    ...(links.subscription
+      ? [
+          text('Subscription: apps look here again', links.subscription, 2),
+          drawQr(links.subscription, 'QR code of the subscription'),
+        ]
+      : []),
+    action('Renew subscription', `Another subscription for ${name}`, async () => {
+      dialog.close()
+      await showLinks(name, await call('POST', path(name, '/renew')))
+    }),
     closer(),
   )
 }
 
 /** Black on white in either scheme: cameras want it so. */
-function drawQr(text) {
+function drawQr(text, label) {
   const { data, size } = encode(text, { border: 4 })
   const canvas = make('canvas', {
     className: 'qr',
     width: size,
     height: size,
     role: 'img',
-    'aria-label': 'QR code of the link',
+    'aria-label': label,
   })
   const context = canvas.getContext('2d')
   context.fillStyle = '#fff'
