@@ -1,13 +1,15 @@
-// `npm run test:nodes`: the unit tests on the other Nodes that the package promises, and on 24 some of those with sockets and
-// programs. They come from npm (runtimes.mjs).
+// `npm run test:nodes`: the unit tests on the other Nodes that the package promises, on 24 some of those with sockets and
+// programs, and what needs no TLS on Bun and Deno. They come from npm (runtimes.mjs).
 // Must never stop at the first that fails: all are told.
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { ensureBuilt } from './build.mjs'
 import { installRuntime } from './runtimes.mjs'
 
 const ROOT = join(import.meta.dirname, '..')
 const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs')
+const SMOKE = join(ROOT, 'scripts/smoke.mjs')
 const ONE_WORKER = ['--maxWorkers', '1']
 
 const checks = [
@@ -27,10 +29,12 @@ const checks = [
     'test/e2e/udp.test.ts',
   ],
 ].map(([key, ...args]) => [key, ...args, ...ONE_WORKER])
+checks.push(['bun', SMOKE], ['deno', 'run', '--allow-all', SMOKE])
 
 /** How many run at a time. */
 const TOGETHER = 2
 
+await ensureBuilt({ types: false })
 let failed = 0
 const waiting = [...checks]
 await Promise.all(
@@ -49,6 +53,6 @@ async function check([key, ...args]) {
   const code = await new Promise((resolve) => child.once('close', resolve))
   if (code !== 0) failed += 1
   const [closing = ''] = said.match(/^\d+ passed, \d+ failed, \d+ skipped$/m) ?? []
-  const what = args.slice(2, -2).join(' ')
+  const what = key.startsWith('node') ? args.slice(2, -2).join(' ') : 'scripts/smoke.mjs'
   console.log(code === 0 ? `${key}: ${closing} (${what})` : `${key} FAILED (${what})\n${said}`)
 }

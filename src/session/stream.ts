@@ -577,7 +577,28 @@ export class Stream extends Duplex {
  */
 function ownBuffer(view: Uint8Array, isLent: boolean): Buffer {
   const whole = view.length >= WORTH_KEEPING && 5 * view.length >= 4 * view.buffer.byteLength
-  return whole && !isLent ? bufferOf(view) : Buffer.from(view)
+  return whole && !isLent ? bufferOf(view) : copyOf(view)
+}
+
+/** Small copies share a block, as those of Buffer do; but from Node 24 on its blocks have 64 KiB, which one byte keeps. */
+const SHARED_BLOCK = 8_192
+let shared = Buffer.allocUnsafeSlow(SHARED_BLOCK)
+let sharedUsed = 0
+
+function copyOf(view: Uint8Array): Buffer {
+  const { length } = view
+  if (length > SHARED_BLOCK / 2) {
+    const copy = Buffer.allocUnsafeSlow(length)
+    copy.set(view)
+    return copy
+  }
+  if (sharedUsed + length > SHARED_BLOCK) {
+    shared = Buffer.allocUnsafeSlow(SHARED_BLOCK)
+    sharedUsed = 0
+  }
+  shared.set(view, sharedUsed)
+  sharedUsed += length
+  return Buffer.from(shared.buffer, sharedUsed - length, length)
 }
 
 function bufferOf(view: Uint8Array): Buffer

@@ -1,4 +1,4 @@
-// What a stream keeps for a reader that comes later: its bytes, and not the records that they came in.
+// What a reader keeps that takes its bytes later, or takes few at a time and keeps them: not the records that they came in.
 import { once } from 'node:events'
 import { expect, it } from 'vitest'
 import { settle } from '../support/fake-clock.ts'
@@ -20,4 +20,17 @@ it('a small piece that is not read does not keep the record that it came in', as
   while (unread.readableLength > 0) await once(unread, 'data')
   for (const { buffer } of chunks) expect(buffer.byteLength).toBeLessThanOrEqual(16_384)
   expect(Buffer.concat(chunks).toString()).toBe('xxxxx')
+})
+
+it('a small piece that a reader keeps keeps no more than 16 KiB, whatever blocks the Buffers of Node share', async () => {
+  const { open } = makeSessionPair({ pair: { highWaterMark: 1_048_576 } })
+  const [sender, reader] = await open()
+  const chunks: Buffer[] = []
+  reader.on('data', (chunk: Buffer) => chunks.push(chunk))
+  for (let count = 0; count < 5; count += 1) {
+    sender.write(String(count))
+    await settle()
+  }
+  for (const { buffer } of chunks) expect(buffer.byteLength).toBeLessThanOrEqual(16_384)
+  expect(Buffer.concat(chunks).toString()).toBe('01234')
 })

@@ -54,11 +54,22 @@ export function segmentsOf(turns: readonly Turn[], random: RandomInt, most = 140
   return segments
 }
 
-/** Repeats, overlaps and reorders: what is seen where a network loses packets, and nothing is missing in the end. */
+/**
+ * Repeats, overlaps and reorders: what is seen where a network loses packets, and nothing is missing in the end.
+ * Nobody acknowledges what has not come, so that an answer never overtakes its question.
+ */
 export function disturbed(segments: readonly Segment[], random: RandomInt): Segment[] {
   const result: Segment[] = segments.slice(0, 3)
   const late: { at: number; segment: Segment }[] = []
+  const release = (isDue: (segment: Segment, at: number) => boolean): void => {
+    for (const [place, { at, segment }] of [...late.entries()].reverse()) {
+      if (!isDue(segment, at)) continue
+      result.push(segment)
+      late.splice(place, 1)
+    }
+  }
   for (const [index, segment] of segments.slice(3).entries()) {
+    release((one) => one.direction !== segment.direction && segment.acknowledged > one.offset)
     const chance = segment.data.length === 0 ? 9 : random(0, 10)
     if (chance === 0) late.push({ at: index + random(1, 8), segment })
     else result.push(segment)
@@ -68,12 +79,7 @@ export function disturbed(segments: readonly Segment[], random: RandomInt): Segm
       const cut = random(0, segment.data.length)
       result.push({ ...segment, data: segment.data.subarray(0, cut) })
     }
-    for (const [place, { at, segment }] of [...late.entries()].reverse()) {
-      if (at <= index || index === segments.length - 4) {
-        result.push(segment)
-        late.splice(place, 1)
-      }
-    }
+    release((_, at) => at <= index || index === segments.length - 4)
   }
   return result
 }
