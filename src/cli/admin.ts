@@ -6,9 +6,9 @@ import { AdminServer } from '../serve/admin/admin-server.ts'
 import type { AdminOptions } from '../serve/admin/admin-server.ts'
 import { formatAdminPlace, isLocal, listenOnPath } from '../serve/admin/place.ts'
 import type { AdminPlace } from '../serve/admin/place.ts'
+import { readSecretFile } from '../serve/files.ts'
 import type { TargetPolicy } from '../serve/targets.ts'
 import { listen } from './lifecycle.ts'
-import { readSecretFile } from './password.ts'
 
 export interface AdminSettings extends Omit<AdminOptions, 'token' | 'names'> {
   readonly place: AdminPlace

@@ -15,7 +15,7 @@ import type { ClientServers } from './client-servers.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import type { ClientCommandOptions } from './options.ts'
-import { readSecretFile } from './password.ts'
+import { readSecretFile } from '../serve/files.ts'
 
 /** Where `user:password` for this proxy stands, unless `--proxy-auth-file` names a file. */
 const PROXY_AUTH_VARIABLE = 'ANYTLS_PROXY_AUTH'

@@ -36,7 +36,12 @@ interface CommonOptions {
   readonly logFormat: LogFormat
 }
 
-export interface ServerCommandOptions extends CommonOptions {
+/** Where a server listens that is told nothing else. */
+export const DEFAULT_LISTEN: Address = Object.freeze({ host: '127.0.0.1', port: 8443 })
+
+export interface ServerCommandOptions extends Omit<CommonOptions, 'listen'> {
+  /** Where not given, a panel may say it. */
+  readonly listen?: Address
   /** What nobody reaches through the server. */
   readonly block?: readonly Block[]
   /** Where users are kept. */

@@ -2,7 +2,7 @@
 // Must never put a secret in an error message.
 
 import { AnyTlsError } from '../errors.ts'
-import { readTextFile } from '../serve/files.ts'
+import { readSecretFile } from '../serve/files.ts'
 
 /** Where the password of the server stands, besides the options. */
 export const PASSWORD_VARIABLE = 'ANYTLS_PASSWORD'
@@ -48,18 +48,4 @@ export function findPassword(sources: PasswordSources): string | undefined {
   if (file !== undefined) return readSecretFile(file, 'password file')
   // An empty variable, and a link without a password, are the same as none.
   return [sources.link, sources.environment].find((text) => text)
-}
-
-/**
- * The one line of a file that holds a secret, without its line end.
- *
- * @throws AnyTlsError `ERR_FILE` when it cannot be read, is empty or has more than one line
- */
-export function readSecretFile(path: string, what: string): string {
-  const secret = readTextFile(path, what).replace(/\r?\n$/, '')
-  if (secret === '') throw new AnyTlsError('ERR_FILE', `${what} '${path}' is empty`)
-  if (/[\r\n]/.test(secret)) {
-    throw new AnyTlsError('ERR_FILE', `${what} '${path}' has more than one line`)
-  }
-  return secret
 }

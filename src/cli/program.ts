@@ -6,7 +6,7 @@ import { parsePin } from '../tls/secure-socket.ts'
 import { parseBypass } from '../proxy/bypass.ts'
 import { parseFallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { VERSION } from '../version.ts'
-import { parseHostPort } from '../codec/host-port.ts'
+import { formatHostPort, parseHostPort } from '../codec/host-port.ts'
 import { parseAdminPlace } from '../serve/admin/place.ts'
 import { DRAIN_TIMEOUT } from './lifecycle.ts'
 import { LINK_FORMATS } from '../serve/link-formats.ts'
@@ -124,11 +124,12 @@ function refuseTwice(command: Command): void {
 function addServer(program: Command, commands: Commands): void {
   const command = configurable(program, 'server')
     .description('Accept clients with the password; everyone else sees a web site.')
-    .addOption(listenOption('127.0.0.1:8443'))
+    .addOption(listenOption(formatHostPort(options.DEFAULT_LISTEN), false))
   addPasswordOptions(command)
     .option(
       '--users <place>',
-      'users with passwords of their own, a file that `anytls user` writes; followed while the server runs',
+      'users with passwords of their own, followed while the server runs: a file that `anytls user` writes,' +
+        ' or a panel, uniproxy+https://PANEL?node_id=N (its token in ANYTLS_PANEL_TOKEN or &token-file=FILE)',
     )
     .option('--cert <file>', 'certificate chain, PEM (default: self-signed, made once and kept)')
     .option('--key <file>', 'private key of the certificate, PEM')
@@ -304,13 +305,14 @@ function addIdentityOptions(command: Command): Command {
     )
 }
 
-function listenOption(address: string): Option {
-  return new Option(
+/** @param applies whether it is the default for certain, or something else may name another */
+function listenOption(address: string, applies = true): Option {
+  const option = new Option(
     '-l, --listen <host:port>',
-    'where to listen; a port alone means every address, port 0 lets the system choose',
-  )
-    .argParser(options.argument(options.parseListen))
-    .default(parseHostPort(address), address)
+    'where to listen; a port alone means every address, port 0 lets the system choose' +
+      (applies ? '' : ` (default: what a panel says, else ${address})`),
+  ).argParser(options.argument(options.parseListen))
+  return applies ? option.default(parseHostPort(address), address) : option
 }
 
 function addPasswordOptions(command: Command): Command {

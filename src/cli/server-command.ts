@@ -14,12 +14,14 @@ import { createFallback } from '../fallback/fallback.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { createServer } from '../tls/listen.ts'
 import type { Server } from '../tls/listen.ts'
+import type { Address } from '../codec/address.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from '../serve/certificate.ts'
 import type { ServerCertificate } from '../serve/certificate.ts'
 import { readTextFile } from '../serve/files.ts'
 import { drained, listen, onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
+import { DEFAULT_LISTEN, parseListen } from './options.ts'
 import type { ServerCommandOptions } from './options.ts'
 import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
 import { endpointOfName, prepareAcme } from './server-acme.ts'
@@ -31,6 +33,7 @@ import type { AdminSettings, RunningAdmin } from './admin.ts'
 import { Accounts } from '../serve/accounts.ts'
 import { Subscriptions } from '../serve/subscriptions/subscriptions.ts'
 import { linkTo } from '../serve/users/user-link.ts'
+import type { NodeControl } from '../serve/users/store.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import { TargetPolicy } from '../serve/targets.ts'
 import { ServerLog } from './server-log.ts'
@@ -54,12 +57,17 @@ export async function runServer(
       logger.error({ err: error }, `${name}: not usable, the old one stays`),
   })
   const hangUp = onHangUp(() => reloader.all())
-  const settings = readSettings(options)
   const warn = (problem: string) => logger.warn(problem)
-  const store =
-    options.users === undefined ? undefined : await openUserStore(options.users, { warn })
-  const accounts = store && new Accounts({ store, warn })
   const targets = new TargetPolicy({ block: options.block })
+  const folder = stateFolder(options.stateDir)
+  const reserve = (address: Address) => targets.reserve(address)
+  const store =
+    options.users === undefined
+      ? undefined
+      : await openUserStore(options.users, { warn, folder, reserve })
+  const accounts = store && new Accounts({ store, limiter: store.limiter, warn })
+  const node = store?.node
+  const settings = readSettings(options, node)
   const serverLog = new ServerLog(logger)
   const subscriptions =
     store &&
@@ -83,7 +91,9 @@ export async function runServer(
     },
     logger,
   )
-  const certificate = acme?.kept ?? (await chooseCertificate(options))
+  const listenOn = options.listen ?? listenOfNode(node) ?? DEFAULT_LISTEN
+  const names = [...namedHosts(listenOn), ...(node?.serverName ? [node.serverName] : [])]
+  const certificate = acme?.kept ?? (await chooseCertificate(options, names))
   const { key, cert } = certificate
   const { onViolation, legacy } = options
   const server = createServer(
@@ -101,7 +111,10 @@ export async function runServer(
     },
     (stream, session) => {
       void serveProxyStream(stream, {
-        allowAddress: (target, port) => targets.allows(accounts?.rightsOf(session), target, port),
+        ...(node && { allowTarget: (target, transport) => !node.blocks(target, transport) }),
+        allowAddress: (target, port) =>
+          targets.allows(accounts?.rightsOf(session), target, port) &&
+          node?.blocks({ host: target, port }) !== true,
         observe(event) {
           accounts?.observe(session, event)
           serverLog.observe(session, event)
@@ -110,7 +123,8 @@ export async function runServer(
     },
   )
   serverLog.attach(server)
-  await reloader.add(settingsPart(server, options))
+  await reloader.add(settingsPart(server, options, node))
+  node?.onScheme(() => server.update(readSettings(options, node)))
   const certificatePart = ownCertificatePart(server, options)
   if (certificatePart !== undefined) await reloader.add(certificatePart)
   // Its file is followed anyhow; this is for whoever does not want to wait.
@@ -118,7 +132,7 @@ export async function runServer(
   accounts?.attach(server)
   const observer = new Observer(server, accounts)
 
-  const address = await listen(server, options.listen)
+  const address = await listen(server, listenOn)
   const endpoint =
     options.acme === undefined
       ? endpointOfServer(address, certificate, options.publicHost)
@@ -191,8 +205,17 @@ async function warnOfDeadFallbacks(
   }
 }
 
+/** `::` means every address, also where there is no IPv6. */
+function listenOfNode(node: NodeControl | undefined): Address | undefined {
+  return node?.listen.host === '::' ? parseListen(String(node.listen.port)) : node?.listen
+}
+
+function namedHosts({ host }: Address): readonly string[] {
+  return host === '0.0.0.0' || host === '::' ? [] : [host]
+}
+
 /** What the files and variables that the options name say now. */
-function readSettings(options: ServerCommandOptions) {
+function readSettings(options: ServerCommandOptions, node: NodeControl | undefined) {
   const { paddingScheme, shapeDownlink } = options
   const sources = {
     option: options.password,
@@ -203,17 +226,22 @@ function readSettings(options: ServerCommandOptions) {
   const password = options.users === undefined ? resolvePassword(sources) : findPassword(sources)
   return {
     ...(password !== undefined && { password }),
-    scheme: paddingScheme === undefined ? DEFAULT_SCHEME : readScheme(paddingScheme),
+    scheme:
+      paddingScheme === undefined ? (node?.scheme ?? DEFAULT_SCHEME) : readScheme(paddingScheme),
     shapeDownlink:
       typeof shapeDownlink === 'string' ? readScheme(shapeDownlink) : (shapeDownlink ?? false),
   }
 }
 
-function settingsPart(server: Server, options: ServerCommandOptions): ReloadPart {
+function settingsPart(
+  server: Server,
+  options: ServerCommandOptions,
+  node: NodeControl | undefined,
+): ReloadPart {
   return {
     name: 'password and padding schemes',
     files: [],
-    reload: () => server.update(readSettings(options)),
+    reload: () => server.update(readSettings(options, node)),
   }
 }
 
@@ -229,14 +257,16 @@ function ownCertificatePart(server: Server, options: ServerCommandOptions): Relo
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for one of the pair alone, or what reading them throws */
-async function chooseCertificate(options: ServerCommandOptions): Promise<ServerCertificate> {
-  const { cert, key, listen, stateDir } = options
+async function chooseCertificate(
+  options: ServerCommandOptions,
+  names: readonly string[],
+): Promise<ServerCertificate> {
+  const { cert, key, stateDir } = options
   if (cert !== undefined && key !== undefined) return readCertificate(cert, key)
   if (cert !== undefined || key !== undefined) {
     throw new AnyTlsError('ERR_OPTION_INVALID', '--cert and --key are needed together')
   }
-  const anyHost = listen.host === '0.0.0.0' || listen.host === '::'
-  return keptCertificate(stateFolder(stateDir), anyHost ? [] : [listen.host])
+  return keptCertificate(stateFolder(stateDir), names)
 }
 
 /** @throws AnyTlsError `ERR_FILE`, also for what is wrong in the scheme, with its line */

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
 import { AnyTlsError } from '../errors.ts'
-import { readTextFileIfThere } from '../serve/files.ts'
+import { readSecretFile, readTextFileIfThere } from '../serve/files.ts'
 import { certificatePin, formatLink } from '../serve/link-formats.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
@@ -13,7 +13,6 @@ import { linkTo, subscriptionUrl } from '../serve/users/user-link.ts'
 import { viewOf } from '../serve/users/user-view.ts'
 import { checkPassword, makePassword } from '../serve/users/user.ts'
 import { CERTIFICATE_FILE } from '../serve/certificate.ts'
-import { readSecretFile } from './password.ts'
 import { escapeControls } from './printable.ts'
 import { stateFolder } from './state-folder.ts'
 import { writeStdout } from './stdout.ts'
@@ -110,7 +109,10 @@ async function withStore(
   options: UserPlaceOptions,
   task: (store: UserStore) => Promise<void>,
 ): Promise<void> {
-  const store = await openUserStore(usersPlace(options), { warn: tell })
+  const store = await openUserStore(usersPlace(options), {
+    warn: tell,
+    folder: stateFolder(options.stateDir),
+  })
   try {
     await task(store)
   } finally {

@@ -120,7 +120,10 @@ function named(user: Command, verb: string, description: string): Command {
 
 function placed(command: Command): Command {
   return command
-    .option('--users <place>', `where the users are kept, a file (default: ${DEFAULT_PLACE})`)
+    .option(
+      '--users <place>',
+      `where the users are kept: a file or a panel, as server --users has it (default: ${DEFAULT_PLACE})`,
+    )
     .option('--state-dir <folder>', "the state folder (default: the user's data folder)")
     .helpOption('-h, --help', 'show this help')
 }

@@ -193,8 +193,10 @@ export class Accounts implements ServerUsers {
 
   async #write(): Promise<void> {
     try {
-      const counts = [...this.#guests].map(([id, { sessions }]) => [id, sessions.size] as const)
-      this.#store.publishSessions(new Map(counts))
+      const here = Array.from(this.#guests, ([id, { sessions }]) => {
+        return [id, Array.from(sessions, ({ remoteAddress = '' }) => remoteAddress)] as const
+      })
+      this.#store.publishSessions(new Map(here))
       await this.#store.usage.flush()
       await this.#store.usage.refresh()
       this.#failing = false

@@ -8,6 +8,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -21,6 +22,9 @@ import { AnyTlsError } from '../errors.ts'
 
 /** The most that a password, scheme, certificate or state file may hold, in bytes. */
 export const MAX_FILE_SIZE = 1024 * 1024
+
+/** The most that a file of many users may hold, in bytes: more than 100,000 of them. */
+const MAX_LARGE_SIZE = 67_108_864
 
 /**
  * The text of a file that somebody named on the command line.
@@ -47,6 +51,20 @@ export function readTextFile(path: string, what: string): string {
   }
 }
 
+/**
+ * The one line of a file that holds a secret, without its line end.
+ *
+ * @throws AnyTlsError `ERR_FILE` when it cannot be read, is empty or has more than one line
+ */
+export function readSecretFile(path: string, what: string): string {
+  const secret = readTextFile(path, what).replace(/\r?\n$/, '')
+  if (secret === '') throw new AnyTlsError('ERR_FILE', `${what} '${path}' is empty`)
+  if (/[\r\n]/.test(secret)) {
+    throw new AnyTlsError('ERR_FILE', `${what} '${path}' has more than one line`)
+  }
+  return secret
+}
+
 /** Like {@link readTextFile}, but `undefined` when there is no such file. */
 export function readTextFileIfThere(path: string, what: string): string | undefined {
   try {
@@ -54,6 +72,32 @@ export function readTextFileIfThere(path: string, what: string): string | undefi
   } catch (error) {
     if (error instanceof AnyTlsError && systemCode(error.cause) === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/**
+ * The text of a file of the program's own, which may hold a line for each of many users; `undefined` when there is none.
+ *
+ * @throws AnyTlsError `ERR_FILE`
+ */
+export function readLargeFile(path: string, what: string): string | undefined {
+  let bytes: Uint8Array
+  try {
+    const stats = statSync(path)
+    if (!stats.isFile()) throw fileError(`${what} '${path}' is no file`)
+    if (stats.size > MAX_LARGE_SIZE) {
+      throw fileError(`${what} '${path}' is larger than ${MAX_LARGE_SIZE} bytes`)
+    }
+    bytes = readFileSync(path)
+  } catch (cause) {
+    if (cause instanceof AnyTlsError) throw cause
+    if (systemCode(cause) === 'ENOENT') return undefined
+    throw fileError(`cannot read ${what} '${path}': ${fileProblem(cause)}`, cause)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw fileError(`${what} '${path}' is not UTF-8 text`, cause)
   }
 }
 
@@ -164,6 +208,16 @@ export function systemCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
     ? error.code
     : ''
+}
+
+/** Whether a process of this machine has this number. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return systemCode(error) !== 'ESRCH'
+  }
 }
 
 /** At most one byte more than {@link MAX_FILE_SIZE}, so that endless files end too. */

@@ -29,19 +29,33 @@ export interface UserLimiter {
   paces(user: User): SessionPaces
 }
 
+/** What a user has at other servers, as far as that is known. */
+export interface Elsewhere {
+  readonly sessions: number
+  readonly addresses: number
+}
+
+const NOTHING: Elsewhere = Object.freeze({ sessions: 0, addresses: 0 })
+
 interface Guest {
   readonly sessions: Map<string, LimitedSession>
   readonly up: Pace
   readonly down: Pace
 }
 
-/** The limits of users at one process. */
+/** The limits of users at one process, and what others are known to have. */
 export class LocalLimiter implements UserLimiter {
   readonly #guests = new Map<string, Guest>()
+  readonly #elsewhere: (user: User) => Elsewhere
+
+  /** @param elsewhere what counts beside the sessions here */
+  constructor(elsewhere: (user: User) => Elsewhere = () => NOTHING) {
+    this.#elsewhere = elsewhere
+  }
 
   enter(user: User, session: LimitedSession): AnyTlsError | undefined {
     const guest = this.#guests.get(user.id) ?? makeGuest()
-    const refusal = limitReached(user, [...guest.sessions.values()], session)
+    const refusal = limitReached(user, [...guest.sessions.values()], session, this.#elsewhere(user))
     if (refusal !== undefined) return refusal
     guest.sessions.set(session.id, session)
     this.#guests.set(user.id, guest)
@@ -74,11 +88,13 @@ function limitReached(
   { maxSessions = Infinity, maxAddresses = Infinity }: User,
   sessions: readonly LimitedSession[],
   { remoteAddress }: LimitedSession,
+  elsewhere: Elsewhere,
 ): AnyTlsError | undefined {
-  if (sessions.length >= maxSessions) {
+  if (sessions.length + elsewhere.sessions >= maxSessions) {
     return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many sessions as it may have')
   }
   const addresses = new Set(sessions.map((session) => session.remoteAddress))
-  if (addresses.size < maxAddresses || addresses.has(remoteAddress)) return undefined
+  if (addresses.has(remoteAddress)) return undefined
+  if (addresses.size + elsewhere.addresses < maxAddresses) return undefined
   return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many addresses as it may have')
 }

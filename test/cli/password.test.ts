@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readSecretFile, resolvePassword } from '../../src/cli/password.ts'
+import { resolvePassword } from '../../src/cli/password.ts'
+import { readSecretFile } from '../../src/serve/files.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'password-'))
 afterAll(() => rmSync(folder, { recursive: true }))

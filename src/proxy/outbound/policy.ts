@@ -4,8 +4,11 @@ import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { guarded, orAborted, throwLater } from '../../session/callbacks.ts'
 
+/** What goes to a target: a connection, or datagrams. */
+export type Transport = 'tcp' | 'udp'
+
 /** Whether streams and datagrams may go to a target; see `ServeStreamOptions.allowTarget`. */
-export type AllowTarget = (target: Address) => boolean | Promise<boolean>
+export type AllowTarget = (target: Address, transport: Transport) => boolean | Promise<boolean>
 
 /** Whether an IP address may be dialled; see `ServeStreamOptions.allowAddress`. */
 export type AllowAddress = (address: string, port: number) => boolean
@@ -37,18 +40,21 @@ const POLICY_TIMEOUT = 10_000
 export function askPolicy(
   allowTarget: AllowTarget | undefined,
   target: Address,
+  transport: Transport,
 ): boolean | Promise<boolean> {
   if (allowTarget === undefined) return true
-  const answer = guarded(() => allowTarget(target))
+  const answer = guarded(() => allowTarget(target, transport))
   return answer instanceof Promise ? inTime(answer) : answer === true
 }
 
 /** @throws AnyTlsError rejects with `ERR_TARGET_REJECTED` */
 export async function requireAllowed(
   target: Address,
+  transport: Transport,
   { allowTarget }: { readonly allowTarget?: AllowTarget | undefined },
 ): Promise<void> {
-  if (!(await askPolicy(allowTarget, target))) throw new AnyTlsError('ERR_TARGET_REJECTED')
+  if (!(await askPolicy(allowTarget, target, transport)))
+    throw new AnyTlsError('ERR_TARGET_REJECTED')
 }
 
 async function inTime(answer: Promise<boolean>): Promise<boolean> {

@@ -31,7 +31,7 @@ export type ProxyStreamEvent =
 /** Options of {@link serveProxyStream}. */
 export interface ServeStreamOptions {
   /**
-   * Whether streams and datagrams may go to `target`. A name is given as it came, not resolved. One that throws,
+   * Whether a connection or datagrams, as the second argument says, may go to `target`. A name is given as it came, not resolved. One that throws,
    * rejects, or has not answered after 10 s means no. Default: all may.
    */
   readonly allowTarget?: AllowTarget
@@ -57,7 +57,7 @@ export async function serveTarget(
   options: ServeStreamOptions,
 ): Promise<void> {
   const connect = async (signal: AbortSignal) => {
-    await requireAllowed(target, options)
+    await requireAllowed(target, 'tcp', options)
     const connectTo = stream instanceof Stream ? dialForRelay : dial
     return connectTo(target, { ...options.dial, allowAddress: options.allowAddress, signal })
   }

@@ -47,7 +47,7 @@ async function openSocket(
   const stop = AbortSignal.any([signal, late.signal])
   let socket: Socket | undefined
   try {
-    await orAborted(requireAllowed(target, options), stop)
+    await orAborted(requireAllowed(target, 'udp', options), stop)
     const found = await orAborted(resolve(target.host, lookup), stop)
     const addresses = allowedOf(found, target.port, options.allowAddress)
     const address = addresses.find((candidate) => isIPv4(candidate)) ?? addresses[0]

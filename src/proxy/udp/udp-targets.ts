@@ -118,7 +118,7 @@ export class UdpTargets {
   /** Settles `entry` where nobody has to be waited for, else returns what policy will say. */
   #answerAtOnce(entry: Entry): Promise<boolean> | undefined {
     const { target } = entry
-    const allowed = askPolicy(this.#options.allowTarget, target)
+    const allowed = askPolicy(this.#options.allowTarget, target, 'udp')
     if (allowed === false) {
       this.#refuse(entry, new AnyTlsError('ERR_TARGET_REJECTED'))
     } else if (allowed === true && isIP(target.host) !== 0) {

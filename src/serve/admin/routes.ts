@@ -143,10 +143,20 @@ function serverRoutes({ observer, store }: ApiOptions): readonly DescribedRoute[
       path: '/healthz',
       operation: {
         summary: 'Whether the server runs',
-        success: { status: 200, description: 'The word ok.', type: 'text/plain', schema: TEXT },
+        success: {
+          status: 200,
+          description:
+            'The word ok, or degraded: the place of the users is out of order, and those known before are served.',
+          type: 'text/plain',
+          schema: TEXT,
+        },
         open: true,
       },
-      handle: () => ({ status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n' }),
+      handle: () => ({
+        status: 200,
+        type: 'text/plain; charset=utf-8',
+        body: store?.trouble === undefined ? 'ok\n' : 'degraded\n',
+      }),
     },
     {
       method: 'GET',

@@ -253,7 +253,7 @@ function takeLine(text: string, { tally, taken }: Contents): boolean {
     tally.set(account, { up, down, days })
     return true
   }
-  if (typeof writer !== 'string' || !isAmount(batch) || !isDays(days)) return false
+  if (typeof writer !== 'string' || !isAmount(batch) || !isUsedByDay(days)) return false
   if (wasTaken(taken, writer, batch)) return true
   for (const [day, used] of Object.entries(days)) {
     for (const [id, [up, down]] of Object.entries(used)) tally.add(id, day, up, down)
@@ -273,9 +273,12 @@ function wasTaken(taken: Map<string, number>, writer: string, batch: number): bo
   return batch <= last
 }
 
+/** By day, then by user. */
+export type UsedByDay = Readonly<Record<string, Used>>
+
 type Used = Readonly<Record<string, readonly [up: number, down: number]>>
 
-function isDays(value: unknown): value is Readonly<Record<string, Used>> {
+export function isUsedByDay(value: unknown): value is UsedByDay {
   return isObject(value) && Object.values(value).every(isUsed)
 }
 

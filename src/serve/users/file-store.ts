@@ -1,13 +1,13 @@
 // Users in a file of this machine, which several servers and commands may use at once.
 // Must never lose a change that somebody else made, or take a faulty file for what it says.
-import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { AnyTlsError } from '../../errors.ts'
-import { fileError, fileProblem, systemCode, writePrivateFile } from '../files.ts'
+import { fileError, readLargeFile, systemCode, writePrivateFile } from '../files.ts'
 import { withLock } from '../file-lock.ts'
 import { UsageJournal } from '../usage/journal.ts'
 import { Presence } from './presence.ts'
 import { readEndpoint, writeEndpoint } from './endpoint-file.ts'
-import type { ServerEndpoint, UserStore } from './store.ts'
+import type { ServerEndpoint, SessionsByUser, StoreOptions, UserStore } from './store.ts'
 import { changeUser, makeUser } from './user.ts'
 import type { NewUser, User, UserPatch } from './user.ts'
 import { requireDistinct, UserTable } from './user-table.ts'
@@ -17,13 +17,7 @@ import { formatUsers, parseUsers } from './users-file.ts'
 /** How often the file is looked at, in milliseconds. */
 const POLL_INTERVAL = 500
 
-/** The most that a users file may hold, in bytes: more than 100,000 users. */
-const MAX_SIZE = 67_108_864
-
-export interface FileStoreOptions {
-  /** Told of a file that cannot be used any more, once for each fault, in one line. */
-  readonly warn: (problem: string) => void
-}
+type FileStoreOptions = Pick<StoreOptions, 'warn'>
 
 /**
  * Opens the users file; one that is not there is one without users.
@@ -48,6 +42,7 @@ class FileStore implements UserStore {
   readonly #listeners = new Set<(changes: readonly UserChange[]) => void>()
   /** The file as it was when it was last read, whether it could be used or not. */
   #stamp = ''
+  #trouble: string | undefined
   #poll: NodeJS.Timeout | undefined
 
   constructor(path: string, options: FileStoreOptions) {
@@ -61,11 +56,15 @@ class FileStore implements UserStore {
     return readEndpoint(this.place)
   }
 
+  get trouble(): string | undefined {
+    return this.#trouble
+  }
+
   sessionsOf(id: string): number {
     return this.#sessions.get(id) ?? 0
   }
 
-  publishSessions(sessions: ReadonlyMap<string, number>): void {
+  publishSessions(sessions: SessionsByUser): void {
     this.#presence.publish(sessions)
   }
 
@@ -127,6 +126,7 @@ class FileStore implements UserStore {
   load(): void {
     this.#stamp = stampOf(this.place)
     const users = readUsers(this.place)
+    this.#trouble = undefined
     const changes = this.users.replace(users)
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
@@ -148,6 +148,7 @@ class FileStore implements UserStore {
       this.load()
     } catch (error) {
       if (!(error instanceof AnyTlsError)) throw error
+      this.#trouble = error.message
       this.#options.warn(`${error.message}; the users stay as they were`)
     }
   }
@@ -174,33 +175,13 @@ function find(users: readonly User[], name: string): User {
 
 /** @throws AnyTlsError `ERR_FILE` */
 function readUsers(path: string): readonly User[] {
-  const text = readText(path)
+  const text = readLargeFile(path, 'users file')
   if (text === undefined) return []
   try {
     return parseUsers(text)
   } catch (error) {
     if (!(error instanceof AnyTlsError)) throw error
     throw fileError(`users file '${path}', ${error.message}`, error)
-  }
-}
-
-function readText(path: string): string | undefined {
-  let bytes: Uint8Array
-  try {
-    const stats = statSync(path)
-    const { size } = stats
-    if (!stats.isFile()) throw fileError(`users file '${path}' is no file`)
-    if (size > MAX_SIZE) throw fileError(`users file '${path}' is larger than ${MAX_SIZE} bytes`)
-    bytes = readFileSync(path)
-  } catch (cause) {
-    if (cause instanceof AnyTlsError) throw cause
-    if (systemCode(cause) === 'ENOENT') return undefined
-    throw fileError(`cannot read users file '${path}': ${fileProblem(cause)}`, cause)
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw fileError(`users file '${path}' is not UTF-8 text`, cause)
   }
 }
 

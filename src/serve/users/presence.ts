@@ -4,8 +4,9 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { systemCode, writePrivateFile } from '../files.ts'
+import { isRunning, writePrivateFile } from '../files.ts'
 import { isAmount, isObject } from '../json.ts'
+import type { SessionsByUser } from './store.ts'
 
 /** A server that has said nothing for so long is gone, in milliseconds. */
 const SILENCE = 60_000
@@ -31,8 +32,9 @@ export class Presence {
    *
    * @throws AnyTlsError `ERR_FILE`
    */
-  publish(sessions: ReadonlyMap<string, number>): void {
-    const server = { pid: process.pid, host: hostname(), sessions: Object.fromEntries(sessions) }
+  publish(sessions: SessionsByUser): void {
+    const counts = Array.from(sessions, ([id, { length }]) => [id, length] as const)
+    const server = { pid: process.pid, host: hostname(), sessions: Object.fromEntries(counts) }
     const text = `${JSON.stringify(server)}\n`
     const now = performance.now()
     if (text === this.#published && now - this.#touched < SIGN_OF_LIFE) return
@@ -76,22 +78,12 @@ function readServer(file: string): Record<string, unknown> {
     if (!isObject(server) || !isObject(server['sessions'])) return {}
     const { pid, host, sessions } = server
     const silent = Date.now() - statSync(file).mtimeMs > SILENCE
-    if (!silent && (host !== hostname() || isRunning(pid))) return sessions
+    if (!silent && (host !== hostname() || (isAmount(pid) && isRunning(pid)))) return sessions
     rmSync(file, { force: true })
   } catch {
     // It has just gone, or belongs to somebody else.
   }
   return {}
-}
-
-function isRunning(pid: unknown): boolean {
-  if (!isAmount(pid)) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return systemCode(error) !== 'ESRCH'
-  }
 }
 
 function touch(file: string): boolean {

@@ -1,0 +1,42 @@
+// Addresses of a place that this server itself dials, and nobody else through it.
+// Must never grow: of a name that leads elsewhere each time, the last ones are kept.
+import type { Address } from '../../codec/address.ts'
+import { parseNetwork, isInNetworks } from '../../codec/network.ts'
+import type { StoreOptions } from '../users/store.ts'
+
+const MAX_ADDRESSES = 64
+
+const LOOPBACK = ['127.0.0.0/8', '::1'].map(parseNetwork)
+
+export function isLoopbackAddress(address: string): boolean {
+  return isInNetworks(LOOPBACK, address)
+}
+
+export class Reserved {
+  readonly #reserve: StoreOptions['reserve']
+  readonly #releases = new Map<string, () => void>()
+
+  constructor(reserve: StoreOptions['reserve']) {
+    this.#reserve = reserve
+  }
+
+  /** To be told of each address before it is dialled. */
+  add({ host, port }: Address): void {
+    this.#add({ host, port })
+    // What listens on loopback may be reached by other addresses of this machine as well.
+    if (isLoopbackAddress(host)) this.#add({ host: '0.0.0.0', port })
+  }
+
+  #add(address: Address): void {
+    const key = `${address.host} ${address.port}`
+    if (this.#reserve === undefined) return
+    const release = this.#releases.get(key) ?? this.#reserve(address)
+    this.#releases.delete(key)
+    this.#releases.set(key, release)
+    for (const [oldest, releaseIt] of this.#releases) {
+      if (this.#releases.size <= MAX_ADDRESSES) break
+      this.#releases.delete(oldest)
+      releaseIt()
+    }
+  }
+}
