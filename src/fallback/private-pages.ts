@@ -6,6 +6,7 @@ import type { Answer } from './built-in-site.ts'
 import type { FallbackConnection, FallbackTarget } from './fallback-connection.ts'
 import type { SiteAnswer, SiteRequest } from './site-answer.ts'
 
+/** Pages of the built-in site that only those find who know the whole path. */
 export interface PrivatePages {
   /**
    * Whether a request target is that of a page. Whoever connects can have it called, with what it likes: to find one

@@ -14,6 +14,7 @@ export interface ServerSource extends StreamSource {
   ping(signal: AbortSignal): Promise<number>
 }
 
+/** One of several servers. */
 export interface ServerChoice {
   /** What it is called in events. */
   readonly name: string
@@ -29,6 +30,7 @@ export type ServerEvent =
   /** New streams go there from now on. */
   | { readonly type: 'preferred'; readonly server: string; readonly roundTrip: number | undefined }
 
+/** The servers, and how they are asked and told of. */
 export interface ServersOptions {
   /** In the order that counts until it is known which is the quickest. */
   readonly servers: readonly ServerChoice[]

@@ -23,6 +23,7 @@ export interface TunnelStream extends Duplex {
 
 /** Something that opens streams to one server: a session or a pool of sessions. */
 export interface StreamSource {
+  /** Opens a stream, on a session that stands or a new one. Rejects when the signal is aborted. */
   openStream(signal?: AbortSignal): Promise<TunnelStream>
 }
 

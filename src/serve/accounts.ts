@@ -25,6 +25,7 @@ export type AccountsStore = Pick<
   'users' | 'usage' | 'publishSessions' | 'watch' | 'close'
 >
 
+/** Where {@link Accounts} finds users, limits and rights. */
 export interface AccountsOptions {
   readonly store: AccountsStore
   /** Who keeps limits and rates. Default: this process alone. */

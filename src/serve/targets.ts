@@ -26,6 +26,7 @@ const TRANSLATED = [parseNetwork('64:ff9b::/96')]
 /** What `--block` takes. */
 export type Block = Network | 'private'
 
+/** What a {@link TargetPolicy} holds all users to. */
 export interface TargetPolicyOptions {
   /** Dialled for nobody. */
   readonly block?: readonly Block[] | undefined

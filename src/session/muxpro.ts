@@ -28,11 +28,13 @@ export interface MuxProTarget {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Settings of the end that opens streams. */
 export interface MuxProClientOptions extends ClientSettings {
   /** Time, for tests. */
   readonly clock?: Clock | undefined
 }
 
+/** Settings of the end that streams are opened to. */
 export interface MuxProServerOptions extends ServerSettings {
   /**
    * Whether a stream is accepted when the `stream` listeners have run. Default true; with false
@@ -43,6 +45,7 @@ export interface MuxProServerOptions extends ServerSettings {
   readonly clock?: Clock | undefined
 }
 
+/** How a pool makes main connections, and how many streams each has. */
 export interface MuxProPoolOptions extends MuxProClientOptions {
   /** Makes the Duplex of a main connection; must give up when the signal is aborted. */
   readonly connect: (signal: AbortSignal) => Promise<Duplex>
@@ -85,6 +88,7 @@ export class MuxProClient {
     this.session.destroy(error)
   }
 
+  /** Closes it as {@link close} does. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
@@ -145,6 +149,7 @@ export class MuxProPool {
     return this.#pool.close()
   }
 
+  /** Closes it as {@link close} does. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -10,6 +10,7 @@ import type { Clock } from './clock.ts'
 import { Session } from './session.ts'
 import { prepareCarrier } from './carrier.ts'
 
+/** Settings of one end, which the other end need not share. */
 export interface NetMuxOptions extends NetMuxSettings {
   /**
    * Whether a stream that the peer opens is accepted when the `stream` listeners have run. Default true;

@@ -19,6 +19,7 @@ export class Pace {
     this.#rate = rate
   }
 
+  /** Bytes a second. */
   get rate(): number {
     return this.#rate
   }

@@ -11,6 +11,7 @@ import { orAborted } from './callbacks.ts'
 import type { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 
+/** How a {@link SessionPool} makes sessions, and how long it keeps them. */
 export interface SessionPoolOptions {
   /** Makes a session; must give up when the signal is aborted. */
   readonly connect: (signal: AbortSignal) => Promise<Session>
@@ -187,6 +188,7 @@ export class SessionPool {
     await Promise.all([...this.#pooled.keys()].map((session) => session.close()))
   }
 
+  /** Closes it as {@link close} does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

@@ -41,6 +41,7 @@ export interface OpenStreamOptions {
   readonly request?: StreamRequest | undefined
 }
 
+/** What a {@link Session} tells. */
 export interface SessionEvents {
   /** Negotiation is over; the peer's name for itself is text from the wire. */
   established: [peer: string]
@@ -106,6 +107,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     return this.#core.established
   }
 
+  /** Whether the session is over, in order or not. */
   get closed(): boolean {
     return this.#core.state === 'closed'
   }
@@ -183,6 +185,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     await over
   }
 
+  /** Closes it as {@link close} does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
@@ -201,7 +204,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
   }
 
   /**
-   * Keeps to these rates from now on. Several sessions that are given the same {@link Pace} keep it together. A
+   * Keeps to these rates from now on. Several sessions that are given the same `Pace` keep it together. A
    * direction that waits slows its peer down, as a slow reader or network would.
    */
   pace(paces: SessionPaces): void {

@@ -279,15 +279,18 @@ export class Stream extends Duplex {
     return chunk
   }
 
+  /** @internal */
   override _read(): void {
     this.#wanted = true
     this.#pushWaiting()
   }
 
+  /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
     this.#send([chunk], callback)
   }
 
+  /** @internal */
   override _writev(chunks: readonly { chunk: Buffer }[], callback: WriteCallback): void {
     this.#send(
       chunks.map(({ chunk }) => chunk),
@@ -295,6 +298,7 @@ export class Stream extends Duplex {
     )
   }
 
+  /** @internal */
   override _final(callback: WriteCallback): void {
     if (this.#finLeft || (this.#over && !this.#finSent)) {
       callback()
@@ -304,6 +308,7 @@ export class Stream extends Duplex {
     this.#sendFin()
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: WriteCallback): void {
     this.#timer?.cancel()
     this.#lateWriteTimer?.cancel()

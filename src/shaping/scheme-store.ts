@@ -7,7 +7,11 @@ import type { Scheme } from './scheme.ts'
 export interface SchemeStore {
   /** The scheme that the server sent last, for the next connection to it. */
   get(server: string): Scheme | undefined
-  /** @param server what tells servers apart; this package uses `host:port` */
+  /**
+   * Keeps what a server sent.
+   *
+   * @param server what tells servers apart; this package uses `host:port`
+   */
   set(server: string, scheme: Scheme): void
 }
 
@@ -34,6 +38,7 @@ export class MemorySchemeStore implements SchemeStore {
     return scheme
   }
 
+  /** Keeps what a server sent, in place of what it sent before. */
   set(server: string, scheme: Scheme): void {
     this.#putLast(server, scheme)
     const oldest = this.#schemes.keys().next().value

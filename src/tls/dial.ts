@@ -19,6 +19,7 @@ import type { SessionSettings } from './session-options.ts'
 import { MemoryWireStore } from './wire-store.ts'
 import type { ServerWire, WireStore } from './wire-store.ts'
 
+/** How {@link connect} reaches a server, knows that it is the right one, and speaks to it. */
 export interface ConnectOptions extends SessionSettings, ServerIdentity {
   /**
    * ANYTLS v1 (default) or the original wire; `auto` finds out what the server speaks and remembers it.

@@ -34,6 +34,7 @@ import type { ServerUsers, Verdict } from './first-record.ts'
 import { parseSessionSettings } from './session-options.ts'
 import type { SessionSettings } from './session-options.ts'
 
+/** Key, certificate and secrets of a server, and what it offers to whoever has none. */
 export interface ServerOptions extends Omit<SessionSettings, 'password'> {
   /** The shared secret. Needed unless there are `users`; with both, who has it is no user. */
   readonly password?: string | undefined
@@ -87,7 +88,9 @@ export interface ServerUpdate {
   readonly shapeDownlink?: boolean | Scheme
 }
 
+/** What a {@link Server} tells; `stream` comes for each stream of every session. */
 export interface ServerEvents {
+  /** The port is bound. */
   listening: []
   /** A client has authenticated and negotiated. */
   session: [session: Session]

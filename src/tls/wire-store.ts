@@ -10,8 +10,11 @@ export type KnownWire = ServerWire | 'legacy-1'
 
 /** Wires by server (`host:port`). An application may bring its own, to keep them beyond the process. */
 export interface WireStore {
+  /** What the server speaks, if it is known. */
   get(server: string): KnownWire | undefined
+  /** Keeps what has been found out. */
   set(server: string, wire: KnownWire): void
+  /** Forgets it: the server did not speak it. */
   delete(server: string): void
 }
 
@@ -52,11 +55,13 @@ export class MemoryWireStore implements WireStore {
     this.#now = now
   }
 
+  /** What the server speaks, unless that is unknown or too old. */
   get(server: string): KnownWire | undefined {
     const learnt = this.#wires.get(server)
     return learnt !== undefined && learnt.until > this.#now() ? learnt.wire : undefined
   }
 
+  /** Keeps what has been found out, and forgets the oldest when it is full. */
   set(server: string, wire: KnownWire): void {
     this.#wires.delete(server)
     this.#wires.set(server, learnWire(wire, this.#now()))
@@ -64,6 +69,7 @@ export class MemoryWireStore implements WireStore {
     if (this.#wires.size > this.#capacity && oldest !== undefined) this.#wires.delete(oldest)
   }
 
+  /** Forgets what the server speaks. */
   delete(server: string): void {
     this.#wires.delete(server)
   }

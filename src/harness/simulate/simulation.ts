@@ -69,6 +69,7 @@ export interface SchemeText {
   readonly digest: string
 }
 
+/** What a simulation found, as `anytls scheme simulate --json` writes it. Sizes are bytes, times ms. */
 export interface Simulation {
   readonly format: typeof SIMULATION_FORMAT
   readonly version: typeof SIMULATION_VERSION

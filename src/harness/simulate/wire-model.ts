@@ -5,6 +5,7 @@ import type { Direction, WorkloadEvent } from './workload.ts'
 
 /** The wires, as the command line names them. */
 export const WIRE_NAMES = ['v1', 'legacy'] as const
+/** The name of a wire that has shaping. */
 export type WireName = (typeof WIRE_NAMES)[number]
 
 /** One Deliver before it is shaped. */

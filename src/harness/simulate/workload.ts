@@ -5,6 +5,7 @@ import { JsonFields, parseJson } from './json-fields.ts'
 
 /** From the client to the server, and back. */
 export const DIRECTIONS = ['up', 'down'] as const
+/** `up` is from the client to the server. */
 export type Direction = (typeof DIRECTIONS)[number]
 
 /** An application writes, opens a stream, ends its direction of one, or all of that at once. */

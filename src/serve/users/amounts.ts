@@ -4,6 +4,7 @@ import { AnyTlsError } from '../../errors.ts'
 
 /** Calendar periods in UTC after which a quota begins anew; `all` never does. A week begins on Monday. */
 export const QUOTA_PERIODS = ['day', 'week', 'month', 'all'] as const
+/** After what a quota begins anew. */
 export type QuotaPeriod = (typeof QUOTA_PERIODS)[number]
 
 /** How many bytes may be used, up and down together, in a period. */

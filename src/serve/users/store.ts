@@ -8,6 +8,7 @@ import type { NewUser, User, UserPatch } from './user.ts'
 import type { UserChange, UserTable } from './user-table.ts'
 import type { UsageLedger } from '../usage/ledger.ts'
 
+/** Where users are kept: a file, Redis, a panel, or a place of your own. */
 export interface UserStore {
   /** The place as it may be shown: without passwords. */
   readonly place: string

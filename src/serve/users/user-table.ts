@@ -42,10 +42,12 @@ export class UserTable {
   readonly #hashes = new SecretIndex()
   readonly #subscriptions = new SecretIndex()
 
+  /** How many users there are. */
   get size(): number {
     return this.#names.size
   }
 
+  /** The user of that name, in whatever form of Unicode it is written. */
   get(name: string): User | undefined {
     return this.#names.get(name.normalize('NFC'))
   }
@@ -55,12 +57,20 @@ export class UserTable {
     return this.#names.values()
   }
 
-  /** @param hash SHA-256 of a password, 32 bytes */
+  /**
+   * Whose password it is.
+   *
+   * @param hash SHA-256 of a password, 32 bytes
+   */
   lookup(hash: Uint8Array): User | undefined {
     return this.#hashes.find(hash)
   }
 
-  /** @param path of a subscription, without its slash; the time that it takes depends on its length */
+  /**
+   * Whose subscription it is.
+   *
+   * @param path of a subscription, without its slash; the time that it takes depends on its length
+   */
   subscriber(path: string): User | undefined {
     return this.#subscriptions.find(Buffer.from(path))
   }
