@@ -2,7 +2,7 @@ import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.stryker/'] },
+  { ignores: ['dist/', 'docs/api/', 'node_modules/', '.stryker/'] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   {

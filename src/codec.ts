@@ -3,7 +3,7 @@
 export { AnyTlsError, BlockError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export { ADDRESS_MAX_LENGTH, AddressType, decodeAddress, encodeAddress } from './codec/address.ts'
-export type { Address, DecodedAddress } from './codec/address.ts'
+export type { Address, AddressTypes, DecodedAddress } from './codec/address.ts'
 export { ByteQueue } from './codec/byte-queue.ts'
 export { formatHostPort, parseHostPort } from './codec/host-port.ts'
 export { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from './codec/ip.ts'

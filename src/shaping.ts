@@ -13,6 +13,7 @@ export {
   type SchemeProblem,
   type SchemeRule,
 } from './shaping/scheme-check.ts'
+export type { SchemeContent } from './shaping/scheme-reader.ts'
 export { type SchemeItem } from './shaping/scheme-items.ts'
 export {
   type DeliverSummary,
@@ -46,7 +47,13 @@ export {
   type ShapeExpectation,
 } from './harness/expect-shape.ts'
 export type { HandshakeRecords } from './harness/report/from-capture.ts'
-export { parseCapture, type ParsedCapture } from './harness/capture/capture-parser.ts'
+export type { CaptureHeader, CloseEvent, RecordEvent } from './harness/capture/capture-event.ts'
+export {
+  type CapturedConnection,
+  type CapturedRecord,
+  parseCapture,
+  type ParsedCapture,
+} from './harness/capture/capture-parser.ts'
 export {
   DEFAULT_FLUSH_TIME,
   simulate,
@@ -59,6 +66,7 @@ export {
   type DirectionSummary,
   parseSimulation,
   RECORD_OVERHEAD,
+  type SchemeText,
   type SimulatedRecord,
   type Simulation,
 } from './harness/simulate/simulation.ts'

@@ -36,6 +36,7 @@ export interface ServersOptions {
   readonly servers: readonly ServerChoice[]
   /** Makes the opener of one server of its source. Default: `createTunnelOpener`. */
   readonly makeOpener?: ((source: StreamSource) => OpenTunnel) | undefined
+  /** Is told of each change. */
   readonly observe?: ((event: ServerEvent) => void) | undefined
   readonly clock?: Clock | undefined
 }

@@ -37,6 +37,7 @@ export interface TargetRights {
   readonly allowPrivate: boolean
 }
 
+/** Which targets and addresses the users of a server may reach. */
 export class TargetPolicy {
   readonly #blocked: readonly Network[]
   readonly #blocksPrivate: boolean

@@ -5,9 +5,11 @@
 export interface Timer {
   /** Starts the wait afresh. */
   refresh(): void
+  /** Nothing happens any more; again is no error. */
   cancel(): void
 }
 
+/** Where a session takes the time from. */
 export interface Clock {
   /** Milliseconds, monotonic, from an arbitrary origin. */
   now(): number

@@ -9,6 +9,7 @@ const QUANTUM = 50
 const MIN_QUANTUM = 2_048
 const MAX_QUANTUM = 262_144
 
+/** A rate that all sessions keep together that are given it. */
 export class Pace {
   #rate: number
   /** When all that was taken has been let through. */
