@@ -1,13 +1,13 @@
 // The admin server of `anytls server --admin`.
 // Must never listen where others of the network come without a token.
 
+import type { Address } from '../codec/address.ts'
 import { AnyTlsError } from '../errors.ts'
 import { AdminServer } from '../serve/admin/admin-server.ts'
 import type { AdminOptions } from '../serve/admin/admin-server.ts'
 import { formatAdminPlace, isLocal, listenOnPath } from '../serve/admin/place.ts'
 import type { AdminPlace } from '../serve/admin/place.ts'
 import { readSecretFile } from '../serve/files.ts'
-import type { TargetPolicy } from '../serve/targets.ts'
 import { listen } from './lifecycle.ts'
 
 export interface AdminSettings extends Omit<AdminOptions, 'token' | 'names'> {
@@ -15,8 +15,8 @@ export interface AdminSettings extends Omit<AdminOptions, 'token' | 'names'> {
   readonly tokenFile: string | undefined
   /** The name by which clients know the server; browsers may use it here, too. */
   readonly publicName: string | undefined
-  /** Who dials for clients: nobody gets to the admin server through it. */
-  readonly targets: TargetPolicy
+  /** Keeps clients from an address: nobody gets to the admin server through the server. */
+  readonly reserve: (address: Address) => unknown
 }
 
 /** An admin server that listens. */
@@ -29,7 +29,7 @@ export interface RunningAdmin {
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for a place that needs a token, `ERR_FILE`, `ERR_LISTEN_FAILED` */
 export async function startAdmin(settings: AdminSettings): Promise<RunningAdmin> {
-  const { place, tokenFile, publicName, targets } = settings
+  const { place, tokenFile, publicName, reserve } = settings
   const token = readToken(place, tokenFile)
   const names = [...('host' in place ? [place.host] : []), ...(publicName ? [publicName] : [])]
   const admin = new AdminServer({ ...settings, token, names })
@@ -37,7 +37,7 @@ export async function startAdmin(settings: AdminSettings): Promise<RunningAdmin>
   if ('path' in place) await listenOnPath(admin.http, place.path)
   const bound = admin.http.address()
   if (typeof bound === 'object' && bound !== null) {
-    targets.reserve({ host: bound.address, port: bound.port })
+    reserve({ host: bound.address, port: bound.port })
   }
   return {
     place: listening,

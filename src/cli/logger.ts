@@ -18,6 +18,10 @@ export interface ProgramLog {
    * that looking for a piece of it works in both.
    */
   announce(line: string, level?: 'info' | 'fatal'): void
+  /** Writes a line of a process of ours, which has its form already. */
+  pass(line: string): void
+  /** Whether the text has colours. */
+  readonly colorize: boolean
 }
 
 export interface LogOptions {
@@ -35,7 +39,8 @@ export function createLog(options: LogOptions): ProgramLog {
   const onDropped = (lines: number): void =>
     logger.warn({ lines }, 'lines were left out: nobody read them')
   const destination = options.destination ?? new StderrDestination(onDropped)
-  const sink = format === 'json' ? jsonSink(destination) : textSink(destination, options.colorize)
+  const { colorize = isatty(2) } = options
+  const sink = format === 'json' ? jsonSink(destination) : textSink(destination, colorize)
   const logger: Logger = pino(
     {
       level: options.level,
@@ -53,6 +58,8 @@ export function createLog(options: LogOptions): ProgramLog {
       if (format === 'json') unfiltered[level](line)
       else destination.write(`${escapeControls(line)}\n`)
     },
+    pass: (line) => destination.write(`${line}\n`),
+    colorize,
   }
 }
 
@@ -60,10 +67,7 @@ function jsonSink(destination: DestinationStream): DestinationStream {
   return { write: (line) => destination.write(`${escapeControls(line.trimEnd())}\n`) }
 }
 
-function textSink(
-  destination: DestinationStream,
-  colorize: boolean = isatty(2),
-): DestinationStream {
+function textSink(destination: DestinationStream, colorize: boolean): DestinationStream {
   const prettify = pretty.prettyFactory({
     colorize,
     singleLine: true,

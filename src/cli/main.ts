@@ -7,6 +7,7 @@ import { VERSION } from '../version.ts'
 import { endingFor } from './failure.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import { escapeControls } from './printable.ts'
+import { WORKER_ARGUMENT } from './worker-argument.ts'
 
 /** The log of the command once its options are known; until then errors are told as text. */
 let log: ProgramLog | undefined
@@ -38,6 +39,10 @@ try {
   // Answered before anything is loaded: installers and scripts ask for nothing else.
   if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
     process.stdout.write(`${VERSION}\n`)
+    process.exit(0)
+  }
+  if (args[0] === WORKER_ARGUMENT && process.send !== undefined) {
+    await (await import('./worker.ts')).runWorker(await logOpener())
     process.exit(0)
   }
   const { createProgram } = await import('./program.ts')

@@ -1,7 +1,7 @@
 // What the commands take, and how each option is read. Errors here name the option and say what is wrong.
 // Must never put a share link, which holds a password, into an error message.
 
-import { networkInterfaces } from 'node:os'
+import { availableParallelism, networkInterfaces } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import type { Option } from 'commander'
 import { AnyTlsError } from '../errors.ts'
@@ -72,6 +72,8 @@ export interface ServerCommandOptions extends Omit<CommonOptions, 'listen'> {
   readonly link: boolean
   /** Where clients reach the server; port 0 for the one that it listens on. */
   readonly publicHost?: Address
+  /** How many processes serve beside the one that runs them; one serves alone without. */
+  readonly workers?: number
   readonly admin?: AdminPlace
   readonly adminTokenFile?: string
 }
@@ -108,6 +110,9 @@ export interface LinkCommandOptions {
 
 /** Longest time to drain, in seconds. */
 const MAX_DRAIN_TIME = 86_400
+
+/** Most processes of a server. */
+const MAX_WORKERS = 256
 
 /** Most sessions that may be kept idle. */
 const MAX_MIN_IDLE = 64
@@ -221,6 +226,14 @@ export function parseDrainTime(text: string): number {
   const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
   if (seconds > MAX_DRAIN_TIME) throw invalid(`It is not a number from 0 to ${MAX_DRAIN_TIME}.`)
   return seconds * 1_000
+}
+
+/** `--workers`: a number, or one for each core. */
+export function parseWorkers(text: string): number {
+  if (text === 'auto') return Math.min(availableParallelism(), MAX_WORKERS)
+  const number = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (number >= 1 && number <= MAX_WORKERS) return number
+  throw invalid(`It is neither auto nor a number from 1 to ${MAX_WORKERS}.`)
 }
 
 /** `--min-idle`. */

@@ -206,6 +206,11 @@ function addServer(program: Command, commands: Commands): void {
         .argParser(options.argument(options.parseDrainTime))
         .default(DRAIN_TIMEOUT, String(DRAIN_TIMEOUT / 1_000)),
     )
+    .option(
+      '--workers <number|auto>',
+      'serve in so many processes, auto for one on each core (default: in this one)',
+      options.argument(options.parseWorkers),
+    )
     .option('--no-link', 'do not print the share link, which holds the password')
   addCommonOptions(command).action((flags: ServerCommandOptions) => commands.server(flags))
 }

@@ -5,21 +5,17 @@ import type { Logger } from 'pino'
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { reportFailure } from '../proxy/failure.ts'
 import { dial } from '../proxy/outbound/outbound.ts'
-import { serveProxyStream } from '../proxy/outbound/serve-stream.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { Reloader } from '../serve/reload.ts'
 import type { ReloadPart } from '../serve/reload.ts'
-import { createFallback } from '../fallback/fallback.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
-import { createServer } from '../tls/listen.ts'
-import type { Server } from '../tls/listen.ts'
 import type { Address } from '../codec/address.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from '../serve/certificate.ts'
 import type { ServerCertificate } from '../serve/certificate.ts'
 import { readTextFile } from '../serve/files.ts'
-import { drained, listen, onHangUp, stopSignal } from './lifecycle.ts'
+import { onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import { DEFAULT_LISTEN, parseListen } from './options.ts'
 import type { ServerCommandOptions } from './options.ts'
@@ -27,16 +23,13 @@ import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
 import { endpointOfName, prepareAcme } from './server-acme.ts'
 import { endpointOfServer } from './server-link.ts'
 import { formatShareLink } from '../serve/share-link.ts'
-import { Observer } from '../serve/admin/observer.ts'
 import { formatAdminPlace } from '../serve/admin/place.ts'
 import type { AdminSettings, RunningAdmin } from './admin.ts'
-import { Accounts } from '../serve/accounts.ts'
-import { Subscriptions } from '../serve/subscriptions/subscriptions.ts'
 import { linkTo } from '../serve/users/user-link.ts'
-import type { NodeControl } from '../serve/users/store.ts'
+import type { NodeControl, UserStore } from '../serve/users/store.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
-import { TargetPolicy } from '../serve/targets.ts'
-import { ServerLog } from './server-log.ts'
+import { Reservations, serveHere } from './serving.ts'
+import type { Serving, ServingSettings } from './serving.ts'
 import { stateFolder } from './state-folder.ts'
 
 /**
@@ -58,94 +51,52 @@ export async function runServer(
   })
   const hangUp = onHangUp(() => reloader.all())
   const warn = (problem: string) => logger.warn(problem)
-  const targets = new TargetPolicy({ block: options.block })
+  const reservations = new Reservations()
   const folder = stateFolder(options.stateDir)
-  const reserve = (address: Address) => targets.reserve(address)
+  const reserve = (address: Address) => reservations.reserve(address)
   const store =
     options.users === undefined
       ? undefined
       : await openUserStore(options.users, { warn, folder, reserve })
-  const accounts = store && new Accounts({ store, limiter: store.limiter, warn })
   const node = store?.node
   const settings = readSettings(options, node)
-  const serverLog = new ServerLog(logger)
-  const subscriptions =
-    store &&
-    new Subscriptions({
-      store,
-      endpoint: () => endpoint,
-      certificate: () => certificate.cert,
-      count: () => accounts?.count(),
-    })
-  const fallback = createFallback({
-    ...(options.fallback && { http1: options.fallback }),
-    ...(options.fallbackH2 && { h2: options.fallbackH2 }),
-    ...(options.fallbackProxyProtocol && { proxyProtocol: options.fallbackProxyProtocol }),
-    ...(subscriptions && { privatePages: subscriptions }),
-  })
   const acme = prepareAcme(
     options,
     {
-      setCertificate: ({ key, cert }) => server.setCertificate(key, cert),
-      setChallenge: (name, answer) => server.setChallenge(name, answer),
+      setCertificate: (renewed) => serving.setCertificate(renewed),
+      setChallenge: (name, answer) => serving.setChallenge(name, answer),
     },
     logger,
   )
   const listenOn = options.listen ?? listenOfNode(node) ?? DEFAULT_LISTEN
   const names = [...namedHosts(listenOn), ...(node?.serverName ? [node.serverName] : [])]
   const certificate = acme?.kept ?? (await chooseCertificate(options, names))
-  const { key, cert } = certificate
-  const { onViolation, legacy } = options
-  const server = createServer(
-    {
-      ...settings,
-      key,
-      cert,
-      users: accounts,
-      fallback,
-      acceptProxyProtocol: options.acceptProxyProtocol,
-      onViolation,
-      legacy,
-      legacyTls12: options.legacyTls12,
-      autoAccept: false,
-    },
-    (stream, session) => {
-      void serveProxyStream(stream, {
-        ...(node && { allowTarget: (target, transport) => !node.blocks(target, transport) }),
-        allowAddress: (target, port) =>
-          targets.allows(accounts?.rightsOf(session), target, port) &&
-          node?.blocks({ host: target, port }) !== true,
-        observe(event) {
-          accounts?.observe(session, event)
-          serverLog.observe(session, event)
-        },
-      })
-    },
+  const serving = await openServing(
+    { options, settings, certificate, logger, listen: listenOn, reservations },
+    store,
+    log,
   )
-  serverLog.attach(server)
-  await reloader.add(settingsPart(server, options, node))
-  node?.onScheme(() => server.update(readSettings(options, node)))
-  const certificatePart = ownCertificatePart(server, options)
+  await reloader.add(settingsPart(serving, options, node))
+  node?.onScheme(() => serving.update(readSettings(options, node)))
+  const certificatePart = ownCertificatePart(serving, options)
   if (certificatePart !== undefined) await reloader.add(certificatePart)
   // Its file is followed anyhow; this is for whoever does not want to wait.
   if (store) await reloader.add({ name: 'users', files: [], reload: () => store.refresh() })
-  accounts?.attach(server)
-  const observer = new Observer(server, accounts)
 
-  const address = await listen(server, listenOn)
-  const endpoint =
+  const { address, endpoint } = await serving.listen((bound) =>
     options.acme === undefined
-      ? endpointOfServer(address, certificate, options.publicHost)
-      : endpointOfName(address, options.acme, options.publicHost)
+      ? endpointOfServer(bound, certificate, options.publicHost)
+      : endpointOfName(bound, options.acme, options.publicHost),
+  )
   const { password } = settings
   if (options.link && password !== undefined && logger.isLevelEnabled('info')) {
     log.announce(`share link: ${formatShareLink(linkTo(endpoint, password))}`)
   }
   await store?.recordEndpoint(endpoint)
   const admin = await openAdmin(options, {
-    observer,
+    observer: serving.watch,
     store,
-    targets,
+    reserve,
     endpoint: () => endpoint,
     certificate: () => certificate.cert,
     failed: (error) => logger.error({ err: error }, 'the admin server could not answer'),
@@ -163,9 +114,20 @@ export async function runServer(
   reloader.stop()
   acme?.stop()
   const { drainTime } = options
-  await drained(Promise.all([server.shutdown(drainTime), fallback.close(drainTime)]), drainTime)
+  await serving.drain(drainTime)
   await admin?.close()
-  await accounts?.close()
+  await serving.close()
+}
+
+/** What runs many processes is loaded for `--workers` alone. */
+async function openServing(
+  settings: ServingSettings,
+  store: UserStore | undefined,
+  log: ProgramLog,
+): Promise<Serving> {
+  const { workers } = settings.options
+  if (workers === undefined) return serveHere(settings, store)
+  return (await import('./workers.ts')).serveByWorkers(settings, store, { size: workers, log })
 }
 
 /** What it is made of is loaded for `--admin` alone. */
@@ -234,25 +196,25 @@ function readSettings(options: ServerCommandOptions, node: NodeControl | undefin
 }
 
 function settingsPart(
-  server: Server,
+  serving: Serving,
   options: ServerCommandOptions,
   node: NodeControl | undefined,
 ): ReloadPart {
   return {
     name: 'password and padding schemes',
     files: [],
-    reload: () => server.update(readSettings(options, node)),
+    reload: () => serving.update(readSettings(options, node)),
   }
 }
 
 /** The kept certificate, which nobody renews, is none. */
-function ownCertificatePart(server: Server, options: ServerCommandOptions): ReloadPart | undefined {
+function ownCertificatePart(
+  serving: Serving,
+  options: ServerCommandOptions,
+): ReloadPart | undefined {
   const { cert, key } = options
   if (cert === undefined || key === undefined) return undefined
-  const reload = (): void => {
-    const renewed = readCertificate(cert, key)
-    server.setCertificate(renewed.key, renewed.cert)
-  }
+  const reload = (): void => serving.setCertificate(readCertificate(cert, key))
   return { name: 'certificate', files: [cert, key], reload }
 }
 

@@ -172,11 +172,16 @@ export class Accounts implements ServerUsers {
 
   #onTick(): void {
     this.count()
+    this.check()
+    this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+  }
+
+  /** Ends the sessions of who may not be here any more; done every 2 s anyhow. */
+  check(): void {
     for (const { user } of this.#guests.values()) {
       const refusal = this.#refusal(user)
       if (refusal !== undefined) this.#server?.revoke(user, refusal)
     }
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
   }
 
   /** Takes what has been carried since into the counts; done every 2 s anyhow. */

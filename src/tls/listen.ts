@@ -145,7 +145,7 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#config = parseConfig(options)
-    checkCertificate(options.key, options.cert)
+    requireCertificate(options.key, options.cert)
     this.#fallback = options.fallback ?? createFallback()
     const { alpnProtocols } = this.#fallback
     this.#ticketKeys = checkTicketKeys(options.ticketKeys ?? randomBytes(TICKET_KEYS_LENGTH))
@@ -202,7 +202,7 @@ export class Server extends EventEmitter<ServerEvents> {
    * @throws AnyTlsError `ERR_OPTION_INVALID`; the old certificate stays
    */
   setCertificate(key: string | Buffer, cert: string | Buffer): void {
-    checkCertificate(key, cert)
+    requireCertificate(key, cert)
     this.#tls.setSecureContext(this.#contextOptions(key, cert))
   }
 
@@ -247,7 +247,7 @@ export class Server extends EventEmitter<ServerEvents> {
     const lower = name.toLowerCase()
     this.#challenges.delete(lower)
     if (answer === undefined) return
-    checkCertificate(answer.key, answer.cert)
+    requireCertificate(answer.key, answer.cert)
     const { key, cert } = answer
     const server = createTlsServer(
       { key, cert, ALPNProtocols: [CHALLENGE_PROTOCOL], handshakeTimeout: HANDSHAKE_TIMEOUT },
@@ -464,8 +464,8 @@ function checkTicketKeys(keys: Buffer): Buffer {
   throw new AnyTlsError('ERR_OPTION_INVALID', `ticketKeys must be ${TICKET_KEYS_LENGTH} bytes`)
 }
 
-/** @throws AnyTlsError `ERR_OPTION_INVALID` */
-function checkCertificate(key: string | Buffer, cert: string | Buffer): void {
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for what TLS cannot be spoken with */
+export function requireCertificate(key: string | Buffer, cert: string | Buffer): void {
   try {
     createSecureContext({ key, cert })
   } catch (cause) {

@@ -3,11 +3,11 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import { VERSION } from '../../version.ts'
 import type { UserStore } from '../users/store.ts'
-import type { Observer } from './observer.ts'
+import type { ServerWatch } from './observer.ts'
 
 const MAX_USERS = 10_000
 
-export function createMetrics(observer: Observer, store: UserStore | undefined): Registry {
+export function createMetrics(observer: ServerWatch, store: UserStore | undefined): Registry {
   const registry = new Registry()
   const registers = [registry]
   new Gauge({
@@ -20,16 +20,16 @@ export function createMetrics(observer: Observer, store: UserStore | undefined):
     name: 'anytls_sessions',
     help: 'Sessions of clients that have logged in.',
     registers,
-    collect() {
-      this.set(observer.sessions.length)
+    async collect() {
+      this.set((await observer.state()).sessions)
     },
   })
   new Gauge({
     name: 'anytls_streams',
     help: 'Streams that are open.',
     registers,
-    collect() {
-      this.set(observer.sessions.reduce((sum, { streamCount }) => sum + streamCount, 0))
+    async collect() {
+      this.set((await observer.state()).streams)
     },
   })
   new Counter({
@@ -37,9 +37,10 @@ export function createMetrics(observer: Observer, store: UserStore | undefined):
     help: 'Connections that went to the web site, by cause.',
     labelNames: ['cause'],
     registers,
-    collect() {
+    async collect() {
+      const { fallbacks } = await observer.state()
       this.reset()
-      for (const [cause, count] of Object.entries(observer.fallbacks)) this.inc({ cause }, count)
+      for (const [cause, count] of Object.entries(fallbacks)) this.inc({ cause }, count)
     },
   })
   new Counter({
@@ -47,9 +48,9 @@ export function createMetrics(observer: Observer, store: UserStore | undefined):
     help: 'Payload of users: up is what their programs sent, down what they got.',
     labelNames: ['user', 'direction'],
     registers,
-    collect() {
+    async collect() {
+      await observer.state()
       this.reset()
-      observer.count()
       for (const [user, { up, down }] of usersWithTraffic(store)) {
         this.inc({ user, direction: 'up' }, up)
         this.inc({ user, direction: 'down' }, down)

@@ -1,7 +1,6 @@
 // What the admin server serves beside its page: state, users, sessions, metrics; each route with its description.
 // Must never give away a password or a hash but in a link.
 import { AnyTlsError } from '../../errors.ts'
-import type { Session } from '../../session/session.ts'
 import { VERSION } from '../../version.ts'
 import { formatLink } from '../link-formats.ts'
 import { dayOf } from '../usage/ledger.ts'
@@ -15,14 +14,14 @@ import { isoTime, viewOf } from '../users/user-view.ts'
 import { json } from './answer.ts'
 import type { Answer } from './answer.ts'
 import { createMetrics } from './metrics.ts'
-import type { Observer } from './observer.ts'
+import type { ServerWatch, SessionView } from './observer.ts'
 import { describeRoutes } from './openapi.ts'
 import type { DescribedRoute, Schema } from './openapi.ts'
 import type { Call } from './router.ts'
 import { NEW_USER_SCHEMA, readNewUser, readUserPatch, USER_PATCH_SCHEMA } from './user-fields.ts'
 
 export interface ApiOptions {
-  readonly observer: Observer
+  readonly observer: ServerWatch
   /** Absent for a server with one password alone. */
   readonly store: UserStore | undefined
   /** Where links lead, and the certificate of the server, PEM. */
@@ -183,21 +182,21 @@ function serverRoutes({ observer, store }: ApiOptions): readonly DescribedRoute[
         summary: 'State of the server',
         success: success('The state.', reference('Server')),
       },
-      handle: () => {
-        const { sessions, started, fallbacks, server } = observer
-        const { address, port } = server.address()
+      handle: async () => {
+        const { sessions, streams, carried, fallbacks, memory } = await observer.state()
+        const { address, port } = observer.address()
         return json({
           version: VERSION,
           node: process.versions.node,
-          started: isoTime(started),
+          started: isoTime(observer.started),
           address,
           port,
           users: store?.users.size ?? null,
-          sessions: sessions.length,
-          streams: sessions.reduce((sum, { streamCount }) => sum + streamCount, 0),
-          ...observer.carried,
+          sessions,
+          streams,
+          ...carried,
           fallbacks,
-          memory: process.memoryUsage.rss(),
+          memory,
         })
       },
     },
@@ -238,8 +237,8 @@ function userRoutes({
     const url = subscription === undefined ? null : subscriptionUrl(endpoint(), subscription)
     return json({ uri, singBox, mihomo, subscription: url })
   }
-  const told = (name: string, status = 200): Answer => {
-    observer.count()
+  const told = async (name: string, status = 200): Promise<Answer> => {
+    await observer.state()
     return json(viewOf(find(store, name), needed(store)), status)
   }
   return [
@@ -257,8 +256,8 @@ function userRoutes({
         },
         success: success('Those of the page, and how many there are.', reference('UserList')),
       },
-      handle: (call) => {
-        observer.count()
+      handle: async (call) => {
+        await observer.state()
         const { limit, offset } = paging(call)
         const found = search(store, call.query('search') ?? '')
         const users = found.slice(offset, offset + limit).map((user) => viewOf(user, needed(store)))
@@ -351,15 +350,15 @@ function userRoutes({
 }
 
 function sessionRoutes({ observer }: ApiOptions): readonly DescribedRoute[] {
-  const told = (session: Session) => ({
-    id: session.id,
-    user: session.user?.name ?? null,
-    remoteAddress: session.remoteAddress ?? null,
-    wire: session.wire,
-    started: isoTime(observer.startOf(session)),
-    streams: session.streamCount,
-    up: observer.trafficOf(session)?.up ?? null,
-    down: observer.trafficOf(session)?.down ?? null,
+  const told = ({ id, user, remoteAddress, wire, started, streams, traffic }: SessionView) => ({
+    id,
+    user: user ?? null,
+    remoteAddress: remoteAddress ?? null,
+    wire,
+    started: isoTime(started),
+    streams,
+    up: traffic?.up ?? null,
+    down: traffic?.down ?? null,
   })
   return [
     {
@@ -370,9 +369,9 @@ function sessionRoutes({ observer }: ApiOptions): readonly DescribedRoute[] {
         query: PAGING,
         success: success('Those of the page, and how many there are.', reference('SessionList')),
       },
-      handle: (call) => {
+      handle: async (call) => {
         const { limit, offset } = paging(call)
-        const { sessions } = observer
+        const sessions = await observer.sessions()
         const page = sessions.slice(offset, offset + limit)
         return json({ total: sessions.length, sessions: page.map(told) })
       },
@@ -384,12 +383,10 @@ function sessionRoutes({ observer }: ApiOptions): readonly DescribedRoute[] {
         summary: 'End a session; its client may come back',
         success: success('The session as it was.', reference('Session')),
       },
-      handle: (call) => {
-        const session = observer.sessions.find(({ id }) => id === call.param('id'))
+      handle: async (call) => {
+        const session = await observer.end(call.param('id'))
         if (session === undefined) throw new AnyTlsError('ERR_REQUEST_PATH', 'no such session')
-        const was = told(session)
-        session.dismiss(new AnyTlsError('ERR_SESSION_CLOSED', 'the operator has ended the session'))
-        return json(was)
+        return json(told(session))
       },
     },
   ]

@@ -75,6 +75,7 @@ class PanelStore implements UserStore {
   readonly #load: LoadMeter
   readonly #listeners = new Set<(changes: readonly UserChange[]) => void>()
   readonly #schemeListeners = new Set<() => void>()
+  readonly #routesListeners = new Set<() => void>()
   readonly #etags = new Map<string, string>()
   #token: string
   #config: PanelConfig | undefined
@@ -204,7 +205,7 @@ class PanelStore implements UserStore {
 
   #makeNode(): NodeControl {
     const config = () => this.#config
-    const listeners = this.#schemeListeners
+    const [schemeListeners, routesListeners] = [this.#schemeListeners, this.#routesListeners]
     return {
       get listen() {
         return config()?.listen ?? { host: '::', port: 0 }
@@ -215,11 +216,15 @@ class PanelStore implements UserStore {
       get scheme(): Scheme | undefined {
         return config()?.scheme
       },
+      get routes() {
+        return config()?.routes
+      },
       blocks(target, transport) {
         const routes = config()?.routes
         return routes !== undefined && isBlocked(routes, target, transport)
       },
-      onScheme: (listener) => void listeners.add(listener),
+      onScheme: (listener) => void schemeListeners.add(listener),
+      onRoutes: (listener) => void routesListeners.add(listener),
     }
   }
 
@@ -332,6 +337,7 @@ class PanelStore implements UserStore {
     if (before !== undefined && before.listen.port !== config.listen.port) {
       this.#options.warn('the panel names another port: it is used after a restart')
     }
+    for (const listener of this.#routesListeners) listener()
     if (before?.scheme?.text === config.scheme?.text) return
     for (const listener of this.#schemeListeners) listener()
   }

@@ -66,6 +66,7 @@ class FileStore implements UserStore {
 
   publishSessions(sessions: SessionsByUser): void {
     this.#presence.publish(sessions)
+    this.#sessions = this.#presence.read()
   }
 
   async add(added: NewUser): Promise<User> {

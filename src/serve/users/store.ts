@@ -4,6 +4,7 @@ import type { Address } from '../../codec/address.ts'
 import type { Transport } from '../../proxy/outbound/policy.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import type { UserLimiter } from '../limiter.ts'
+import type { PanelRoutes } from '../panel/panel-routes.ts'
 import type { NewUser, User, UserPatch } from './user.ts'
 import type { UserChange, UserTable } from './user-table.ts'
 import type { UsageLedger } from '../usage/ledger.ts'
@@ -74,8 +75,12 @@ export interface NodeControl {
    * @param transport of a target as it came; not said of an address that its name has just been found to be
    */
   blocks(target: Address, transport?: Transport): boolean
+  /** What {@link blocks} goes by, which can be handed to another process. */
+  readonly routes: PanelRoutes | undefined
   /** Told after {@link scheme} has changed. */
   onScheme(listener: () => void): void
+  /** Told after {@link routes} may have changed. */
+  onRoutes(listener: () => void): void
 }
 
 /** What a share link says of a server beside the password. */
