@@ -164,8 +164,10 @@ async function start(command: string, args: readonly string[]): Promise<RunningP
 /** Linux counts processor time in hundredths of a second, for programs to see. */
 const TICKS = 100
 
+type Process = Pick<RunningProgram, 'pid'>
+
 /** Processor time that a process has taken so far, in seconds (proc(5), stat, fields 14 and 15). */
-export function processorSeconds({ pid }: RunningProgram): number {
+export function processorSeconds({ pid }: Process): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / TICKS
@@ -177,11 +179,11 @@ export function peakMemory(program: RunningProgram): number {
 }
 
 /** The memory that a process has resident now, in MiB. */
-export function residentMemory(program: RunningProgram): number {
+export function residentMemory(program: Process): number {
   return memoryField(program, 'VmRSS')
 }
 
-function memoryField({ pid }: RunningProgram, field: 'VmHWM' | 'VmRSS'): number {
+function memoryField({ pid }: Process, field: 'VmHWM' | 'VmRSS'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
 }

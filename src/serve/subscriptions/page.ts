@@ -35,7 +35,8 @@ export const PAGE_POLICY = [
 
 export function subscriptionPage(page: SubscriptionPage): string {
   const { name, server, link, url, up, down, quota, expires } = page
-  const lastDay = expires === undefined ? '' : `<p>Until ${new Date(expires).toISOString()}</p>`
+  const end = expires === undefined ? '' : new Date(expires).toISOString().slice(0, 16)
+  const lastDay = end && `<p>Until ${end.replace('T', ' ')} UTC</p>`
   const app = (href: string, label: string) => `<li><a href="${escape(href)}">${label}</a></li>`
   const encoded = encodeURIComponent(url)
   return `<!doctype html>

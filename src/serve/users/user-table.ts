@@ -10,26 +10,39 @@ export interface UserChange {
   readonly after: User | undefined
 }
 
+/** Of a digest as much is kept as makes it that of one secret; each byte is there 100,000 times. */
+const DIGEST_LENGTH = 16
+
 /** Users by a secret of theirs, which is looked for by a digest under a random key. */
 class SecretIndex {
   readonly #key = randomBytes(32)
-  readonly #entries = new Map<string, { readonly user: User; readonly secret: Uint8Array }>()
+  readonly #users = new Map<string, User>()
+  readonly #secretOf: (user: User) => Uint8Array | undefined
+
+  constructor(secretOf: (user: User) => Uint8Array | undefined) {
+    this.#secretOf = secretOf
+  }
 
   find(secret: Uint8Array): User | undefined {
-    const entry = this.#entries.get(this.#digest(secret))
-    return entry !== undefined && timingSafeEqual(entry.secret, secret) ? entry.user : undefined
+    const user = this.#users.get(this.#digest(secret))
+    const found = user && this.#secretOf(user)
+    if (found?.length !== secret.length) return undefined
+    return timingSafeEqual(found, secret) ? user : undefined
   }
 
-  set(secret: Uint8Array, user: User): void {
-    this.#entries.set(this.#digest(secret), { user, secret })
+  add(user: User): void {
+    const secret = this.#secretOf(user)
+    if (secret !== undefined) this.#users.set(this.#digest(secret), user)
   }
 
-  delete(secret: Uint8Array): void {
-    this.#entries.delete(this.#digest(secret))
+  remove(user: User): void {
+    const secret = this.#secretOf(user)
+    if (secret !== undefined) this.#users.delete(this.#digest(secret))
   }
 
   #digest(secret: Uint8Array): string {
-    return createHmac('sha256', this.#key).update(secret).digest('base64')
+    const digest = createHmac('sha256', this.#key).update(secret).digest()
+    return digest.toString('latin1', 0, DIGEST_LENGTH)
   }
 }
 
@@ -39,8 +52,10 @@ class SecretIndex {
  */
 export class UserTable {
   readonly #names = new Map<string, User>()
-  readonly #hashes = new SecretIndex()
-  readonly #subscriptions = new SecretIndex()
+  readonly #hashes = new SecretIndex(({ hash }) => Buffer.from(hash, 'hex'))
+  readonly #subscriptions = new SecretIndex(({ subscription }) => {
+    return subscription === undefined ? undefined : Buffer.from(subscription)
+  })
 
   /** How many users there are. */
   get size(): number {
@@ -90,13 +105,13 @@ export class UserTable {
     for (const before of gone.values()) changes.push({ before, after: undefined })
     for (const { before } of changes) {
       if (before === undefined) continue
-      this.#hashes.delete(bytesOf(before))
-      if (before.subscription) this.#subscriptions.delete(Buffer.from(before.subscription))
+      this.#hashes.remove(before)
+      this.#subscriptions.remove(before)
     }
     for (const { after } of changes) {
       if (after === undefined) continue
-      this.#hashes.set(bytesOf(after), after)
-      if (after.subscription) this.#subscriptions.set(Buffer.from(after.subscription), after)
+      this.#hashes.add(after)
+      this.#subscriptions.add(after)
     }
     this.#names.clear()
     for (const user of kept) this.#names.set(user.name, user)
@@ -119,11 +134,6 @@ export function requireDistinct(users: Iterable<User>): void {
     hashes.add(hash)
     if (subscription !== undefined) subscriptions.add(subscription)
   }
-}
-
-/** The hash of a user as it comes over the wire, 32 bytes. */
-function bytesOf({ hash }: User): Uint8Array {
-  return Buffer.from(hash, 'hex')
 }
 
 function isSame(one: User, other: User): boolean {
