@@ -24,6 +24,8 @@ export interface RunningAdmin {
   readonly place: AdminPlace
   /** Reads the token anew. @throws AnyTlsError `ERR_FILE`; the old one stays */
   reload(): void
+  /** Says from now on that the server takes nobody new. */
+  drain(): void
   close(): Promise<void>
 }
 
@@ -42,6 +44,7 @@ export async function startAdmin(settings: AdminSettings): Promise<RunningAdmin>
   return {
     place: listening,
     reload: () => admin.setToken(readToken(place, tokenFile)),
+    drain: () => admin.drain(),
     close: () => admin.close(),
   }
 }

@@ -111,6 +111,7 @@ export async function runServer(
   await acme?.start()
 
   logger.info(`${await stopped}: stopping`)
+  admin?.drain()
   reloader.stop()
   acme?.stop()
   const { drainTime } = options

@@ -14,7 +14,6 @@ import { requireCertificate } from '../tls/listen.ts'
 import type { ServerUpdate } from '../tls/listen.ts'
 import { listen } from './lifecycle.ts'
 import type { ProgramLog } from './logger.ts'
-import { PASSWORD_VARIABLE } from './password.ts'
 import type { Serving, ServingOptions, ServingSettings } from './serving.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
 
@@ -57,7 +56,8 @@ export function serveByWorkers(
   const crew = new Crew<WorkerSetup>({
     size,
     args: [WORKER_ARGUMENT],
-    withoutVariables: [PASSWORD_VARIABLE],
+    // Passwords and tokens stand there, which nobody but the primary process needs.
+    withoutVariables: Object.keys(process.env).filter((name) => name.startsWith('ANYTLS_')),
     office,
     setup: () => ({
       workers: size,

@@ -372,7 +372,19 @@ describe('Issue 13.1: a server of two workers', { timeout: 30_000 }, () => {
     await fetchBytes(session, 12_345)
     const { up, down } = await ask('users/alice')
     await fetchBytes(session, 1)
+    // A stream that stays open holds it up, as long as it may.
+    const open = await createTunnelOpener(session)(
+      { host: '127.0.0.1', port: target },
+      AbortSignal.timeout(5_000),
+    )
     program.child.kill('SIGTERM')
+    await expect
+      .poll(async () => {
+        const answer = await fetch(`http://${admin}/healthz`)
+        return [answer.status, await answer.text()]
+      })
+      .toEqual([503, 'draining\n'])
+    expect(open.destroyed).toBe(false)
     expect((await program.ended).code).toBe(0)
     await store.usage.refresh()
     const { id } = store.users.get('alice')!

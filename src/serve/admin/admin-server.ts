@@ -16,7 +16,7 @@ import type { Call } from './router.ts'
 import { createRoutes } from './routes.ts'
 import type { ApiOptions } from './routes.ts'
 
-export interface AdminOptions extends GuardOptions, Omit<ApiOptions, 'wantsToken'> {
+export interface AdminOptions extends GuardOptions, Omit<ApiOptions, 'wantsToken' | 'isDraining'> {
   /** Told of what went wrong here and not at who asked. */
   readonly failed: (error: unknown) => void
 }
@@ -42,11 +42,16 @@ export class AdminServer {
   readonly #guard: Guard
   readonly #router: Router<DescribedRoute>
   readonly #failed: AdminOptions['failed']
+  #draining = false
 
   constructor(options: AdminOptions) {
     this.#guard = new Guard(options)
     this.#router = new Router(
-      createRoutes({ ...options, wantsToken: () => this.#guard.wantsToken }),
+      createRoutes({
+        ...options,
+        wantsToken: () => this.#guard.wantsToken,
+        isDraining: () => this.#draining,
+      }),
     )
     this.#failed = options.failed
     this.http = createServer(
@@ -68,6 +73,11 @@ export class AdminServer {
   /** Wants another token from now on. */
   setToken(token: string | undefined): void {
     this.#guard.setToken(token)
+  }
+
+  /** Says from now on that the server takes nobody new. */
+  drain(): void {
+    this.#draining = true
   }
 
   /** Stops at once. */

@@ -28,6 +28,8 @@ export interface ApiOptions {
   readonly endpoint: () => ServerEndpoint
   readonly certificate: () => string
   readonly wantsToken: () => boolean
+  /** Whether the server takes nobody new any more. */
+  readonly isDraining: () => boolean
 }
 
 const MAX_LISTED = 1_000
@@ -133,7 +135,7 @@ export function createRoutes(options: ApiOptions): readonly DescribedRoute[] {
   return routes
 }
 
-function serverRoutes({ observer, store }: ApiOptions): readonly DescribedRoute[] {
+function serverRoutes({ observer, store, isDraining }: ApiOptions): readonly DescribedRoute[] {
   const metrics = createMetrics(observer, store)
   const [metricsType = ''] = metrics.contentType.split(';')
   return [
@@ -145,17 +147,19 @@ function serverRoutes({ observer, store }: ApiOptions): readonly DescribedRoute[
         success: {
           status: 200,
           description:
-            'The word ok, or degraded: the place of the users is out of order, and those known before are served.',
+            'The word ok, or degraded: the place of the users is out of order, and those known before are served.' +
+            ' A server that has been told to stop answers 503 with the word draining.',
           type: 'text/plain',
           schema: TEXT,
         },
         open: true,
       },
-      handle: () => ({
-        status: 200,
-        type: 'text/plain; charset=utf-8',
-        body: store?.trouble === undefined ? 'ok\n' : 'degraded\n',
-      }),
+      handle: () => {
+        const [status, word] = isDraining()
+          ? [503, 'draining']
+          : [200, store?.trouble === undefined ? 'ok' : 'degraded']
+        return { status, type: 'text/plain; charset=utf-8', body: `${word}\n` }
+      },
     },
     {
       method: 'GET',

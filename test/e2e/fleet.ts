@@ -1,0 +1,230 @@
+// Three servers behind HAProxy as deploy/haproxy.cfg has it, clients, and requests all the time. Also for
+// bench/failover.ts.
+// Must never count a request as answered whose body is not what was asked for.
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
+import { createConnection } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { runProgram, stop } from '../cli/run-program.ts'
+import type { Program } from '../cli/run-program.ts'
+import { closedPort } from '../proxy/support.ts'
+
+const PASSWORD = 'correct horse'
+
+/** Of what HAProxy serves: the names of servers and their addresses in deploy/haproxy.cfg. */
+const PLACES = ['192.0.2.11:443', '192.0.2.12:443', '192.0.2.13:443']
+
+/** A request that went wrong. */
+export interface Failure {
+  /** When it was made, in milliseconds of the monotonic clock. */
+  readonly at: number
+  readonly problem: string
+}
+
+class FleetServer {
+  readonly #args: readonly string[]
+  program: Program | undefined
+
+  constructor(args: readonly string[]) {
+    this.#args = args
+  }
+
+  async start(): Promise<Program> {
+    const program = (this.program = runProgram(this.#args, { ANYTLS_PASSWORD: PASSWORD }))
+    await program.said(/listening on/)
+    return program
+  }
+
+  /** Ends it as a restart does, and starts it again. */
+  async restart(): Promise<void> {
+    this.program?.child.kill('SIGTERM')
+    const ended = await this.program?.ended
+    if (ended?.code !== 0) throw new Error(`a server ended with ${JSON.stringify(ended)}`)
+    await this.start()
+  }
+
+  async kill(): Promise<void> {
+    if (this.program !== undefined) await stop(this.program)
+  }
+}
+
+/** All of it; `close` ends everything. */
+export class Fleet {
+  readonly servers: FleetServer[] = []
+  readonly #body = randomBytes(4_096)
+  readonly #origin = http.createServer((request, response) => {
+    // Some take a while, as answers do: they are under way when a server is told to stop.
+    setTimeout(() => response.end(this.#body), Number(request.url?.slice(1)))
+  })
+  #balancer: ChildProcess | undefined
+  readonly #clients: Program[] = []
+  readonly #proxies: number[] = []
+  #target = 0
+  #stats = ''
+
+  /**
+   * @param folder for what they keep
+   * @param clients how many: each has its sessions at another server
+   * @param args what each server is called with in addition
+   */
+  async start(
+    haproxy: string,
+    folder: string,
+    clients: number,
+    args: readonly string[] = [],
+  ): Promise<void> {
+    this.#origin.listen(0, '127.0.0.1')
+    await once(this.#origin, 'listening')
+    this.#target = (this.#origin.address() as AddressInfo).port
+    const front = await closedPort()
+    let config = readFileSync(join(import.meta.dirname, '../../deploy/haproxy.cfg'), 'utf8')
+    config = replaced(config, '  bind :443\n  bind [::]:443\n', `  bind 127.0.0.1:${front}\n`)
+    config = replaced(config, 'check port 9000', 'check')
+    this.#stats = join(folder, 'haproxy.sock')
+    config = replaced(config, '/run/haproxy/admin.sock mode', `${this.#stats} mode`)
+    for (const place of PLACES) {
+      const [port, admin] = [await closedPort(), await closedPort()]
+      config = replaced(config, place, `127.0.0.1:${port} port ${admin}`)
+      const listen = ['-l', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`]
+      const balanced = ['--accept-proxy-protocol', '127.0.0.1', '--state-dir', folder]
+      const server = new FleetServer([
+        'server',
+        ...listen,
+        ...balanced,
+        '--drain-time',
+        '2',
+        ...args,
+      ])
+      this.servers.push(server)
+      await server.start()
+    }
+    const [, pin = ''] = /hpkp=([0-9a-f]{64})/.exec(this.servers[0]?.program?.stderr() ?? '') ?? []
+    writeFileSync(join(folder, 'haproxy.cfg'), config)
+    this.#balancer = spawn(haproxy, ['-db', '-f', join(folder, 'haproxy.cfg')], {
+      stdio: 'inherit',
+    })
+    await sleep(300)
+    const server = ['-s', `127.0.0.1:${front}`, '--pin', pin]
+    for (let count = 0; count < clients; count += 1) {
+      const client = runProgram(
+        ['client', '-l', '127.0.0.1:0', ...server, '--state-dir', join(folder, `client-${count}`)],
+        { ANYTLS_PASSWORD: PASSWORD },
+      )
+      this.#clients.push(client)
+      const [, port] = await client.said(/listening on 127\.0\.0\.1:(\d+)/)
+      this.#proxies.push(Number(port))
+    }
+  }
+
+  /** Resolves when HAProxy takes all servers for well. */
+  async allUp(): Promise<void> {
+    for (;;) {
+      const states = await this.#serverStates()
+      if (states.length === PLACES.length && states.every((state) => state === 'UP')) return
+      await sleep(50)
+    }
+  }
+
+  /**
+   * One request through all of it.
+   *
+   * @param loop whose it is: each has its client
+   * @param delay how long the answer takes, in milliseconds
+   * @throws Error when it is not answered in full
+   */
+  ask(loop: number, delay: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const asked = http.get(
+        {
+          host: '127.0.0.1',
+          port: this.#proxies[loop % this.#proxies.length],
+          path: `http://127.0.0.1:${this.#target}/${delay}`,
+          agent: false,
+          timeout: 15_000,
+        },
+        (response) => {
+          const chunks: Buffer[] = []
+          response.on('data', (chunk: Buffer) => chunks.push(chunk))
+          response.on('error', reject)
+          response.on('end', () => {
+            const isWhole = Buffer.concat(chunks).equals(this.#body)
+            if (response.statusCode === 200 && isWhole) resolve()
+            else reject(new Error(`status ${response.statusCode}, whole: ${isWhole}`))
+          })
+        },
+      )
+      asked.on('error', reject).on('timeout', () => asked.destroy(new Error('no answer in 15 s')))
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#balancer?.kill('SIGKILL')
+    await Promise.all(this.#clients.map((client) => stop(client)))
+    await Promise.all(this.servers.map((server) => server.kill()))
+    this.#origin.closeAllConnections()
+    this.#origin.close()
+  }
+
+  async #serverStates(): Promise<readonly string[]> {
+    const socket = createConnection(this.#stats)
+    socket.end('show stat\n')
+    let text = ''
+    for await (const chunk of socket.setEncoding('utf8') as AsyncIterable<string>) text += chunk
+    const rows = text.split('\n').map((line) => line.split(','))
+    const status = rows[0]?.indexOf('status') ?? -1
+    return rows
+      .filter(([backend, server]) => backend === 'servers' && server !== 'BACKEND')
+      .map((row) => row[status] ?? '')
+  }
+}
+
+/** Requests one after the other in each of several loops, until it is stopped. */
+export class Load {
+  answered = 0
+  readonly failures: Failure[] = []
+  /** When each loop was last answered. */
+  readonly #answers: number[]
+  readonly #loops: Promise<void>[]
+  #stopped = false
+
+  constructor(fleet: Fleet, loops: number) {
+    this.#answers = Array.from({ length: loops }, () => 0)
+    this.#loops = this.#answers.map((_, index) => this.#loop(fleet, index))
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.all(this.#loops)
+  }
+
+  /** For each loop, how long after `moment` a request was answered that was made after it, in milliseconds. */
+  async recoveries(moment: number): Promise<readonly number[]> {
+    while (this.#answers.some((at) => at < moment)) await sleep(5)
+    return this.#answers.map((at) => at - moment)
+  }
+
+  async #loop(fleet: Fleet, index: number): Promise<void> {
+    for (let count = index; !this.#stopped; count += 1) {
+      const begun = performance.now()
+      try {
+        await fleet.ask(index, (count * 37) % 200)
+        this.answered += 1
+        this.#answers[index] = performance.now()
+      } catch (error) {
+        this.failures.push({ at: begun, problem: String(error) })
+        await sleep(20)
+      }
+    }
+  }
+}
+
+function replaced(text: string, from: string, to: string): string {
+  if (!text.includes(from)) throw new Error(`deploy/haproxy.cfg has no ${JSON.stringify(from)}`)
+  return text.replace(from, to)
+}
