@@ -16,6 +16,7 @@ export { createFallback, type Fallback, type FallbackOptions } from './fallback/
 export type { PrivatePages } from './fallback/private-pages.ts'
 export type { SiteAnswer, SiteRequest } from './fallback/site-answer.ts'
 export { parseFallbackEndpoint, type FallbackEndpoint } from './fallback/fallback-endpoint.ts'
+export type { DiagnosticsMessages } from './session/diagnostics-messages.ts'
 export type { OpenStreamOptions, Session, SessionEvents } from './session/session.ts'
 export { SessionPool, type SessionPoolOptions } from './session/pool.ts'
 export type { SessionUser, Stream } from './session/stream.ts'

@@ -2,7 +2,7 @@
 // Must never carry a secret, or be needed for the library to work.
 import { channel } from 'node:diagnostics_channel'
 
-/** Messages: `{ session }`, `{ session, error }`, `{ stream, session }`, `{ stream, error }`. */
+/** Their messages: `DiagnosticsMessages` in diagnostics-messages.ts. */
 export const sessionOpened = channel('anytls:session:open')
 export const sessionClosed = channel('anytls:session:close')
 export const streamOpened = channel('anytls:stream:open')
