@@ -36,6 +36,9 @@ interface CommonOptions {
   readonly logFormat: LogFormat
 }
 
+/** Where users are kept, besides the option: for a place with a password in it. */
+export const USERS_VARIABLE = 'ANYTLS_USERS'
+
 /** Where a server listens that is told nothing else. */
 export const DEFAULT_LISTEN: Address = Object.freeze({ host: '127.0.0.1', port: 8443 })
 
@@ -182,6 +185,11 @@ function parseAddressQuietly(place: string, text: string): Address {
     if (!(error instanceof AnyTlsError)) throw error
     throw invalid(`${place}: ${error.message.replace(/^.* is not an address: /s, '')}`)
   }
+}
+
+/** `--users`. An empty variable is none. */
+export function parsePlace(text: string): string | undefined {
+  return text === '' ? undefined : text
 }
 
 /** `--public-host`: with port 0 where none is given. */

@@ -126,10 +126,15 @@ function addServer(program: Command, commands: Commands): void {
     .description('Accept clients with the password; everyone else sees a web site.')
     .addOption(listenOption(formatHostPort(options.DEFAULT_LISTEN), false))
   addPasswordOptions(command)
-    .option(
-      '--users <place>',
-      'users with passwords of their own, followed while the server runs: a file that `anytls user` writes,' +
-        ' or a panel, uniproxy+https://PANEL?node_id=N (its token in ANYTLS_PANEL_TOKEN or &token-file=FILE)',
+    .addOption(
+      new Option(
+        '--users <place>',
+        'users with passwords of their own, followed while the server runs: a file that `anytls user` writes,' +
+          ' redis://HOST (rediss:// with TLS, ?password-file=FILE, ?sentinel=MASTER, ?cluster=1),' +
+          ' or a panel, uniproxy+https://PANEL?node_id=N (its token in ANYTLS_PANEL_TOKEN or &token-file=FILE)',
+      )
+        .env(options.USERS_VARIABLE)
+        .argParser(options.parsePlace),
     )
     .option('--cert <file>', 'certificate chain, PEM (default: self-signed, made once and kept)')
     .option('--key <file>', 'private key of the certificate, PEM')

@@ -8,7 +8,7 @@ import type { LinkFormat } from '../serve/link-formats.ts'
 import type { Address } from '../codec/address.ts'
 import { parseDate, parseLimit, parseQuota, parseRate } from '../serve/users/amounts.ts'
 import type { Quota } from '../serve/users/amounts.ts'
-import { argument, parsePublicHost } from './options.ts'
+import { argument, parsePlace, parsePublicHost, USERS_VARIABLE } from './options.ts'
 
 /** What every subcommand takes. */
 export interface UserPlaceOptions {
@@ -120,9 +120,13 @@ function named(user: Command, verb: string, description: string): Command {
 
 function placed(command: Command): Command {
   return command
-    .option(
-      '--users <place>',
-      `where the users are kept: a file or a panel, as server --users has it (default: ${DEFAULT_PLACE})`,
+    .addOption(
+      new Option(
+        '--users <place>',
+        `where the users are kept: a file, redis:// or a panel, as server --users has it (default: ${DEFAULT_PLACE})`,
+      )
+        .env(USERS_VARIABLE)
+        .argParser(parsePlace),
     )
     .option('--state-dir <folder>', "the state folder (default: the user's data folder)")
     .helpOption('-h, --help', 'show this help')

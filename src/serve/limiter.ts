@@ -91,10 +91,15 @@ function limitReached(
   elsewhere: Elsewhere,
 ): AnyTlsError | undefined {
   if (sessions.length + elsewhere.sessions >= maxSessions) {
-    return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many sessions as it may have')
+    return limitError('sessions')
   }
   const addresses = new Set(sessions.map((session) => session.remoteAddress))
   if (addresses.has(remoteAddress)) return undefined
   if (addresses.size + elsewhere.addresses < maxAddresses) return undefined
-  return new AnyTlsError('ERR_USER_LIMIT', 'the user has as many addresses as it may have')
+  return limitError('addresses')
+}
+
+/** Why there is not to be one more of these. */
+export function limitError(what: 'sessions' | 'addresses'): AnyTlsError {
+  return new AnyTlsError('ERR_USER_LIMIT', `the user has as many ${what} as it may have`)
 }

@@ -26,6 +26,13 @@ export interface Program {
   readonly ended: Promise<Ended>
 }
 
+const NONE_OF_OURS: NodeJS.ProcessEnv = {
+  ANYTLS_PASSWORD: undefined,
+  ANYTLS_PROXY_AUTH: undefined,
+  ANYTLS_USERS: undefined,
+  ANYTLS_PANEL_TOKEN: undefined,
+}
+
 /** Starts `anytls ...args`, with no variable of ours in its environment but those of `env`. */
 export function runProgram(args: readonly string[], env?: NodeJS.ProcessEnv): Program {
   return runScript(MAIN, args, env)
@@ -40,7 +47,7 @@ export function runScript(
   const loader = script.endsWith('.ts') ? ['--import', 'tsx'] : []
   const child = spawn(process.execPath, [...loader, script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ANYTLS_PASSWORD: undefined, ANYTLS_PROXY_AUTH: undefined, ...env },
+    env: { ...process.env, ...NONE_OF_OURS, ...env },
   })
   let [stdout, stderr] = ['', '']
   let over = false

@@ -13,10 +13,9 @@ export class Trouble {
     this.#warn = warn
   }
 
-  /** What is wrong now, if anything is. */
+  /** What is wrong now, if anything is: the newest of it. */
   get now(): string | undefined {
-    const [fault] = this.#faults.values()
-    return fault
+    return [...this.#faults.values()].at(-1)
   }
 
   /** @param task one of few names of what was tried */
@@ -24,6 +23,7 @@ export class Trouble {
     const before = this.#faults.get(task)
     if (before === problem) return
     const known = [...this.#faults.values()].includes(problem)
+    this.#faults.delete(task)
     this.#faults.set(task, problem)
     if (!known) this.#warn(`${this.#place}: ${problem}`)
   }

@@ -13,9 +13,18 @@ export function writeEndpoint(usersFile: string, endpoint: ServerEndpoint): void
 
 /** `undefined` when there is none that can be used. */
 export function readEndpoint(usersFile: string): ServerEndpoint | undefined {
+  try {
+    return parseEndpoint(readTextFileIfThere(fileOf(usersFile), 'endpoint file') ?? '')
+  } catch {
+    return undefined
+  }
+}
+
+/** `undefined` for what is none. */
+export function parseEndpoint(text: string): ServerEndpoint | undefined {
   let json: unknown
   try {
-    json = JSON.parse(readTextFileIfThere(fileOf(usersFile), 'endpoint file') ?? '')
+    json = JSON.parse(text)
   } catch {
     return undefined
   }

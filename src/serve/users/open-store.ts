@@ -18,6 +18,9 @@ export async function openUserStore(place: string, options: StoreOptions): Promi
     case 'uniproxy+https':
     case 'uniproxy+http':
       return (await import('../panel/panel-store.ts')).openPanelStore(place, options)
+    case 'redis':
+    case 'rediss':
+      return (await import('../redis/redis-store.ts')).openRedisStore(place, options)
     default: {
       const problem = `users cannot be kept in a place of the kind ${scheme}://`
       throw new AnyTlsError('ERR_OPTION_INVALID', problem)

@@ -63,9 +63,24 @@ export function parseUsers(text: string): readonly User[] {
 
 /** The text for {@link parseUsers}. */
 export function formatUsers(users: Iterable<User>): string {
-  const lines = Array.from(users, (user) => JSON.stringify(fieldsOf(user)))
+  const lines = Array.from(users, formatUser)
   const list = lines.length === 0 ? '[]' : `[\n${lines.join(',\n')}\n]`
   return `{"version":${VERSION},"users":${list}}\n`
+}
+
+/** One user, for {@link parseUser}. */
+export function formatUser(user: User): string {
+  return JSON.stringify(fieldsOf(user))
+}
+
+/** @returns `undefined` for what is no user */
+export function parseUser(text: string): User | undefined {
+  try {
+    return readUser(JSON.parse(text), [])
+  } catch (error) {
+    if (error instanceof Fault || error instanceof SyntaxError) return undefined
+    throw error
+  }
 }
 
 function fieldsOf(user: User): Record<string, unknown> {

@@ -1,0 +1,122 @@
+// Two servers whose users are in one Redis, as an operator runs them: who is added may use both, what is used is one
+// sum, and Redis and servers that are killed harm nobody.
+
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createTunnelOpener } from '../../src/proxy/client.ts'
+import { parseShareLink } from '../../src/serve/share-link.ts'
+import { connect } from '../../src/tls/dial.ts'
+import type { Session } from '../../src/session/session.ts'
+import { makeFolder } from '../serve/support.ts'
+import { PASSWORD, startRedis } from '../serve/redis/redis.ts'
+import { runProgram, stop } from './run-program.ts'
+import type { Program } from './run-program.ts'
+
+async function run(place: string, ...args: readonly string[]): Promise<string> {
+  const program = runProgram(['user', ...args, '--state-dir', makeFolder()], {
+    ANYTLS_USERS: place,
+  })
+  const { code } = await program.ended
+  if (code !== 0) throw new Error(program.stderr())
+  return program.stdout()
+}
+
+interface Started {
+  readonly program: Program
+  readonly port: number
+  readonly health: () => Promise<string>
+}
+
+async function startServer(place: string, folder: string): Promise<Started> {
+  const more = ['--state-dir', folder, '--admin', '127.0.0.1:0', '--log-level', 'debug']
+  const args = ['server', '-l', '127.0.0.1:0', '--public-host', 'h.example:443', ...more]
+  const program = runProgram(args, { ANYTLS_USERS: place })
+  onTestFinished(() => stop(program))
+  const [, admin = ''] = await program.said(/admin on 127\.0\.0\.1:(\d+)/)
+  const [, port = ''] = await program.said(/listening on [\d.]+:(\d+)/)
+  const health = async () => (await fetch(`http://127.0.0.1:${admin}/healthz`)).text()
+  return { program, port: Number(port), health }
+}
+
+async function login(port: number, password: string): Promise<Session> {
+  const session = await connect({ host: '127.0.0.1', port, password, insecure: true })
+  onTestFinished(() => session.destroy())
+  return session
+}
+
+async function startTarget(): Promise<number> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}
+
+async function echo(session: Session, port: number, bytes: number): Promise<number> {
+  const target = { host: '127.0.0.1', port }
+  const stream = await createTunnelOpener(session)(target, AbortSignal.timeout(5_000))
+  stream.end(Buffer.alloc(bytes))
+  let got = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) got += chunk.length
+  return got
+}
+
+describe('servers with one Redis', { timeout: 60_000 }, () => {
+  it('Issue 13.3: add, serve at both, count once over kill -9 of Redis and of a server, revoke at both', async () => {
+    const redis = await startRedis('--requirepass', PASSWORD, '--appendonly', 'yes')
+    const place = `redis://:${encodeURIComponent(PASSWORD)}@127.0.0.1:${redis.port}`
+    const link = await run(place, 'add', 'anna', '--allow-private', '--public-host', 'h.example')
+    const { password = '' } = parseShareLink(link.trim())
+    const folders = [makeFolder(), makeFolder()] as const
+    const [one, two, target] = await Promise.all([
+      startServer(place, folders[0]),
+      startServer(place, folders[1]),
+      startTarget(),
+    ])
+    expect(readFileSync(`/proc/${one.program.child.pid}/cmdline`, 'utf8')).not.toContain('secret')
+    const [first, second] = [await login(one.port, password), await login(two.port, password)]
+    expect(await echo(first, target, 1_000)).toBe(1_000)
+    expect(await echo(second, target, 200)).toBe(200)
+    // Nobody gets to Redis through a server.
+    await expect(echo(first, redis.port, 1)).rejects.toThrow()
+    const list = async () => JSON.parse(await run(place, 'list', '--json')) as unknown[]
+    await vi.waitFor(
+      async () => expect(await list()).toMatchObject([{ up: 1_200, down: 1_200, sessions: 2 }]),
+      { timeout: 10_000, interval: 500 },
+    )
+    expect(await one.health()).toBe('ok\n')
+    await redis.kill()
+    await vi.waitFor(async () => expect(await two.health()).toBe('degraded\n'), 5_000)
+    expect(await echo(await login(two.port, password), target, 30)).toBe(30)
+    // Counts are on disk after two seconds; a server that starts now knows whom it knew.
+    await new Promise((resolve) => setTimeout(resolve, 4_000))
+    two.program.child.kill('SIGKILL')
+    await two.program.ended
+    const again = await startServer(place, folders[1])
+    const third = await login(again.port, password)
+    expect(await echo(third, target, 4)).toBe(4)
+    await redis.start()
+    await vi.waitFor(async () => expect(await list()).toMatchObject([{ up: 1_234, down: 1_234 }]), {
+      timeout: 12_000,
+      interval: 500,
+    })
+    await vi.waitFor(async () => expect(await again.health()).toBe('ok\n'), 5_000)
+    const over = [once(first, 'close'), once(third, 'close')]
+    await run(place, 'disable', 'anna')
+    const started = performance.now()
+    await Promise.all(over)
+    expect(performance.now() - started).toBeLessThan(2_000)
+    for (const { program } of [one, again]) {
+      program.child.kill('SIGTERM')
+      expect((await program.ended).code).toBe(0)
+      expect(program.stderr()).not.toMatch(/redis-secret/)
+    }
+    expect(await list()).toMatchObject([{ up: 1_234, down: 1_234, enabled: false, sessions: 0 }])
+  })
+})

@@ -1,0 +1,92 @@
+// A real Redis for a test: on a free port, in a folder of its own.
+// Must never outlive its test.
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
+import { makeFolder } from '../support.ts'
+
+export const PASSWORD = 'redis-secret-%@'
+
+export class TestRedis {
+  readonly port: number
+  readonly #folder = makeFolder()
+  readonly #args: readonly string[]
+  #child: ChildProcess | undefined
+
+  constructor(port: number, args: readonly string[]) {
+    this.port = port
+    this.#args = args
+  }
+
+  get place(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  /** Starts it, again with what it saved if it saved anything. */
+  async start(): Promise<void> {
+    const base = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder]
+    this.#child = spawn('redis-server', [...base, '--save', '', ...this.#args], {
+      stdio: 'ignore',
+    })
+    await until(() => this.command('PING').then((answer) => /PONG|NOAUTH/.test(answer)))
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child
+    if (child?.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
+  }
+
+  /** What Redis answers, as it comes; rejects when it cannot be reached. */
+  command(...words: readonly string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.port, '127.0.0.1')
+      let text = ''
+      const lines = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+      const quit = '*1\r\n$4\r\nQUIT\r\n'
+      socket.on('error', reject)
+      socket.on('data', (data: Buffer) => (text += data.toString()))
+      socket.on('close', () => resolve(text.replace(/\+OK\r\n$/, '')))
+      socket.write(`*${words.length}\r\n${lines.join('')}${quit}`)
+    })
+  }
+}
+
+export async function startRedis(...args: readonly string[]): Promise<TestRedis> {
+  const redis = new TestRedis(await freePort(), args)
+  onTestFinished(() => redis.kill())
+  await redis.start()
+  return redis
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Looks until it is so, 10 s at most; what rejects is not so yet. */
+export async function until(
+  isSo: () => Promise<boolean> | boolean,
+  patience = 10_000,
+): Promise<void> {
+  const end = performance.now() + patience
+  const isSoNow = async () => isSo()
+  while (!(await isSoNow().catch(() => false))) {
+    if (performance.now() > end) throw new Error('it did not come about')
+    await sleep(20)
+  }
+}
