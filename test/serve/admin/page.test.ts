@@ -35,6 +35,13 @@ describe.skipIf(chromiumProgram.isMissing)(`the page${chromiumProgram.note}`, ()
     expect(store.users.get('bob')?.quota).toEqual({ bytes: 1.5e9, per: 'month' })
     await page.evaluate(click('Link of bob'))
     await until(`document.querySelector('dialog textarea')?.value.startsWith('anytls://') === true`)
+    const shown = `document.querySelectorAll('dialog textarea')[3]?.value`
+    await until(`${shown} === 'https://proxy.example/${store.users.get('bob')?.subscription}'`)
+    expect(await page.evaluate(`document.querySelectorAll('dialog canvas').length`)).toBe(2)
+    const before = store.users.get('bob')?.subscription ?? ''
+    await page.evaluate(click('Another subscription for bob'))
+    await until(`${shown}?.endsWith('/${before}') === false`)
+    expect(await page.evaluate(shown)).toContain(store.users.get('bob')?.subscription)
     await page.press('Escape')
     await until(`!document.querySelector('dialog').open`)
     await until(`document.querySelectorAll('canvas').length >= 3`)
