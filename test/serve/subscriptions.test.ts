@@ -295,13 +295,16 @@ describe('subscriptions', () => {
     const far = `/${'~'.repeat(22)}`
     const time = (target: string) => {
       const start = performance.now()
-      for (let count = 0; count < 2_000; count += 1) pages.has(target)
+      for (let count = 0; count < 200; count += 1) pages.has(target)
       return performance.now() - start
     }
-    const best = (target: string) => Math.min(...Array.from({ length: 8 }, () => time(target)))
-    const ratios = Array.from({ length: 3 }, () => best(near) / best(far))
-    expect(Math.min(...ratios.map((ratio) => Math.abs(Math.log(ratio))))).toBeLessThan(
-      Math.log(1.3),
-    )
+    // The shortest of many short ones, in turns: no pause of the machine falls on all of one kind.
+    const best = { near: Infinity, far: Infinity }
+    for (let round = 0; round < 100; round += 1) {
+      best.near = Math.min(best.near, time(near))
+      best.far = Math.min(best.far, time(far))
+    }
+    const ratio = best.near / best.far
+    expect(Math.max(ratio, 1 / ratio)).toBeLessThan(1.3)
   })
 })
