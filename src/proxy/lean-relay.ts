@@ -7,7 +7,7 @@ import { CloseCode } from '../engine/close-code.ts'
 import { AnyTlsError } from '../errors.ts'
 import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffers.ts'
 import type { Lane, LaneSink } from '../session/lane.ts'
-import { takeReads } from '../session/lent-reads.ts'
+import { lendReads, takeReads } from '../session/lent-reads.ts'
 import type { Stream } from '../session/stream.ts'
 import { closeGently } from './close-gently.ts'
 
@@ -89,6 +89,7 @@ export class LeanRelay implements LaneSink {
       if (chunk === null) break
       this.#onRead(chunk)
     }
+    lendReads(socket, 'tcp')
     takeReads(socket, this.#onRead)
     if (!this.#paused) socket.resume()
   }

@@ -13,7 +13,7 @@ import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { Lane } from './lane.ts'
 import type { LaneHost } from './lane.ts'
-import { dropReads, readsAreLent, takeReads } from './lent-reads.ts'
+import { dropReads, keepReads, readsAreLent, takeReads } from './lent-reads.ts'
 import type { Pace, SessionPaces } from './pace.ts'
 import { RecordWriter } from './record-writer.ts'
 import { UnreadGuard } from './unread-guard.ts'
@@ -632,6 +632,7 @@ export class SessionCore implements LaneHost {
     this.#cancelTimers()
     this.#writer.abandon()
     this.#endLanes(handover.error)
+    keepReads(this.#duplex)
     this.#duplex.pause()
     guarded(() => this.#tell({ type: 'handover', handover }))
     this.#tell({ type: 'close', error: handover.error })

@@ -1,13 +1,17 @@
 // Reading sockets into buffers that serve for ever: Node makes a new one outside the heap for each read, and their sum
 // drives full collections of the heap.
 // Must never keep what was read, nor lose what comes before somebody takes it.
-import type { OnReadOpts, Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** Bytes of one read from TCP, as many as Node's own buffers have; a record of TLS fits in too. */
 const READ_SIZE = 65_536
 
 type Take = (bytes: Uint8Array) => void
+
+/** What carries what the sockets read. */
+export type ReadKind = 'tcp' | 'tls'
 
 /**
  * One for all sockets of a kind: what was read is used up before the next read begins. TCP and TLS have one each, as
@@ -17,15 +21,17 @@ const buffers: { tcp?: Uint8Array; tls?: Uint8Array } = {}
 
 const readsOf = new WeakMap<Duplex, LentReads>()
 
-/** The reads of a socket that is being connected. */
+/** The reads of a socket. */
 export class LentReads {
   /** For `net.connect` or `tls.connect`; {@link of} must be called with what they return. */
   readonly onread: OnReadOpts
   #take: Take | undefined
   /** What came before anybody took it: no more than the kernel and OpenSSL had at hand when reading stopped. */
   #early: Uint8Array[] = []
+  /** Takes reads as a socket does that lends none. */
+  #keeper: Socket | undefined
 
-  constructor(kind: 'tcp' | 'tls') {
+  constructor(kind: ReadKind) {
     const buffer = (buffers[kind] ??= new Uint8Array(READ_SIZE))
     this.onread = { buffer, callback: (bytes, read) => this.#onRead(read.subarray(0, bytes)) }
   }
@@ -42,7 +48,15 @@ export class LentReads {
     socket.resume()
   }
 
+  /** From now on what is read is in the socket's `data` events, and nobody else's. */
+  keep(socket: Socket): void {
+    this.#keeper = socket
+    for (const bytes of this.#early.splice(0)) socket.push(bytes)
+    readsOf.delete(socket)
+  }
+
   #onRead(bytes: Uint8Array): boolean {
+    if (this.#keeper !== undefined) return this.#keeper.push(Buffer.from(bytes))
     if (this.#take !== undefined) {
       this.#take(bytes)
       return true
@@ -50,6 +64,53 @@ export class LentReads {
     this.#early.push(new Uint8Array(bytes))
     return false
   }
+}
+
+/** Where a socket keeps what `onread` gave it, and what tells its handle so; `undefined` where Node does it otherwise. */
+const inside = insideOfSockets()
+
+interface InsideOfSockets {
+  readonly buffer: symbol
+  readonly callback: symbol
+}
+
+interface Handle {
+  useUserBuffer?: (buffer: Uint8Array) => void
+}
+
+/**
+ * Node has `onread` for sockets that it connects, none for those that it accepts. What it does with it is the same for
+ * both: found on a socket that is never connected.
+ */
+function insideOfSockets(): InsideOfSockets | undefined {
+  const options = { onread: { buffer: new Uint8Array(1), callback: () => true } }
+  const marked = new Socket(options as SocketConstructorOpts)
+  const symbols = Object.getOwnPropertySymbols(marked)
+  marked.destroy()
+  const [buffer, callback] = ['kBuffer', 'kBufferCb'].map((name) => {
+    return symbols.find(({ description }) => description === name)
+  })
+  return buffer === undefined || callback === undefined ? undefined : { buffer, callback }
+}
+
+/**
+ * Makes a socket that was accepted lend what it reads, where this Node allows it: then it is for whoever calls
+ * {@link takeReads}. To be called while nothing waits in the socket to be read.
+ */
+export function lendReads(socket: Socket, kind: ReadKind): void {
+  const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null }
+  if (inside === undefined || typeof handle?.useUserBuffer !== 'function') return
+  if (readsOf.has(socket) || socket.readableLength > 0 || socket.readableEnded) return
+  const reads = new LentReads(kind)
+  const { buffer, callback } = reads.onread
+  Object.assign(socket, { [inside.buffer]: buffer, [inside.callback]: callback })
+  handle.useUserBuffer(buffer as Uint8Array)
+  reads.of(socket)
+}
+
+/** Makes the socket one that lends nothing: what is read from now on is in its `data` events. */
+export function keepReads(duplex: Duplex): void {
+  if (duplex instanceof Socket) readsOf.get(duplex)?.keep(duplex)
 }
 
 /** Whether the bytes that {@link takeReads} gives are lent: valid until the callback returns. */

@@ -16,6 +16,7 @@ import type { Handover } from '../engine/machine.ts'
 import { guarded, tell } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
+import { lendReads } from '../session/lent-reads.ts'
 import { Session } from '../session/session.ts'
 import type { SessionUser, Stream } from '../session/stream.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
@@ -372,6 +373,7 @@ export class Server extends EventEmitter<ServerEvents> {
     }
     // Not before: who hangs up during the handshake is hung up on, as by any server.
     socket.allowHalfOpen = true
+    lendReads(socket, 'tls')
     const started = this.#clock.now()
     // The first record is judged once, before either machine sees it.
     let verdict: Verdict = { wire: 'stranger' }
