@@ -22,6 +22,8 @@ export interface Sender {
   readonly pendingBytes: number
   /** Bytes of the first write that waits. */
   readonly firstPendingBytes: number
+  /** Belongs to the scheduler: its place among those who wait, -1 for none. */
+  place: number
   /** Takes at most `max` waiting bytes; {@link sent} must follow. */
   takePending(max: number): Uint8Array[]
   sent(): void
@@ -54,12 +56,10 @@ export class SendScheduler<S extends Sender> {
       level = this.#levels[index]
     }
     if (level?.priority !== priority) {
-      level = { priority, waiting: new Set() }
+      level = { priority, waiting: new Rotation() }
       this.#levels.splice(index, 0, level)
     }
-    const before = level.waiting.size
-    level.waiting.add(sender)
-    this.#size += level.waiting.size - before
+    if (level.waiting.add(sender)) this.#size += 1
   }
 
   delete(sender: S): void {
@@ -69,6 +69,7 @@ export class SendScheduler<S extends Sender> {
   }
 
   clear(): void {
+    for (const { waiting } of this.#levels) waiting.clear()
     this.#levels.length = 0
     this.#size = 0
   }
@@ -86,8 +87,9 @@ export class SendScheduler<S extends Sender> {
       // Who comes back, or in, during this round waits for the next: what an application writes then may
       // still join what is left.
       let turns = level.waiting.size
-      for (const sender of level.waiting) {
-        if (left <= 0 || turns === 0) break
+      while (left > 0 && turns > 0) {
+        const sender = level.waiting.first()
+        if (sender === undefined) break
         turns -= 1
         if (this.#passedOver >= STARVATION_GUARD) left -= this.#serveStarving(level, machine, now)
         left -= this.#serve(sender, machine, now)
@@ -115,7 +117,9 @@ export class SendScheduler<S extends Sender> {
       0,
     )
     for (const level of [...behind.slice(next), ...behind.slice(0, next)]) {
-      for (const sender of level.waiting) {
+      for (;;) {
+        const sender = level.waiting.first()
+        if (sender === undefined) break
         const bytes = this.#serve(sender, machine, now)
         if (bytes === 0) continue
         this.#passedOver = 0
@@ -146,7 +150,66 @@ export class SendScheduler<S extends Sender> {
 }
 
 /** Streams of one priority, in the order of their turns. */
-interface Level<S> {
+interface Level<S extends Sender> {
   readonly priority: number
-  readonly waiting: Set<S>
+  readonly waiting: Rotation<S>
+}
+
+/** How many empty places in front are worth moving what is behind them. */
+const WORTH_MOVING = 64
+
+/** Who waits, first come, first served. (A Set would do, but for what codec/churning.ts tells: this one is used for each Frame.) */
+class Rotation<S extends Sender> {
+  readonly #places: (S | undefined)[] = []
+  /** Those in front of it are empty. */
+  #head = 0
+  /** The place of the first entry. */
+  #base = 0
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** @returns false for who waits already */
+  add(sender: S): boolean {
+    if (sender.place >= 0) return false
+    sender.place = this.#base + this.#places.length
+    this.#places.push(sender)
+    this.#size += 1
+    return true
+  }
+
+  /** @returns whether it waited */
+  delete(sender: S): boolean {
+    if (sender.place < 0) return false
+    this.#places[sender.place - this.#base] = undefined
+    sender.place = -1
+    this.#size -= 1
+    if (this.#size === 0) this.#empty()
+    return true
+  }
+
+  first(): S | undefined {
+    if (this.#size === 0) return undefined
+    while (this.#places[this.#head] === undefined) this.#head += 1
+    if (this.#head >= WORTH_MOVING && 2 * this.#head >= this.#places.length) {
+      this.#places.splice(0, this.#head)
+      this.#base += this.#head
+      this.#head = 0
+    }
+    return this.#places[this.#head]
+  }
+
+  clear(): void {
+    for (const sender of this.#places) if (sender !== undefined) sender.place = -1
+    this.#empty()
+  }
+
+  #empty(): void {
+    this.#places.length = 0
+    this.#head = 0
+    this.#base = 0
+    this.#size = 0
+  }
 }

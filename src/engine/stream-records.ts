@@ -1,10 +1,11 @@
 // The streams of one connection: by id and by deadline.
 // Must never keep anything of a stream that is gone.
+import { ChurningMap } from '../codec/churning.ts'
 import { Deadlines } from './deadlines.ts'
 import type { StreamRecord } from './stream-record.ts'
 
 export class StreamRecords {
-  readonly #byId = new Map<number, StreamRecord>()
+  readonly #byId = new ChurningMap<number, StreamRecord>()
   readonly #deadlines = new Deadlines<StreamRecord>()
 
   get size(): number {
@@ -17,7 +18,7 @@ export class StreamRecords {
 
   /** All streams, in a list of its own: what is done to one may remove others. */
   list(): StreamRecord[] {
-    return [...this.#byId.values()]
+    return this.#byId.list()
   }
 
   /** Takes a stream in, or moves its deadline. */

@@ -5,6 +5,7 @@
 import { createServer as createHttp1Server, ServerResponse } from 'node:http'
 import { createServer as createH2Server } from 'node:http2'
 import type { Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import { ChurningSet } from '../codec/churning.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
 import { hangUp, untilClosed } from './fallback-connection.ts'
 import { answerSiteRequest } from './site-answer.ts'
@@ -108,7 +109,7 @@ function createHttp1Target(
 }
 
 function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget {
-  const sessions = new Set<ServerHttp2Session>()
+  const sessions = new ChurningSet<ServerHttp2Session>()
   const server = createH2Server(
     { settings: { maxConcurrentStreams: H2_STREAMS_MAX, maxHeaderListSize: HEADERS_MAX_LENGTH } },
     ({ method, url, headers }, response) => {
@@ -131,7 +132,7 @@ function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget 
       })
     },
     drain() {
-      for (const session of sessions) session.close()
+      for (const session of sessions.list()) session.close()
     },
   }
 }

@@ -3,6 +3,7 @@
 // Must never: look at the bytes, or do anything at a time that depends on them.
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { ChurningSet } from '../codec/churning.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
 import type { Death } from './dead-endpoint.ts'
 import { createDeadTargets } from './dead-endpoint.ts'
@@ -41,7 +42,7 @@ export function createRelayTarget(
   endpoint: FallbackEndpoint,
   proxyProtocol: ProxyProtocolVersion | undefined,
 ): FallbackTarget {
-  const relays = new Set<Relay>()
+  const relays = new ChurningSet<Relay>()
   const dead = {
     'Bad Gateway': createDeadTargets('Bad Gateway'),
     'Gateway Time-out': createDeadTargets('Gateway Time-out'),
@@ -59,7 +60,7 @@ export function createRelayTarget(
       return relay
     },
     drain() {
-      for (const relay of relays) relay.drain()
+      for (const relay of relays.list()) relay.drain()
       for (const { http1, h2 } of Object.values(dead)) {
         http1.drain()
         h2.drain()

@@ -1,6 +1,7 @@
 // Who answers a connection that is not ANYTLS (draft, Authentication; D15-D17): another server, the built-in
 // site, or nobody.
 // Must never: show by what it does that there was anything but a web server.
+import { ChurningSet } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { createSite, createTargets } from './built-in-site.ts'
@@ -70,16 +71,16 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
   if (!Number.isSafeInteger(maxConnections) || maxConnections < 1) {
     throw invalid('maxConnections must be a whole number of at least 1')
   }
-  const held = new Set<HeldConnection>()
+  const held = new ChurningSet<HeldConnection>()
   let closing: Promise<void> | undefined
 
   async function closeAll(grace: number): Promise<void> {
     routes.http1.drain()
     routes.h2?.drain()
     routes.first?.drain()
-    const closed = Promise.all([...held].map((connection) => connection.closed))
+    const closed = Promise.all(held.list().map((connection) => connection.closed))
     const timer = setTimeout(() => {
-      for (const connection of held) connection.destroy()
+      for (const connection of held.list()) connection.destroy()
     }, grace)
     await closed
     clearTimeout(timer)

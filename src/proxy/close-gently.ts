@@ -13,7 +13,7 @@ export const STALL_TIMEOUT = 30_000
  * still sends is read and dropped, for a close with unread data makes the kernel send a reset, which
  * takes away what the other end has not read yet. An other end that reads nothing for 30 s loses the rest.
  */
-export function closeGently(socket: Socket, lastBytes: Uint8Array | string = ''): void {
+export function closeGently(socket: Socket, lastBytes?: Uint8Array | string): void {
   if (socket.destroyed) return
   let timer: NodeJS.Timeout | undefined
   const limit = (delay: number, onTime: () => void): void => {
@@ -32,7 +32,8 @@ export function closeGently(socket: Socket, lastBytes: Uint8Array | string = '')
   const linger = (): void => limit(LINGER, () => socket.destroy())
   socket.once('close', () => clearTimeout(timer))
   socket.resume()
-  if (!socket.writableEnded) socket.end(lastBytes)
+  if (lastBytes !== undefined) socket.end(lastBytes)
+  else if (!socket.writableEnded) socket.end()
   if (socket.writableFinished) {
     linger()
     return

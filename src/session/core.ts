@@ -4,6 +4,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
+import { ChurningMap } from '../codec/churning.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import type { Handover, Machine, MachineEvent, StreamRequest } from '../engine/machine.ts'
 import { DEFAULT_PRIORITY, SendScheduler } from '../engine/send-scheduler.ts'
@@ -86,7 +87,7 @@ export class SessionCore implements LaneHost {
   readonly #chooseMachine: CoreOptions['chooseMachine']
   readonly #clock: Clock
   readonly #writer: RecordWriter
-  readonly #lanes = new Map<number, Lane>()
+  readonly #lanes = new ChurningMap<number, Lane>()
   readonly #ready = new SendScheduler<Lane>()
   readonly #unread: UnreadGuard
   readonly #pings: Ping[] = []
@@ -171,7 +172,8 @@ export class SessionCore implements LaneHost {
     const id = this.#machine.openStream(this.#clock.now(), request)
     const lane = new Lane(this, { id, openedHere: true, request, priority })
     this.#lanes.set(id, lane)
-    this.#schedule()
+    // Behind the promises of this tick: who opens a stream by one writes then, and that leaves in the same record.
+    queueMicrotask(this.#scheduleLater)
     return lane
   }
 
@@ -203,7 +205,7 @@ export class SessionCore implements LaneHost {
     if (this.#state === 'closed') return
     this.#machine.abort(CloseCode.Graceful, this.#clock.now(), reason)
     this.#writer.write(this.#machine.takeWrites())
-    for (const lane of [...this.#lanes.values()]) {
+    for (const lane of this.#lanes.list()) {
       guarded(() => lane.sink?.destroy(error))
     }
     this.#finish(error)
@@ -382,6 +384,8 @@ export class SessionCore implements LaneHost {
     this.#turnScheduled = true
     process.nextTick(this.#runScheduledTurn)
   }
+
+  readonly #scheduleLater = (): void => this.#schedule()
 
   readonly #runScheduledTurn = (): void => {
     this.#turnScheduled = false
@@ -592,7 +596,7 @@ export class SessionCore implements LaneHost {
     const wait = this.#unread.due - this.#now
     this.#stallTimer = this.#clock.schedule(wait, () => {
       this.#stallTimer = undefined
-      this.#unread.cut(this.#lanes.values(), this.#now)
+      this.#unread.cut(this.#lanes.list(), this.#now)
       this.#turn()
     })
   }
@@ -672,7 +676,7 @@ export class SessionCore implements LaneHost {
 
   #endLanes(error: Error | undefined): void {
     const cause = sessionError(error)
-    const lanes = [...this.#lanes.values()]
+    const lanes = this.#lanes.list()
     this.#lanes.clear()
     this.#ready.clear()
     this.#unread.clear()

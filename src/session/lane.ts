@@ -66,6 +66,7 @@ export class Lane implements Sender {
   dropped = false
   /** Something has arrived in this turn. */
   unsettled = false
+  place = -1
 
   readonly #host: LaneHost
   #pending: ByteQueue | undefined

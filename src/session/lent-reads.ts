@@ -19,7 +19,15 @@ export type ReadKind = 'tcp' | 'tls'
  */
 const buffers: { tcp?: Uint8Array; tls?: Uint8Array } = {}
 
-const readsOf = new WeakMap<Duplex, LentReads>()
+/**
+ * Where a socket has its reads. (A WeakMap would keep each socket until a full collection, as its value leads back to
+ * its key: ten times the memory of a busy proxy.)
+ */
+const READS = Symbol('reads')
+
+function readsOf(duplex: Duplex): LentReads | undefined {
+  return (duplex as { [READS]?: LentReads | undefined })[READS]
+}
 
 /** The reads of a socket. */
 export class LentReads {
@@ -31,13 +39,25 @@ export class LentReads {
   /** Takes reads as a socket does that lends none. */
   #keeper: Socket | undefined
 
+  /** @returns whether to read on */
+  readonly onRead = (length: number, buffer: Uint8Array): boolean => {
+    const bytes = buffer.subarray(0, length)
+    if (this.#keeper !== undefined) return this.#keeper.push(Buffer.from(bytes))
+    if (this.#take !== undefined) {
+      this.#take(bytes)
+      return true
+    }
+    this.#early.push(new Uint8Array(bytes))
+    return false
+  }
+
   constructor(kind: ReadKind) {
     const buffer = (buffers[kind] ??= new Uint8Array(READ_SIZE))
-    this.onread = { buffer, callback: (bytes, read) => this.#onRead(read.subarray(0, bytes)) }
+    this.onread = { buffer, callback: this.onRead }
   }
 
   of<S extends Socket>(socket: S): S {
-    readsOf.set(socket, this)
+    Object.assign(socket, { [READS]: this })
     return socket
   }
 
@@ -52,17 +72,7 @@ export class LentReads {
   keep(socket: Socket): void {
     this.#keeper = socket
     for (const bytes of this.#early.splice(0)) socket.push(bytes)
-    readsOf.delete(socket)
-  }
-
-  #onRead(bytes: Uint8Array): boolean {
-    if (this.#keeper !== undefined) return this.#keeper.push(Buffer.from(bytes))
-    if (this.#take !== undefined) {
-      this.#take(bytes)
-      return true
-    }
-    this.#early.push(new Uint8Array(bytes))
-    return false
+    Object.assign(socket, { [READS]: undefined })
   }
 }
 
@@ -75,7 +85,7 @@ interface InsideOfSockets {
 }
 
 interface Handle {
-  useUserBuffer?: (buffer: Uint8Array) => void
+  useUserBuffer(buffer: Uint8Array): void
 }
 
 /**
@@ -98,36 +108,40 @@ function insideOfSockets(): InsideOfSockets | undefined {
  * {@link takeReads}. To be called while nothing waits in the socket to be read.
  */
 export function lendReads(socket: Socket, kind: ReadKind): void {
-  const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null }
-  if (inside === undefined || typeof handle?.useUserBuffer !== 'function') return
-  if (readsOf.has(socket) || socket.readableLength > 0 || socket.readableEnded) return
+  const { _handle: handle } = socket as unknown as { readonly _handle: Partial<Handle> | null }
+  if (inside === undefined || handle === null || !lends(handle)) return
+  if (readsOf(socket) !== undefined || socket.readableLength > 0 || socket.readableEnded) return
   const reads = new LentReads(kind)
-  const { buffer, callback } = reads.onread
-  Object.assign(socket, { [inside.buffer]: buffer, [inside.callback]: callback })
+  const { buffer } = reads.onread
+  Object.assign(socket, { [inside.buffer]: buffer, [inside.callback]: reads.onRead })
   handle.useUserBuffer(buffer as Uint8Array)
   reads.of(socket)
 }
 
+function lends(handle: Partial<Handle>): handle is Handle {
+  return 'useUserBuffer' in handle
+}
+
 /** Makes the socket one that lends nothing: what is read from now on is in its `data` events. */
 export function keepReads(duplex: Duplex): void {
-  if (duplex instanceof Socket) readsOf.get(duplex)?.keep(duplex)
+  if (duplex instanceof Socket) readsOf(duplex)?.keep(duplex)
 }
 
 /** Whether the bytes that {@link takeReads} gives are lent: valid until the callback returns. */
 export function readsAreLent(duplex: Duplex): boolean {
-  return readsOf.has(duplex)
+  return readsOf(duplex) !== undefined
 }
 
 /** Gives what is read to `take` from now on, without an event of its own where reads are lent. */
 export function takeReads(duplex: Duplex, take: Take): void {
-  const reads = readsOf.get(duplex)
+  const reads = readsOf(duplex)
   if (reads === undefined) duplex.on('data', take)
   else reads.start(duplex, take)
 }
 
 /** Nobody takes what is read any more; what still comes is dropped if the Duplex goes on to flow. */
 export function dropReads(duplex: Duplex, take: Take): void {
-  const reads = readsOf.get(duplex)
+  const reads = readsOf(duplex)
   if (reads === undefined) duplex.off('data', take)
   else reads.start(duplex, () => {})
 }

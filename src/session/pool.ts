@@ -2,6 +2,7 @@
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
 import { setMaxListeners } from 'node:events'
+import { ChurningMap, ChurningSet } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import { DEFAULT_COMMON_TIMEOUTS } from '../engine/timeouts.ts'
@@ -59,7 +60,7 @@ interface Pooled {
   /** When the peer was last known to be there as it began to be doubted; it is as long as that stays so. */
   doubted: number
   /** Streams that were opened while the session stood and that nothing was received on yet. */
-  readonly unheard: Set<Stream>
+  readonly unheard: ChurningSet<Stream>
   /** When the last of them was opened. */
   openedLast: number
   /** Runs while it is watched whether the peer says anything after a stream was opened. */
@@ -80,7 +81,7 @@ export class SessionPool {
   readonly #silence: () => number
   readonly #clock: Clock
   /** In the order in which they became idle, so that the newest idle one is the last. */
-  readonly #pooled = new Map<Session, Pooled>()
+  readonly #pooled = new ChurningMap<Session, Pooled>()
   readonly #abort = new AbortController()
   /** Dials under way, and the streams that have been promised on each. */
   readonly #dials = new Set<Dial>()
@@ -185,7 +186,7 @@ export class SessionPool {
   /** Closes every session gracefully; streams that are open run to their end. */
   async close(): Promise<void> {
     this.#stop()
-    await Promise.all([...this.#pooled.keys()].map((session) => session.close()))
+    await Promise.all(this.#pooled.list().map(({ session }) => session.close()))
   }
 
   /** Closes it as {@link close} does. */
@@ -196,7 +197,7 @@ export class SessionPool {
   /** Ends every session at once. */
   destroy(): void {
     this.#stop()
-    for (const session of this.#pooled.keys()) session.destroy()
+    for (const { session } of this.#pooled.list()) session.destroy()
   }
 
   #stop(): void {
@@ -206,7 +207,7 @@ export class SessionPool {
 
   #setReferenced(referenced: boolean): this {
     this.#referenced = referenced
-    for (const pooled of this.#pooled.values()) this.#holdProcess(pooled)
+    for (const pooled of this.#pooled.list()) this.#holdProcess(pooled)
     return this
   }
 
@@ -263,7 +264,7 @@ export class SessionPool {
     pooled.doubted = session.lastAlive
     // Against version 1 of the original wire nothing can be asked: a silence there may have its reasons.
     if (!session.pingable) return
-    const unheard = [...pooled.unheard]
+    const unheard = pooled.unheard.list()
     pooled.probe ??= this.#probe(pooled)
     if (await pooled.probe) return
     for (const stream of unheard) if (pooled.unheard.has(stream)) stream.emit('silent')
@@ -367,7 +368,7 @@ export class SessionPool {
       session,
       idleSince: undefined,
       doubted: -Infinity,
-      unheard: new Set(),
+      unheard: new ChurningSet(),
       openedLast: -Infinity,
       watch: undefined,
       probe: undefined,
@@ -387,7 +388,7 @@ export class SessionPool {
     session.on('streamEnded', () => {
       if (session.openedCount >= this.#streamsInAll && session.streamCount === 0) {
         void session.close()
-      } else if (session.streamCount === 0 && this.#pooled.has(session)) {
+      } else if (session.streamCount === 0 && this.#pooled.get(session) !== undefined) {
         setIdle()
       }
     })
@@ -418,7 +419,7 @@ export class SessionPool {
       if (idleSince !== undefined && session.mayOpen) idle += 1
     }
     let next = Infinity
-    for (const pooled of [...this.#pooled.values()]) {
+    for (const pooled of this.#pooled.list()) {
       const { session, idleSince } = pooled
       if (idleSince === undefined || !session.mayOpen) continue
       const overdue = idleSince <= limit

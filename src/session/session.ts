@@ -3,7 +3,6 @@
 import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
-import { addAbortSignal } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
@@ -162,7 +161,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     const stream = this.#makeStream(this.#core.open(request, priority))
     this.#openedCount += 1
     tell(this, 'streamOpened')
-    if (signal !== undefined) addAbortSignal(signal, stream)
+    if (signal !== undefined) destroyWhenAborted(stream, signal)
     return stream
   }
 
@@ -284,3 +283,13 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
 }
 
 function ignore(): void {}
+
+/** As `addAbortSignal` of node:stream, without its error for each stream that is over. */
+function destroyWhenAborted(stream: Stream, signal: AbortSignal): void {
+  const onAbort = (): void => {
+    const error = new Error('The operation was aborted', { cause: signal.reason })
+    stream.destroy(Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' }))
+  }
+  signal.addEventListener('abort', onAbort)
+  stream.once('close', () => signal.removeEventListener('abort', onAbort))
+}

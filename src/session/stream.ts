@@ -314,13 +314,15 @@ export class Stream extends Duplex {
     this.#lateWriteTimer?.cancel()
     this.#queue = undefined
     this.#lent = undefined
-    const failure = error ?? new AnyTlsError('ERR_STREAM_RESET')
     // What broke off must not look complete to the peer (D49). Why it broke is nobody's business there.
     const broken = !this.writableFinished && (error !== null || this.writableLength > 0)
-    this.#written?.(failure)
+    if (this.#written !== undefined || this.#waiter !== undefined) {
+      const failure = error ?? new AnyTlsError('ERR_STREAM_RESET')
+      this.#written?.(failure)
+      this.#waiter?.reject(failure)
+    }
     this.#written = undefined
     this.#finish = undefined
-    this.#waiter?.reject(failure)
     this.#waiter = undefined
     if (this.#over) {
       this.#lane.drop()

@@ -1,6 +1,7 @@
 // Bounds what a session keeps for applications that do not read: single streams where no credit bounds them, all
 // streams of the connection together, and streams that are over with data still unread.
 // Must never touch a stream that is read.
+import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import { CONNECTION_UNREAD } from '../engine/receive-window.ts'
 import type { Lane } from './lane.ts'
@@ -21,9 +22,9 @@ export class UnreadGuard {
   /** Since when that is too much. */
   #fullSince = Infinity
   /** Streams that hold up the connection, and since when, the longest first. */
-  readonly #stalled = new Map<Lane, number>()
+  readonly #stalled = new ChurningMap<Lane, number>()
   /** Streams that are over and not read to their end, with what each costs, the oldest first. */
-  readonly #ended = new Map<Lane, number>()
+  readonly #ended = new ChurningMap<Lane, number>()
   #endedCost = 0
   /** Since when {@link #endedCost} is too high. */
   #endedSince = Infinity
@@ -40,8 +41,9 @@ export class UnreadGuard {
 
   /** When {@link cut} must be called; `Infinity` for never. */
   get due(): number {
-    const [since = Infinity] = this.#stalled.values()
-    return Math.min(since, this.#fullSince, this.#endedSince) + this.#patience
+    return (
+      Math.min(this.#stalled.first ?? Infinity, this.#fullSince, this.#endedSince) + this.#patience
+    )
   }
 
   /** @param bounded whether credit bounds what the stream may receive */
@@ -49,20 +51,20 @@ export class UnreadGuard {
     this.#unread += bytes
     if (this.#unread >= CONNECTION_UNREAD && this.#fullSince === Infinity) this.#fullSince = now
     const full = !bounded && lane.unread >= UNREAD_HIGH_WATER
-    if (full && !this.#stalled.has(lane)) this.#stalled.set(lane, now)
+    if (full && this.#stalled.get(lane) === undefined) this.#stalled.set(lane, now)
   }
 
   /** `bytes` of a stream have been read. */
   consumed(lane: Lane, bytes: number, now: number): void {
     if (lane.unread < UNREAD_HIGH_WATER / 2) this.#stalled.delete(lane)
-    if (this.#ended.has(lane)) this.#setEnded(lane, now)
+    if (this.#ended.get(lane) !== undefined) this.#setEnded(lane, now)
     else if (!lane.dropped) this.#release(bytes)
   }
 
   /** A stream has been given up with what it holds. */
   dropped(lane: Lane, now: number): void {
     this.#stalled.delete(lane)
-    if (this.#ended.has(lane)) this.#setEnded(lane, now)
+    if (this.#ended.get(lane) !== undefined) this.#setEnded(lane, now)
     else this.#release(lane.unread)
   }
 
@@ -95,9 +97,9 @@ export class UnreadGuard {
    *
    * @param open the streams that are open
    */
-  cut(open: Iterable<Lane>, now: number): void {
+  cut(open: readonly Lane[], now: number): void {
     const limit = now - this.#patience
-    for (const [lane, since] of [...this.#stalled]) {
+    for (const [lane, since] of this.#stalled.entries()) {
       if (since > limit) continue
       this.#stalled.delete(lane)
       stalled(lane)
@@ -110,7 +112,7 @@ export class UnreadGuard {
       }
     }
     if (this.#endedSince > limit) return
-    for (const lane of [...this.#ended.keys()]) {
+    for (const [lane] of this.#ended.entries()) {
       if (this.#endedSince === Infinity) return
       stalled(lane)
     }

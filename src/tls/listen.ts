@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
+import { ChurningMap, ChurningSet } from '../codec/churning.ts'
 import type { ServerConfig } from '../wires/anytls/config.ts'
 import { anyTlsServer } from '../wires/anytls/server.ts'
 import { AnyTlsError } from '../errors.ts'
@@ -130,9 +131,9 @@ export class Server extends EventEmitter<ServerEvents> {
   readonly #tls: TlsServer
   readonly #sessions = new Set<Session>()
   /** The TCP sockets of all connections. */
-  readonly #rawSockets = new Set<Socket>()
+  readonly #rawSockets = new ChurningSet<Socket>()
   /** What is beneath each TLS connection, by its addresses: a reset needs the TCP socket. */
-  readonly #arrivals = new Map<string, Arrival>()
+  readonly #arrivals = new ChurningMap<string, Arrival>()
   /** Those of connections that the fallback or the application has. */
   readonly #handedOver = new WeakSet<Socket>()
   #ticketKeys: Buffer
@@ -318,14 +319,14 @@ export class Server extends EventEmitter<ServerEvents> {
     const closed = new Promise<void>((resolve) => this.#entrance.close(() => resolve()))
     const deadline = setTimeout(() => {
       for (const session of this.#sessions) session.destroy()
-      for (const raw of this.#rawSockets) raw.destroy()
+      for (const raw of this.#rawSockets.list()) raw.destroy()
     }, grace)
     await Promise.all([
       this.#options.fallback === undefined ? this.#fallback.close(grace) : undefined,
       ...[...this.#sessions].map((session) => session.close()),
     ])
     // What still shakes hands has nothing to lose.
-    for (const raw of this.#rawSockets) {
+    for (const raw of this.#rawSockets.list()) {
       if (!this.#handedOver.has(raw)) raw.destroy()
     }
     await closed

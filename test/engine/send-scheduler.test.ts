@@ -9,6 +9,7 @@ class Source implements Sender {
   readonly id: number
   readonly priority: number
   readonly messages: boolean
+  place = -1
   credit = Infinity
   /** Writes that wait, in bytes. */
   readonly writes: number[]

@@ -2,6 +2,7 @@
 // Must never let a silent program hold a connection longer than the handshake timeout.
 import { createServer } from 'node:http'
 import type { Server, Socket } from 'node:net'
+import { ChurningSet } from '../../codec/churning.ts'
 import type { Credentials } from './credentials.ts'
 import { credentialsCheck } from './credentials.ts'
 import { MAX_HEAD } from './http-answer.ts'
@@ -76,7 +77,7 @@ export function createInbound(options: InboundOptions): Inbound {
   // An HTTP server that is handed only those connections that turn out to be HTTP.
   const [parseHttp] = server.listeners('connection') as [(socket: Socket) => void]
   server.off('connection', parseHttp)
-  const sockets = new Set<Socket>()
+  const sockets = new ChurningSet<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -89,7 +90,7 @@ export function createInbound(options: InboundOptions): Inbound {
   })
   const closeAllConnections = () => {
     // What is cut off must not look complete to the program.
-    for (const socket of sockets) socket.resetAndDestroy()
+    for (const socket of sockets.list()) socket.resetAndDestroy()
   }
   return Object.assign(server, { closeAllConnections })
 }

@@ -4,14 +4,19 @@
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { endianness } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseIPv4, parseIPv6 } from '../../codec/ip.ts'
 
 /**
  * When is looked after the end, in milliseconds, and how often then, at most: each time after twice as long. A close is
  * seen at once, and so is a program that has waited for its answer for a while and leaves then.
  */
-const FIRST_LOOK = 20
+const FIRST_LOOK = 100
 const LAST_DELAY = 2_000
+
+/** How many times as long as a reading took comes none, up to a limit in milliseconds: a busy machine has long tables. */
+const READING_PAUSE = 20
+const LONGEST_PAUSE = 500
 
 // As the kernel writes it, see `hexAddress`.
 const MAPPED = '0000000000000000FFFF0000'
@@ -29,11 +34,10 @@ type Connections = ReadonlyMap<string, 'held' | 'orphan'>
  * of programs on this machine; elsewhere the wire's `linger` is the limit.
  */
 export function leaveWithProgram(socket: Socket): void {
-  const ends = process.platform === 'linux' ? localEnds(socket) : undefined
-  if (ends === undefined) return
+  if (process.platform !== 'linux') return
   let timer: NodeJS.Timeout | undefined
   let wasMissing = false
-  const look = async (next: number): Promise<void> => {
+  const look = async (ends: Ends, next: number): Promise<void> => {
     const connections = await readConnections()
     if (socket.destroyed || connections.size === 0) return
     // What is sent to a program that has closed is answered by a reset: then our end is gone too, and nothing tells a
@@ -41,11 +45,15 @@ export function leaveWithProgram(socket: Socket): void {
     const isMissing = !connections.has(keyOf(ends))
     const isOrphan = connections.get(keyOf([ends[1], ends[0]])) === 'orphan'
     if (isOrphan || (isMissing && wasMissing)) socket.destroy()
-    else lookIn(Math.min(next, LAST_DELAY))
+    else lookIn(Math.min(next, LAST_DELAY), ends)
     wasMissing = isMissing
   }
-  const lookIn = (delay: number): void => {
-    timer = setTimeout(() => void look(2 * delay), delay).unref()
+  const lookIn = (delay: number, known?: Ends): void => {
+    timer = setTimeout(() => {
+      // Most sockets are closed by now.
+      const ends = known ?? localEnds(socket)
+      if (ends !== undefined) void look(ends, 2 * delay)
+    }, delay).unref()
   }
   socket.once('end', () => lookIn(FIRST_LOOK))
   socket.once('close', () => clearTimeout(timer))
@@ -83,12 +91,16 @@ function hex(value: number, digits: number): string {
 let reading: Promise<unknown> = Promise.resolve()
 let waiting: Promise<Connections> | undefined
 
-/** One reading serves all that ask before it begins, and there is one at a time. */
+/** One reading serves all that ask before it begins, and there is one at a time, with a pause behind it. */
 function readConnections(): Promise<Connections> {
   waiting ??= reading.then(() => {
     waiting = undefined
+    const started = performance.now()
     const now = readTables()
-    reading = now
+    reading = now.then(() => {
+      const wait = READING_PAUSE * (performance.now() - started)
+      return pause(Math.min(wait, LONGEST_PAUSE), undefined, { ref: false })
+    })
     return now
   })
   return waiting

@@ -1,20 +1,21 @@
 // What the streams of a session have carried, in all: for the log, and for the account of its user.
 // Must never lose what a stream carried in its last moments.
+import { ChurningSet } from '../../codec/churning.ts'
 import type { ProxyStreamEvent } from '../../proxy/outbound/serve-target.ts'
 import type { Traffic } from '../../proxy/traffic.ts'
 import type { Usage } from './ledger.ts'
 
 export class SessionMeter implements Usage {
-  readonly #running = new Set<Traffic>()
+  readonly #running = new ChurningSet<Traffic>()
   #up = 0
   #down = 0
 
   get up(): number {
-    return [...this.#running].reduce((sum, { up }) => sum + up, this.#up)
+    return this.#running.list().reduce((sum, { up }) => sum + up, this.#up)
   }
 
   get down(): number {
-    return [...this.#running].reduce((sum, { down }) => sum + down, this.#down)
+    return this.#running.list().reduce((sum, { down }) => sum + down, this.#down)
   }
 
   /** Whether nothing is under way. */
