@@ -16,7 +16,7 @@ const LAST_DELAY = 2_000
 
 /** How many times as long as a reading took comes none, up to a limit in milliseconds: a busy machine has long tables. */
 const READING_PAUSE = 20
-const LONGEST_PAUSE = 500
+const LONGEST_PAUSE = 250
 
 // As the kernel writes it, see `hexAddress`.
 const MAPPED = '0000000000000000FFFF0000'
