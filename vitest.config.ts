@@ -3,12 +3,12 @@ import { configDefaults, defineConfig } from 'vitest/config'
 /** What `npm run test:unit` runs: no program, no port but those of sessions on loopback, half a minute for all of it. */
 const UNIT = [
   'test/*.test.ts',
-  'test/{codec,shaping,engine,wires,session,property,sim,harness}/**/*.test.ts',
+  'test/{codec,shaping,engine,wires,session,property,sim,harness,fuzz}/**/*.test.ts',
 ]
 
 /** What takes too long for that: processor time alone. */
 const LONG = [
-  'test/{property,sim}/**/*.test.ts',
+  'test/{fuzz,property,sim}/**/*.test.ts',
   'test/harness/{compare,fit,pcap}/**/*.test.ts',
   'test/harness/{capture/capture-parser,report/page}.test.ts',
 ]

@@ -1,7 +1,15 @@
 // What `npm install anytls` brings, how large it is, and that it works and is quick where nothing else is installed.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -56,11 +64,18 @@ describe('the package', { timeout: 60_000 }, () => {
 
   it('has neither sources nor maps to sources that are not there', () => {
     const files = filesIn(anytls)
-    expect(files.filter((path) => /\.map$|(?<!\.d)\.ts$|\.built$/.test(path))).toEqual([])
+    expect(files.filter((path) => /\.map$|dist.*(?<!\.d)\.ts$|\.built$/.test(path))).toEqual([])
     const pointing = files.filter((path) =>
       readFileSync(path, 'utf8').includes('sourceMappingURL='),
     )
     expect(pointing).toEqual([])
+  })
+
+  it('has a README whose links lead somewhere', () => {
+    const text = readFileSync(join(anytls, 'README.md'), 'utf8')
+    const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = '']) => path)
+    expect(targets.length).toBeGreaterThan(10)
+    expect(targets.filter((path) => !existsSync(join(anytls, path)))).toEqual([])
   })
 
   it('says of each package that is bundled whose it is and under which licence', () => {
