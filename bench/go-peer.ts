@@ -10,6 +10,9 @@ import { goProgram } from '../test/interop/support/go-build.ts'
 /** Who made a client or a server. */
 export type Maker = 'anytls' | 'Go'
 
+/** How a tunnel without frames carries bytes, see bench/peers/tunnel.js. */
+export type BareStyle = 'tcp' | 'pipe' | 'joined'
+
 /** Key and certificate as files, with the SHA-256 of the certificate. */
 export interface CertificateFiles {
   readonly key: string
@@ -36,6 +39,7 @@ export function builtGoProgram(): string {
 
 const PASSWORD = 'bench'
 const ANYTLS = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+const TUNNEL = fileURLToPath(new URL('peers/tunnel.js', import.meta.url))
 const LISTEN = '127.0.0.1:0'
 
 /** Programs that all share one certificate; `state` is a folder for what ours keep. */
@@ -67,6 +71,13 @@ export class Programs {
     const rates = ['-up', String(rate), '-down', String(rate)]
     const delay = ['-delay', `${roundTrip * 500}us`]
     return start(this.#go, ['relay', '-listen', LISTEN, '-to', to, ...delay, ...rates])
+  }
+
+  /** Two Node programs with nothing between them but TCP or TLS, to `origin` alone: what the platform costs. */
+  async bare(style: BareStyle, origin: string): Promise<[RunningProgram, RunningProgram]> {
+    const { key, cert } = this.#certificate
+    const server = await start(this.#node, [TUNNEL, 'server', style, origin, key, cert])
+    return [await start(this.#node, [TUNNEL, 'client', style, server.address]), server]
   }
 
   server(maker: Maker): Promise<RunningProgram> {

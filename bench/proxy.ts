@@ -1,6 +1,7 @@
-// The proxy as its users meet it, in one run: ours on Node 20, 24 and 26 and both wires, and the Go implementation, over
-// SOCKS5 to one origin on this machine. Alternating rounds, medians. `npm run bench:proxy`, with `-- --quick` for one
-// round of little; `-- --node 24` for that version alone. Linux alone.
+// The proxy as its users meet it, in one run: ours on Node 20, 24 and 26 and both wires, tunnels of Node alone without
+// frames, and the Go implementation, over SOCKS5 to one origin on this machine. Alternating rounds, medians.
+// `npm run bench:proxy`, with `-- --quick` for one round of little; `-- --node 24` for that version alone, also
+// `--node 20,24`. Linux alone.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { cpus, homedir, tmpdir } from 'node:os'
@@ -13,12 +14,15 @@ import {
   processorSeconds,
   residentMemory,
 } from './go-peer.ts'
-import type { Load, Maker } from './go-peer.ts'
+import type { BareStyle, Load, Maker, RunningProgram } from './go-peer.ts'
 import { median } from './median.ts'
+
+/** The version that the tunnels without frames run on. */
+const BARE_ON = '24'
 
 const quick = process.argv.includes('--quick')
 const at = process.argv.indexOf('--node')
-const VERSIONS = at === -1 ? ['20', '24', '26'] : [process.argv[at + 1] ?? '24']
+const VERSIONS = at === -1 ? ['20', '24', '26'] : (process.argv[at + 1] ?? '24').split(',')
 const ROUNDS = quick ? 1 : 5
 const MIB = 1_048_576
 const GIB = 1_024 * MIB
@@ -31,8 +35,8 @@ const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'any
 
 interface Line {
   readonly name: string
-  readonly maker: Maker
-  readonly wire: 'legacy' | 'v1'
+  /** Starts client and server. */
+  readonly start: (origin: string) => Promise<[RunningProgram, RunningProgram]>
   readonly programs: Programs
 }
 
@@ -50,16 +54,28 @@ type Figures = Map<string, number>
 const folder = mkdtempSync(join(tmpdir(), 'bench-proxy-'))
 const go = builtGoProgram()
 const certificate = await writeCertificateFiles(folder)
+const BARE: readonly (readonly [BareStyle, string])[] = [
+  ['joined', 'bare TLS, joined'],
+  ['pipe', 'bare TLS, pipe'],
+  ['tcp', 'bare TCP, pipe'],
+]
 const lines: Line[] = VERSIONS.flatMap((version) => {
   const programs = new Programs(go, certificate, folder, nodeOf(version))
-  return (['v1', 'legacy'] as const).map((wire) => {
-    return { name: `ours, Node ${version}, ${wire}`, maker: 'anytls' as const, wire, programs }
+  const ours = (['v1', 'legacy'] as const).map((wire) => {
+    return {
+      name: `ours, Node ${version}, ${wire}`,
+      start: pairOf(programs, 'anytls', wire),
+      programs,
+    }
   })
+  if (version !== BARE_ON) return ours
+  const bare = BARE.map(([style, name]) => {
+    return { name, start: (origin: string) => programs.bare(style, origin), programs }
+  })
+  return [...ours, ...bare]
 })
-lines.push({
-  ...{ name: 'Go', maker: 'Go', wire: 'legacy' },
-  programs: new Programs(go, certificate, folder),
-})
+const goPrograms = new Programs(go, certificate, folder)
+lines.push({ name: 'Go', start: pairOf(goPrograms, 'Go', 'legacy'), programs: goPrograms })
 const origin = await lines[0]!.programs.origin()
 const rounds = new Map<Line, Figures[]>(lines.map((line) => [line, []]))
 for (let round = 0; round < ROUNDS; round += 1) {
@@ -70,6 +86,13 @@ for (let round = 0; round < ROUNDS; round += 1) {
 await origin.stop()
 rmSync(folder, { recursive: true })
 print()
+
+function pairOf(programs: Programs, maker: Maker, wire: 'v1' | 'legacy'): Line['start'] {
+  return async () => {
+    const server = await programs.server(maker)
+    return [await programs.client(maker, server.address, wire), server]
+  }
+}
 
 /** The program of that version. */
 function nodeOf(version: string): string {
@@ -85,11 +108,10 @@ function nodeOf(version: string): string {
 }
 
 /** Programs of their own for each round: the most memory that one had cannot be reset. */
-async function measure({ maker, wire, programs }: Line): Promise<Figures> {
+async function measure({ start, programs }: Line): Promise<Figures> {
   const figures: Figures = new Map()
-  const server = await programs.server(maker)
-  const client = await programs.client(maker, server.address, wire)
-  const both = [client, server]
+  const both = await start(origin.address)
+  const [client] = both
   const spent = () => both.reduce((sum, program) => sum + processorSeconds(program), 0)
   const load = (what: Load) =>
     programs.load({ proxy: client.address, origin: origin.address }, what)
@@ -124,7 +146,8 @@ async function measure({ maker, wire, programs }: Line): Promise<Figures> {
 function print(): void {
   const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
   console.log(`${cpus().length} cores, ${machine}; ${ROUNDS} rounds, medians (min–max).`)
-  console.log('CPU is that of client and server together, without the load and its origin.\n')
+  console.log('CPU is that of client and server together, without the load and its origin.')
+  console.log('A bare tunnel has a connection, over TLS a handshake, for each request.\n')
   const row = (cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`)
   row(['', ...lines.map(({ name }) => name)])
   console.log(`|${' --- |'.repeat(lines.length + 1)}`)
