@@ -53,11 +53,14 @@ export class TestRedis {
       const socket = connect(this.port, '127.0.0.1')
       let text = ''
       const lines = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
-      const quit = '*1\r\n$4\r\nQUIT\r\n'
       socket.on('error', reject)
-      socket.on('data', (data: Buffer) => (text += data.toString()))
-      socket.on('close', () => resolve(text.replace(/\+OK\r\n$/, '')))
-      socket.write(`*${words.length}\r\n${lines.join('')}${quit}`)
+      socket.on('data', (data: Buffer) => {
+        text += data.toString()
+        socket.setTimeout(20)
+      })
+      socket.on('timeout', () => socket.destroy())
+      socket.on('close', () => resolve(text))
+      socket.write(`*${words.length}\r\n${lines.join('')}`)
     })
   }
 }
@@ -69,7 +72,7 @@ export async function startRedis(...args: readonly string[]): Promise<TestRedis>
   return redis
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
