@@ -1,13 +1,14 @@
 // The journal: every byte once, whoever writes, whatever fails in between.
 import {
   appendFileSync,
+  chownSync,
   mkdirSync,
   readFileSync,
   rmdirSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { usedOf } from '../../src/serve/usage/ledger.ts'
@@ -25,6 +26,18 @@ async function read(path: string): Promise<UsageJournal> {
 }
 
 describe('Issue 12.2: the journal of what was used', () => {
+  it.skipIf(process.getuid?.() !== 0)(
+    'belongs to whom its folder does, when the superuser is the first who writes (only as superuser)',
+    async () => {
+      const path = makePath()
+      chownSync(dirname(path), 12_345, 12_345)
+      const journal = await read(path)
+      await journal.reset('a')
+      expect(statSync(path)).toMatchObject({ uid: 12_345, gid: 12_345 })
+      expect(statSync(path).mode & 0o777).toBe(0o600)
+    },
+  )
+
   it('sums up what several writers wrote, in any order, and what they did not write yet', async () => {
     const path = makePath()
     const writers = [new UsageJournal(path, () => {}), new UsageJournal(path, () => {})]

@@ -1,9 +1,16 @@
 // The ledger in a file: one JSON object a line, appended, now and then compacted, shared by all who use the store.
 // Must never write a batch that counts twice: each has a number of its writer's, and is taken once.
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { constants, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { fileError, fileProblem, systemCode, writePrivateFile } from '../files.ts'
+import { AnyTlsError } from '../../errors.ts'
+import {
+  createPrivateFile,
+  fileError,
+  fileProblem,
+  systemCode,
+  writePrivateFile,
+} from '../files.ts'
 import { withLock } from '../file-lock.ts'
 import { isAmount, isObject } from '../json.ts'
 import { dayOf } from './ledger.ts'
@@ -129,7 +136,8 @@ export class UsageJournal implements UsageLedger {
 
   async #append(line: string): Promise<void> {
     await withLock(this.#path, async (held) => {
-      const file = await open(this.#path, 'a+', 0o600).catch((cause: unknown) => {
+      const file = await this.#open().catch((cause: unknown) => {
+        if (cause instanceof AnyTlsError) throw cause
         throw fileError(`cannot write '${this.#path}': ${fileProblem(cause)}`, cause)
       })
       try {
@@ -144,6 +152,23 @@ export class UsageJournal implements UsageLedger {
       const { position } = this.#contents
       if (position > Math.max(MIN_COMPACTED, 2 * this.#compacted)) await this.#compact(held)
     })
+  }
+
+  /** A new one is made as every private file is: it must not be the superuser's alone. */
+  async #open(): Promise<FileHandle> {
+    const flags = constants.O_RDWR | constants.O_APPEND
+    try {
+      return await open(this.#path, flags)
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error
+    }
+    try {
+      createPrivateFile(this.#path, '')
+    } catch (error) {
+      // Another writer was quicker, after the lock was lost.
+      if (!(error instanceof AnyTlsError) || systemCode(error.cause) !== 'EEXIST') throw error
+    }
+    return open(this.#path, flags)
   }
 
   async #appendWhole(file: FileHandle, line: string): Promise<void> {
