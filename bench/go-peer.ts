@@ -80,13 +80,14 @@ export class Programs {
     return [await start(this.#node, [TUNNEL, 'client', style, server.address]), server]
   }
 
-  server(maker: Maker): Promise<RunningProgram> {
+  /** @param more flags for ours */
+  server(maker: Maker, more: readonly string[] = []): Promise<RunningProgram> {
     const { key, cert } = this.#certificate
     if (maker === 'Go') {
       const flags = ['-key', key, '-cert', cert, '-password', PASSWORD]
       return start(this.#go, ['server', '-listen', LISTEN, ...flags])
     }
-    return this.#ours('server', ['--key', key, '--cert', cert, '--no-link'])
+    return this.#ours('server', ['--key', key, '--cert', cert, '--no-link', ...more])
   }
 
   client(maker: Maker, server: string, wire: 'legacy' | 'v1'): Promise<RunningProgram> {

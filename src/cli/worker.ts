@@ -138,6 +138,10 @@ class NewsReader {
   receive(news: Exclude<ServerNews, { type: 'drain' }>): void {
     const { server, targets } = this.#proxy
     switch (news.type) {
+      case 'close':
+        server.close()
+        void tell({ type: 'closed' })
+        return
       case 'update':
         server.update(news.settings)
         return

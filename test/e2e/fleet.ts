@@ -71,13 +71,13 @@ export class Fleet {
   /**
    * @param folder for what they keep
    * @param clients how many: each has its sessions at another server
-   * @param args what each server is called with in addition
+   * @param more what servers and clients are called with in addition
    */
   async start(
     haproxy: string,
     folder: string,
     clients: number,
-    args: readonly string[] = [],
+    more: { readonly server?: readonly string[]; readonly client?: readonly string[] } = {},
   ): Promise<void> {
     this.#origin.listen(0, '127.0.0.1')
     await once(this.#origin, 'listening')
@@ -99,7 +99,7 @@ export class Fleet {
         ...balanced,
         '--drain-time',
         '2',
-        ...args,
+        ...(more.server ?? []),
       ])
       this.servers.push(server)
       await server.start()
@@ -110,7 +110,7 @@ export class Fleet {
       stdio: 'inherit',
     })
     await sleep(300)
-    const server = ['-s', `127.0.0.1:${front}`, '--pin', pin]
+    const server = ['-s', `127.0.0.1:${front}`, '--pin', pin, ...(more.client ?? [])]
     for (let count = 0; count < clients; count += 1) {
       const client = runProgram(
         ['client', '-l', '127.0.0.1:0', ...server, '--state-dir', join(folder, `client-${count}`)],
@@ -120,6 +120,11 @@ export class Fleet {
       const [, port] = await client.said(/listening on 127\.0\.0\.1:(\d+)/)
       this.#proxies.push(Number(port))
     }
+  }
+
+  /** What the clients have logged. */
+  clientLogs(): readonly string[] {
+    return this.#clients.flatMap((client) => client.stderr().trim().split('\n'))
   }
 
   /** Resolves when HAProxy takes all servers for well. */
@@ -188,13 +193,13 @@ export class Fleet {
 export class Load {
   answered = 0
   readonly failures: Failure[] = []
-  /** When each loop was last answered. */
-  readonly #answers: number[]
+  /** When the last request of each loop that was answered was made, and when it was answered. */
+  readonly #answers: { readonly begun: number; readonly at: number }[]
   readonly #loops: Promise<void>[]
   #stopped = false
 
   constructor(fleet: Fleet, loops: number) {
-    this.#answers = Array.from({ length: loops }, () => 0)
+    this.#answers = Array.from({ length: loops }, () => ({ begun: 0, at: 0 }))
     this.#loops = this.#answers.map((_, index) => this.#loop(fleet, index))
   }
 
@@ -204,9 +209,16 @@ export class Load {
   }
 
   /** For each loop, how long after `moment` a request was answered that was made after it, in milliseconds. */
-  async recoveries(moment: number): Promise<readonly number[]> {
-    while (this.#answers.some((at) => at < moment)) await sleep(5)
-    return this.#answers.map((at) => at - moment)
+  recoveries(moment: number): Promise<readonly number[]> {
+    return Promise.all(
+      this.#answers.map(async (_, index) => {
+        for (;;) {
+          const { begun, at } = this.#answers[index] ?? { begun: 0, at: 0 }
+          if (begun >= moment) return at - moment
+          await sleep(5)
+        }
+      }),
+    )
   }
 
   async #loop(fleet: Fleet, index: number): Promise<void> {
@@ -215,7 +227,7 @@ export class Load {
       try {
         await fleet.ask(index, (count * 37) % 200)
         this.answered += 1
-        this.#answers[index] = performance.now()
+        this.#answers[index] = { begun, at: performance.now() }
       } catch (error) {
         this.failures.push({ at: begun, problem: String(error) })
         await sleep(20)

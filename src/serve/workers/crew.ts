@@ -16,6 +16,9 @@ const SILENT_LOOKS = 3
 /** Characters of a line of a worker's log that is not at its end yet. */
 const MAX_LINE = 65_536
 
+/** How long workers may take to listen no more, in milliseconds. */
+const CLOSING = 1_000
+
 /** What a worker may take on top of the time to drain, in milliseconds. */
 const LATE = 2_000
 
@@ -44,6 +47,8 @@ interface Post {
   worker: Worker | undefined
   /** Looks since it last said something. */
   silent: number
+  /** Called when its worker listens no more. */
+  closed: () => void
 }
 
 export class Crew<Setup> {
@@ -55,7 +60,7 @@ export class Crew<Setup> {
   constructor(options: CrewOptions<Setup>) {
     this.#options = options
     this.#posts = Array.from({ length: options.size }, () => {
-      return { backoff: new Backoff(), worker: undefined, silent: 0 }
+      return { backoff: new Backoff(), worker: undefined, silent: 0, closed: () => {} }
     })
   }
 
@@ -87,10 +92,19 @@ export class Crew<Setup> {
     clearInterval(this.#watch)
     const workers = this.#posts.flatMap(({ worker }) => worker ?? [])
     const gone = Promise.all(workers.map((worker) => emitted(worker, 'exit')))
+    // The port is closed once no worker listens: whoever is sent away by one must not come to another.
+    const closed = this.#posts.flatMap((post) =>
+      post.worker === undefined
+        ? []
+        : Promise.race([
+            new Promise<void>((resolve) => (post.closed = resolve)),
+            emitted(post.worker, 'exit'),
+          ]),
+    )
+    this.tell({ type: 'close' })
+    await withinTime(Promise.all(closed), CLOSING)
     this.tell({ type: 'drain', grace })
-    const limit = new AbortController()
-    await Promise.race([gone, sleep(grace + LATE, undefined, limit)])
-    limit.abort()
+    await withinTime(gone, grace + LATE)
     for (const worker of workers) worker.process.kill('SIGKILL')
     await gone
   }
@@ -121,6 +135,9 @@ export class Crew<Setup> {
         case 'listening':
           hasListened = true
           listening()
+          return
+        case 'closed':
+          post.closed()
           return
         case 'failed':
           problem = new AnyTlsError(message.problem.code, message.problem.message)
@@ -168,6 +185,13 @@ export class Crew<Setup> {
 function send<Setup>(worker: Worker, message: ToWorker<Setup>): void {
   // One that is ending hears nothing any more.
   if (worker.isConnected()) worker.send(message, () => {})
+}
+
+/** Waits for it, but no longer than so many milliseconds. */
+async function withinTime(what: Promise<unknown>, limit: number): Promise<void> {
+  const late = new AbortController()
+  await Promise.race([what, sleep(limit, undefined, late)])
+  late.abort()
 }
 
 /** Whatever goes wrong with it meanwhile. */

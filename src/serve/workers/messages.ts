@@ -58,6 +58,8 @@ export type ServerNews =
     }
   | { readonly type: 'routes'; readonly routes: PanelRoutes | undefined }
   | { readonly type: 'reserve'; readonly address: Address; readonly reserved: boolean }
+  /** To listen no more, and say so. */
+  | { readonly type: 'close' }
   /** To end, in so many milliseconds. */
   | { readonly type: 'drain'; readonly grace: number }
 
@@ -106,6 +108,7 @@ export type FromWorker =
   /** It is there, and wants to be told the rest. */
   | { readonly type: 'hello' }
   | { readonly type: 'listening' }
+  | { readonly type: 'closed' }
   /** It cannot serve, and ends. */
   | { readonly type: 'failed'; readonly problem: Refusal }
   | Report

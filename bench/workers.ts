@@ -1,0 +1,138 @@
+// What more workers bring: the server alone, with one worker and with two, in one run, under Go clients and load on the
+// same machine. Alternating rounds, medians. `npm run bench:workers`, with `-- --quick` for one round of little. Linux
+// alone.
+//
+// Load and servers share the cores here, so that the time taken says little on a small machine. What says more is the
+// processor time of the busiest process: with a core for each process, that is what the next request waits for. "At most"
+// is what there would be then.
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { writeCertificateFiles } from './certificate-files.ts'
+import { builtGoProgram, Programs, processorSeconds } from './go-peer.ts'
+import type { Load, RunningProgram } from './go-peer.ts'
+import { median } from './median.ts'
+
+const quick = process.argv.includes('--quick')
+const ROUNDS = quick ? 1 : 3
+const MIB = 1_048_576
+const GIB = 1_024 * MIB
+const REQUESTS = quick ? 500 : 4_000
+const BULK = (quick ? 128 : 512) * MIB
+const STREAMS = 8
+
+const KINDS = [
+  { name: 'one process', flags: [] },
+  { name: '--workers 1', flags: ['--workers', '1'] },
+  { name: '--workers 2', flags: ['--workers', '2'] },
+] as const
+type Kind = (typeof KINDS)[number]
+
+const LOADS: readonly {
+  readonly title: string
+  readonly unit: string
+  readonly load: Load
+  readonly amount: number
+}[] = [
+  {
+    title: 'requests of 1 KiB, 64 at once',
+    unit: 'requests',
+    load: { requests: REQUESTS, concurrency: 64, bytes: 1_024 },
+    amount: REQUESTS,
+  },
+  {
+    title: `down, ${STREAMS} streams`,
+    unit: 'GiB',
+    load: { requests: STREAMS, concurrency: STREAMS, bytes: BULK / STREAMS },
+    amount: BULK / GIB,
+  },
+]
+
+/** Seconds: that passed, that all processes of the server took, that the busiest took. */
+interface Figures {
+  readonly passed: number
+  readonly all: number
+  readonly busiest: number
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-workers-'))
+const programs = new Programs(builtGoProgram(), await writeCertificateFiles(folder), folder)
+const origin = await programs.origin()
+const rounds = new Map<string, Figures[]>()
+for (let round = 0; round < ROUNDS; round += 1) {
+  for (const kind of round % 2 === 0 ? KINDS : KINDS.toReversed()) await measure(kind)
+}
+await origin.stop()
+rmSync(folder, { recursive: true })
+print()
+
+async function measure({ name, flags }: Kind): Promise<void> {
+  const server = await programs.server('anytls', flags)
+  // As many sessions as there are tunnels at once: they come to all workers.
+  const client = await programs.client('Go', server.address, 'legacy')
+  const ends = { proxy: client.address, origin: origin.address }
+  for (const { title, load } of LOADS) {
+    // Each process has to get warm.
+    await programs.load(ends, load)
+    const processes = processesOf(server)
+    const before = processes.map(processorSeconds)
+    const passed = await programs.load(ends, load)
+    const spent = processes.map((one, index) => processorSeconds(one) - (before[index] ?? 0))
+    const all = spent.reduce((sum, seconds) => sum + seconds, 0)
+    const figures = rounds.get(`${name} ${title}`) ?? []
+    figures.push({ passed, all, busiest: Math.max(...spent) })
+    rounds.set(`${name} ${title}`, figures)
+  }
+  await client.stop()
+  await server.stop()
+}
+
+/** The process and its children. */
+function processesOf({ pid }: RunningProgram): { readonly pid: number }[] {
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
+    .map((name) => ({ pid: Number(name) }))
+  return [{ pid }, ...children]
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+  } catch {
+    return undefined
+  }
+}
+
+function print(): void {
+  const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
+  console.log(`${cpus().length} cores, ${machine}; ${ROUNDS} rounds, medians.\n`)
+  const row = (...cells: string[]) => console.log(`| ${cells.join(' | ')} |`)
+  for (const { title, unit, amount } of LOADS) {
+    const [each, digits, scale] = unit === 'GiB' ? ['s a GiB', 2, 1] : ['µs a request', 0, 1e6]
+    row(
+      title,
+      `${unit}/s here`,
+      `processor, ${each}`,
+      `busiest process, ${each}`,
+      `${unit}/s at most`,
+      'times one process',
+    )
+    row(...Array<string>(6).fill('---'))
+    let first: number | undefined
+    for (const { name } of KINDS) {
+      const figures = rounds.get(`${name} ${title}`) ?? []
+      const of = (key: keyof Figures) => median(figures.map((one) => one[key])) / amount
+      const most = 1 / of('busiest')
+      first ??= most
+      row(
+        name,
+        (1 / of('passed')).toFixed(digits),
+        (of('all') * scale).toFixed(digits),
+        (of('busiest') * scale).toFixed(digits),
+        most.toFixed(digits),
+        (most / first).toFixed(2),
+      )
+    }
+    console.log()
+  }
+}
