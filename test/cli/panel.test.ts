@@ -90,7 +90,8 @@ describe('a node of a panel', { timeout: 60_000 }, () => {
     await expect(echo(two, '127.0.0.1', panel.port, 1)).rejects.toThrow()
     const up = { up: 10_000, down: 10_000 }
     await vi.waitFor(() => expect(panel.used.get('1')).toMatchObject(up), 6_000)
-    expect(panel.alive).toEqual({ 1: ['127.0.0.1'], 2: ['127.0.0.1'] })
+    const online = { 1: ['127.0.0.1'], 2: ['127.0.0.1'] }
+    await vi.waitFor(() => expect(panel.alive).toEqual(online), 3_000)
     const health = async () => (await fetch(`http://127.0.0.1:${node.admin}/healthz`)).text()
     expect(await health()).toBe('ok\n')
     await panel.stop()

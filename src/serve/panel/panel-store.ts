@@ -128,6 +128,7 @@ class PanelStore implements UserStore {
   publishSessions(sessions: SessionsByUser): void {
     this.#sessions = sessions
     this.#presence.publish(sessions)
+    this.#perUser = this.#presence.read()
   }
 
   add(): Promise<never> {

@@ -239,6 +239,7 @@ describe('a panel', () => {
     await store.refresh()
     expect(enter('b', '192.0.2.2')).toBeUndefined()
     expect(panel.violations).toEqual([])
+    expect(store.sessionsOf('1')).toBe(2)
     store.publishSessions(new Map())
     await vi.waitFor(() => expect(panel.alive).toEqual({}), 3_000)
   })
