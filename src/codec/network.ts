@@ -33,6 +33,7 @@ export function parseNetwork(text: string): Network {
 
 /** Whether one of `networks` holds the address; no for what is no address. A zone id is left out. */
 export function isInNetworks(networks: readonly Network[], address: string): boolean {
+  if (networks.length === 0) return false
   const [host = ''] = address.split('%', 1)
   const parsed = parseIPv4(host) ?? parseIPv6(host)
   if (parsed === undefined) return false
