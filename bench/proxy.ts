@@ -23,7 +23,7 @@ const BARE_ON = '24'
 const quick = process.argv.includes('--quick')
 const at = process.argv.indexOf('--node')
 const VERSIONS = at === -1 ? ['20', '24', '26'] : (process.argv[at + 1] ?? '24').split(',')
-const ROUNDS = quick ? 1 : 5
+const ROUNDS = quick ? 1 : 3
 const MIB = 1_048_576
 const GIB = 1_024 * MIB
 const BULK = (quick ? 64 : 512) * MIB

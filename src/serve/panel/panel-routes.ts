@@ -13,10 +13,13 @@ const MAX_PATTERN = 1_000
 /** A repeated group that has a repetition or a choice in it: what it costs may double with each character. */
 const EXPONENTIAL = /\([^()]*[+*{|][^()]*\)[+*{]/
 
+/** What the users of a panel may not reach. */
 export interface PanelRoutes {
   /** A name and all below it, and networks. */
   readonly rules: readonly BypassRule[]
+  /** Names that match. */
   readonly patterns: readonly RegExp[]
+  /** All of TCP, all of UDP. */
   readonly transports: ReadonlySet<Transport>
 }
 
