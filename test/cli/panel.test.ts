@@ -6,11 +6,11 @@ import type { AddressInfo } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
-import { connect } from '../../src/tls/dial.ts'
 import type { Session } from '../../src/session/session.ts'
 import { startPanel, TOKEN } from '../serve/panel/panel.ts'
 import type { Panel } from '../serve/panel/panel.ts'
 import { makeFolder } from '../serve/support.ts'
+import { login, startTarget } from './login.ts'
 import { runProgram, stop } from './run-program.ts'
 import type { Program } from './run-program.ts'
 
@@ -32,24 +32,6 @@ async function startNode(panel: Panel, folder: string, ...args: readonly string[
   const [, admin = ''] = await program.said(/admin on 127\.0\.0\.1:(\d+)/)
   const [, port = ''] = await program.said(/listening on [\d.]+:(\d+)/)
   return { program, port: Number(port), admin: Number(admin) }
-}
-
-async function login(port: number, password: string): Promise<Session> {
-  const session = await connect({ host: '127.0.0.1', port, password, insecure: true })
-  onTestFinished(() => session.destroy())
-  return session
-}
-
-/** A target that sends back what it is sent, and ends. */
-async function startTarget(): Promise<number> {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => {})
-    socket.pipe(socket)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => void server.close())
-  return (server.address() as AddressInfo).port
 }
 
 async function echo(session: Session, host: string, port: number, bytes: number): Promise<number> {

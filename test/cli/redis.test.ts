@@ -2,16 +2,14 @@
 // sum, and Redis and servers that are killed harm nobody.
 
 import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { parseShareLink } from '../../src/serve/share-link.ts'
-import { connect } from '../../src/tls/dial.ts'
 import type { Session } from '../../src/session/session.ts'
 import { makeFolder } from '../serve/support.ts'
 import { PASSWORD, startRedis } from '../serve/redis/redis.ts'
+import { login, startTarget } from './login.ts'
 import { runProgram, stop } from './run-program.ts'
 import type { Program } from './run-program.ts'
 
@@ -39,23 +37,6 @@ async function startServer(place: string, folder: string): Promise<Started> {
   const [, port = ''] = await program.said(/listening on [\d.]+:(\d+)/)
   const health = async () => (await fetch(`http://127.0.0.1:${admin}/healthz`)).text()
   return { program, port: Number(port), health }
-}
-
-async function login(port: number, password: string): Promise<Session> {
-  const session = await connect({ host: '127.0.0.1', port, password, insecure: true })
-  onTestFinished(() => session.destroy())
-  return session
-}
-
-async function startTarget(): Promise<number> {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => {})
-    socket.pipe(socket)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => void server.close())
-  return (server.address() as AddressInfo).port
 }
 
 async function echo(session: Session, port: number, bytes: number): Promise<number> {
