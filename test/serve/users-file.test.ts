@@ -31,7 +31,9 @@ describe('users file', () => {
     ['{"version":2,"users":[]}', 'line 1, column 12: the version is not 1'],
     ['{"users":[]}', 'line 1, column 1: the version is not 1'],
     ['{"version":1,"users":{}}', 'line 1, column 22: users is no list'],
-    ['{"version":1,"users":[],"more":1}', 'line 1, column 32: more is not known here'],
+    ['{"version":1,"users":[],"more":1}', 'line 1, column 32: "more" is not known here'],
+    ['{"a\\nb":1}', 'line 1, column 9: "a\\nb" is not known here'],
+    [file('{"name":"a","\\n":1}'), 'line 2, column 18: "\\n" is not known here'],
     [
       file('{"name":"a","password":"x"} {'),
       'line 2, column 29: it is not valid JSON: comma expected',

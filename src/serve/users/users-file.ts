@@ -107,7 +107,7 @@ function fieldsOf(user: User): Record<string, unknown> {
 function readFile(json: unknown): readonly User[] {
   if (!isObject(json)) throw new Fault([], 'a users file is an object with a list of users')
   for (const key of Object.keys(json)) {
-    if (key !== 'version' && key !== 'users') throw new Fault([key], `${key} is not known here`)
+    if (key !== 'version' && key !== 'users') throw new Fault([key], unknownKey(key))
   }
   if (json['version'] !== VERSION) {
     const path = 'version' in json ? ['version'] : []
@@ -120,6 +120,10 @@ function readFile(json: unknown): readonly User[] {
   const users = list.map((entry: unknown, index) => readUser(entry, ['users', index]))
   refuseSame(users)
   return users
+}
+
+function unknownKey(key: string): string {
+  return `${JSON.stringify(key)} is not known here`
 }
 
 function refuseSame(users: readonly User[]): void {
@@ -152,7 +156,7 @@ const KEYS = new Set([
 function readUser(entry: unknown, path: Path): User {
   if (!isObject(entry)) throw new Fault(path, 'a user is an object')
   for (const key of Object.keys(entry)) {
-    if (!KEYS.has(key)) throw new Fault([...path, key], `${JSON.stringify(key)} is not known here`)
+    if (!KEYS.has(key)) throw new Fault([...path, key], unknownKey(key))
   }
   /** Reads a key, if it is there and not null. */
   const optional = <T>(key: string, read: (value: unknown) => T): T | undefined => {
