@@ -141,3 +141,17 @@ export class PeerCloseError extends AnyTlsError {
     this.reason = reason
   }
 }
+
+/**
+ * The error of a server that did not answer as one of ours. Without a word heard of it the cause says that it only hung
+ * up, as a server that is being stopped does, too: then another attempt may succeed.
+ */
+export function authRejected(message: string, heard: boolean): AnyTlsError {
+  const cause = heard ? undefined : new AnyTlsError('ERR_CONNECTION_LOST')
+  return new AnyTlsError('ERR_AUTH_REJECTED', message, cause && { cause })
+}
+
+/** Whether a server hung up on us before it had said anything. */
+export function isWordlessRefusal({ code, cause }: AnyTlsError): boolean {
+  return code === 'ERR_AUTH_REJECTED' && cause instanceof AnyTlsError
+}

@@ -2,7 +2,7 @@
 // Must never open again what a program may have sent data on: only so is a retry harmless.
 import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
-import { AnyTlsError, PeerCloseError } from '../errors.ts'
+import { AnyTlsError, PeerCloseError, isWordlessRefusal } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import { Session } from '../session/session.ts'
 import { encodeAddress } from '../codec/address.ts'
@@ -41,8 +41,8 @@ const SESSION_LOST: readonly ErrorCode[] = [
 ]
 
 /**
- * Makes an {@link OpenTunnel} of a source of streams: a session, a `SessionPool`, or one of your own. When a session
- * dies before it has accepted the stream, as when a server is restarted, or falls silent (see
+ * Makes an {@link OpenTunnel} of a source of streams: a session, a `SessionPool`, or one of your own. When a session of a
+ * pool dies before it has accepted the stream, as when a server is restarted, or falls silent (see
  * `SessionPool.openStream`), the stream is opened anew, twice at most, as long as it has not been given away.
  *
  * A stream that it gives away has an `error` listener.
@@ -65,6 +65,8 @@ export function createTunnelOpener(
   const answers = new AnswerTimes(replyWait)
   const openStream = async (signal: AbortSignal): Promise<TunnelStream> =>
     source instanceof Session ? source.openStream({ signal }) : source.openStream(signal)
+  // A session that is gone has no other to offer.
+  const maxRetries = source instanceof Session ? 0 : MAX_RETRIES
   return async (target, signal, early) => {
     const address = encodeAddress(target)
     const preamble = early === undefined ? address : concatBytes([address, early])
@@ -73,7 +75,7 @@ export function createTunnelOpener(
         return await open(openStream, preamble, signal, answers)
       } catch (error) {
         signal.throwIfAborted()
-        if (retries === MAX_RETRIES || !isSessionLost(error)) throw error
+        if (retries === maxRetries || !isSessionLost(error)) throw error
         // A server that stops ends all its sessions: what has arrived about the others is heard first.
         await setImmediate()
       }
@@ -160,7 +162,7 @@ class AnswerTimes {
 
 function isSessionLost(error: unknown): boolean {
   if (!(error instanceof AnyTlsError)) return false
-  return SESSION_LOST.includes(error.code) || isBrokenHandshake(error)
+  return SESSION_LOST.includes(error.code) || isWordlessRefusal(error) || isBrokenHandshake(error)
 }
 
 /** A server that stops breaks off the handshakes of connections that it will not serve any more. */

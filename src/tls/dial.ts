@@ -2,6 +2,7 @@
 // Must never send a byte of a wire before the certificate has been accepted.
 import { anyTlsClient } from '../wires/anytls/client.ts'
 import { AnyTlsError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
 import { legacyClient } from '../wires/legacy/client.ts'
 import { guarded } from '../session/callbacks.ts'
 import { systemClock } from '../session/clock.ts'
@@ -47,7 +48,8 @@ const processWideWires = new MemoryWireStore()
 
 /**
  * Connects to a server. The session may be used at once; whether the server accepts the password shows in
- * its `established` or `close` event, as the wire has no earlier answer.
+ * its `established` or `close` event, as the wire has no earlier answer. A refused password is `ERR_AUTH_REJECTED`
+ * there, whatever the server answered; see docs/errors.md for what cannot be told from a lost link.
  *
  * With `wire: 'auto'` a server that nothing is known of is asked on ANYTLS v1 first, and the call resolves
  * when it has answered: look at `session.established` before waiting for the event. One that does not answer
@@ -106,6 +108,9 @@ function guardedStore(store: WireStore = processWideWires): WireStore {
   }
 }
 
+/** Codes of a link that is gone, whoever is at its other end. */
+const LOST: ReadonlySet<ErrorCode> = new Set(['ERR_CONNECTION_LOST', 'ERR_CONNECTION_TIMEOUT'])
+
 /** `lost`: the connection broke, or nothing came in time. A session without an answer has ended then. */
 async function answerOf(
   session: Session,
@@ -131,9 +136,8 @@ async function answerOf(
   signal?.throwIfAborted()
   if (session.established) return 'nego'
   session.destroy()
-  const broken = error?.cause !== undefined
-  const late = error instanceof AnyTlsError && error.code === 'ERR_CONNECTION_TIMEOUT'
-  return broken || late ? 'lost' : 'no'
+  const lost = error instanceof AnyTlsError && LOST.has(error.code)
+  return lost ? 'lost' : 'no'
 }
 
 async function connectOn(wire: ServerWire, options: ConnectOptions): Promise<Session> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AnyTlsError, PeerCloseError } from '../../src/errors.ts'
+import { AnyTlsError, PeerCloseError, authRejected } from '../../src/errors.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { createTunnelOpener as makeTunnelOpener } from '../../src/proxy/client.ts'
@@ -60,6 +60,19 @@ describe('opening a tunnel', () => {
       const hopeless = source(lose(code))
       await expect(hopeless.openTunnel(TARGET, never), code).rejects.toMatchObject({ code })
       expect(hopeless.opened, code).toHaveLength(3)
+    }
+  })
+
+  it('a server that hung up without a word is asked again, one that answered something else is not', async () => {
+    for (const [heard, attempts] of [
+      [false, 3],
+      [true, 1],
+    ] as const) {
+      const refusing = source((_server, client) => client.lose(authRejected('refused', heard)))
+      await expect(refusing.openTunnel(TARGET, never)).rejects.toMatchObject({
+        code: 'ERR_AUTH_REJECTED',
+      })
+      expect(refusing.opened).toHaveLength(attempts)
     }
   })
 

@@ -425,7 +425,7 @@ describe('authentication', () => {
       const closed = closeOf(session)
       if (withStream) session.openStream().on('error', () => {})
       const error = await closed
-      expect(error?.code).toBe('ERR_CONNECTION_LOST')
+      expect(error?.code).toBe('ERR_AUTH_REJECTED')
       expect(error?.message).toMatch(/wrong password/)
     }
   })

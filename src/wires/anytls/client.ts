@@ -1,7 +1,7 @@
 // The client of ANYTLS v1: Deliver 0, optimistic streams, the server's NEGO (draft, Authentication, Version
 // Negotiation and Padding Scheme Update; D25 to D29).
 // Must never wait for the server before it sends, or change the scheme of a connection that runs.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, authRejected } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
@@ -129,8 +129,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
     frames: streamFrames(mux1),
     liftControl: true,
     pingsIdle: false,
-    noAnswer: (heard) =>
-      new AnyTlsError(heard ? 'ERR_AUTH_REJECTED' : 'ERR_CONNECTION_LOST', NO_NEGO),
+    noAnswer: (heard) => authRejected(NO_NEGO, heard),
     makeDecoder: makeFrameDecoder,
     ping: sendPing,
     goodbye: sendClose,
@@ -196,11 +195,15 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
       }
     },
 
-    onDue(connection) {
+    onDue(connection, unread) {
       if (connection.state === 'initializing') {
         flush(connection, NO_FRAME)
       } else if (connection.tryMove('nego-timeout')) {
-        connection.closed(new AnyTlsError('ERR_CONNECTION_TIMEOUT', NO_NEGO))
+        // Silence alone may as well be that of a path that swallows everything.
+        const heard = unread().length > 0
+        connection.closed(
+          new AnyTlsError(heard ? 'ERR_AUTH_REJECTED' : 'ERR_CONNECTION_TIMEOUT', NO_NEGO),
+        )
       }
     },
   }

@@ -1,7 +1,7 @@
 // The client of the original wire: what leaves in one Deliver, version 1 or 2, answers to SYN, the server's padding
 // scheme (D23, D25 to D29, D48).
 // Must never send the authentication block in pieces, or a SYN before the settings.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, authRejected } from '../../errors.ts'
 import type { Channel } from '../../engine/channel.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
@@ -50,6 +50,7 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
   /** When the driver must come back for an event that came about by a call of its own. */
   let tellDue = Infinity
   let schemeUpdated = false
+  let takenForOld = knownToBeOld
 
   /** Deliver 0, the authentication block; the settings are held for what comes with them. */
   function flush(connection: Connection<Input>): void {
@@ -152,8 +153,11 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
     liftControl: false,
     // Middleboxes forget connections that are silent for 30 s.
     pingsIdle: true,
+    // A server of version 1 says nothing before its targets do, so that an end of it tells nothing.
     noAnswer: (heard) =>
-      new AnyTlsError(heard ? 'ERR_AUTH_REJECTED' : 'ERR_CONNECTION_LOST', NO_ANSWER),
+      heard || !takenForOld
+        ? authRejected(NO_ANSWER, heard)
+        : new AnyTlsError('ERR_CONNECTION_LOST', NO_ANSWER),
     makeDecoder: () => makeFrameDecoder(false),
     ping: sendPing,
     answersPings: () => isVersion2,
@@ -226,7 +230,10 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
         channel.deliver(takeHeld(channel))
       } else {
         if (now >= heldDue) channel.deliver(takeHeld(channel))
-        if (now >= answerDue) useVersion(connection, 1)
+        if (now >= answerDue) {
+          takenForOld = true
+          useVersion(connection, 1)
+        }
       }
       tellDue = Infinity
     },

@@ -214,15 +214,17 @@ describe('negotiation', () => {
     }
   })
 
-  it('the end of the input before the server NEGO is an error, whether streams are open or not', () => {
+  it('the end of the input before the server NEGO is a refusal without a word, whether streams are open or not', () => {
     for (const streams of [0, 1]) {
       const client = makeClient()
       if (streams > 0) client.openStream(0)
       else client.timeout(20)
       const events = client.endOfInput(30)
-      expect(told(events)).toEqual(['closed ERR_CONNECTION_LOST'])
+      expect(told(events)).toEqual(['closed ERR_AUTH_REJECTED'])
       const [closed] = events
-      expect(closed?.type === 'closed' && closed.error?.message).toMatch(/wrong password/)
+      if (closed?.type !== 'closed') throw new Error('it is not closed')
+      expect(closed.error?.message).toMatch(/wrong password/)
+      expect(closed.error?.cause).toMatchObject({ code: 'ERR_CONNECTION_LOST' })
     }
   })
 

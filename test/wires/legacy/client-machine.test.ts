@@ -264,14 +264,25 @@ describe('whether the server speaks this wire at all', () => {
     }
   })
 
-  it('the end of the input before any answer is an error, whether streams are open or not', () => {
+  it('the end of the input before any answer is a refusal without a word, whether streams are open or not', () => {
     for (const streams of [0, 1]) {
       const client = flushedClient()
       if (streams > 0) client.openStream(0)
       const events = client.endOfInput(30)
-      expect(told(events)).toEqual(['closed ERR_CONNECTION_LOST'])
+      expect(told(events)).toEqual(['closed ERR_AUTH_REJECTED'])
       expect(messageOf(events)).toMatch(/wrong password/)
+      const [closed] = events
+      expect(closed?.type === 'closed' && closed.error?.cause).toMatchObject({
+        code: 'ERR_CONNECTION_LOST',
+      })
     }
+  })
+
+  it('D48: of a server that is taken for one of version 1 the end alone tells nothing', () => {
+    const client = flushedClient()
+    client.openStream(0)
+    client.timeout(1_000)
+    expect(told(client.endOfInput(1_001))).toEqual(['closed ERR_CONNECTION_LOST'])
   })
 
   it('an end behind bytes that mean nothing is a refusal: another attempt would end the same', () => {
