@@ -12,6 +12,9 @@ import { Streams } from './streams.ts'
 import type { StreamFrames, StreamRules } from './streams.ts'
 import type { LivenessTimeouts, StreamTimeouts } from './timeouts.ts'
 
+const NEGOTIATED = ['open', 'going-away', 'draining']
+const DRAINING = ['going-away', 'draining', 'draining-early']
+
 /** What a connection is made of. */
 export interface ConnectionSetup<Input extends string> {
   readonly table: Table<string, Input | CommonInput>
@@ -55,12 +58,12 @@ export class Connection<Input extends string> {
 
   /** Both ends have agreed on how they speak, and the connection still stands. */
   get negotiated(): boolean {
-    return this.#state === 'open' || this.#state === 'draining'
+    return NEGOTIATED.includes(this.#state)
   }
 
-  /** No new streams; those that stand run to their end. */
+  /** No new streams of this end; those that stand run to their end. */
   get draining(): boolean {
-    return this.#state === 'draining' || this.#state === 'draining-early'
+    return DRAINING.includes(this.#state)
   }
 
   /** The connection is closed or handed over. */
@@ -91,7 +94,7 @@ export class Connection<Input extends string> {
   ): StreamRecord | undefined {
     this.openings += 1
     const { streams } = this
-    if (this.draining) {
+    if (this.#state === 'draining') {
       streams.refuse(id, CloseCode.Rejected, 'the server is stopping')
       return undefined
     }

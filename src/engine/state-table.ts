@@ -15,7 +15,8 @@ export const COMMON_INPUTS = [
 export type CommonInput = (typeof COMMON_INPUTS)[number]
 
 // What a state of each name means is the same on every wire. `draining`, and `draining-early` before both ends have
-// agreed: no new streams, those that stand run to their end. `handed-over`: another owner has the connection.
+// agreed: no new streams, those that stand run to their end. `going-away`: the peer has been told so and may have opened
+// some before it heard of it. `handed-over`: another owner has the connection.
 
 /** The input is not legal in that state. From the peer it is a violation; from us it is a no-op. */
 export const ILLEGAL = 'illegal'

@@ -119,6 +119,9 @@ const TICKET_KEYS_LENGTH = 48
 /** How long a session ticket can be used, in seconds. */
 const TICKET_LIFETIME = 300
 
+/** How long who has connected to a server that stops has to log in, in milliseconds. */
+const ARRIVAL_TIMEOUT = 1_000
+
 /** Made by {@link createServer}. */
 export class Server extends EventEmitter<ServerEvents> {
   #options: ServerOptions
@@ -134,8 +137,8 @@ export class Server extends EventEmitter<ServerEvents> {
   readonly #rawSockets = new ChurningSet<Socket>()
   /** What is beneath each TLS connection, by its addresses: a reset needs the TCP socket. */
   readonly #arrivals = new ChurningMap<string, Arrival>()
-  /** Those of connections that the fallback or the application has. */
-  readonly #handedOver = new WeakSet<Socket>()
+  /** Those of connections that have shaken hands. */
+  readonly #secured = new WeakSet<Socket>()
   #ticketKeys: Buffer
   /** Who answers authorities, by the name that they look for. */
   readonly #challenges = new Map<string, TlsServer>()
@@ -309,28 +312,32 @@ export class Server extends EventEmitter<ServerEvents> {
   }
 
   /**
-   * Stops gracefully: no new connections, sessions drain, then what is left is destroyed. Connections that
-   * were handed to a fallback of the caller's have as long, unless the caller closes that at the same time.
+   * Stops gracefully: no new connections, sessions drain, then what is left is destroyed. Who has connected and not
+   * yet logged in has a second of that: a stream may be on its way. Connections that were handed to a fallback of the
+   * caller's have as long as streams, unless the caller closes that at the same time.
    *
    * @param grace milliseconds that streams have to come to their end. Default 5,000
    */
   async shutdown(grace = 5_000): Promise<void> {
     this.#stopping = true
     const closed = new Promise<void>((resolve) => this.#entrance.close(() => resolve()))
+    const arrived = setTimeout(() => this.#dropArriving(), ARRIVAL_TIMEOUT)
     const deadline = setTimeout(() => {
       for (const session of this.#sessions) session.destroy()
       for (const raw of this.#rawSockets.list()) raw.destroy()
     }, grace)
-    await Promise.all([
-      this.#options.fallback === undefined ? this.#fallback.close(grace) : undefined,
-      ...[...this.#sessions].map((session) => session.close()),
-    ])
-    // What still shakes hands has nothing to lose.
-    for (const raw of this.#rawSockets.list()) {
-      if (!this.#handedOver.has(raw)) raw.destroy()
-    }
+    for (const session of this.#sessions) drain(session)
+    if (this.#options.fallback === undefined) await this.#fallback.close(grace)
     await closed
+    // Their sockets are; they hear of it in a moment.
+    await Promise.all([...this.#sessions].map((session) => session.close()))
+    clearTimeout(arrived)
     clearTimeout(deadline)
+  }
+
+  #dropArriving(): void {
+    for (const session of this.#sessions) if (!session.established) void session.close()
+    for (const raw of this.#rawSockets.list()) if (!this.#secured.has(raw)) raw.destroy()
   }
 
   /** As {@link shutdown} does it. */
@@ -367,8 +374,8 @@ export class Server extends EventEmitter<ServerEvents> {
 
   #accept(socket: TLSSocket): void {
     const arrival = this.#arrivals.get(addressesOf(socket))
-    // Already reset by the peer, or too late.
-    if (arrival === undefined || this.#stopping) {
+    // Already reset by the peer.
+    if (arrival === undefined) {
       socket.on('error', ignore).destroy()
       return
     }
@@ -402,8 +409,10 @@ export class Server extends EventEmitter<ServerEvents> {
       remoteAddress: arrival.ends.source?.host,
       onHandover: (handover) => this.#handOver(handover, socket, arrival),
     })
+    this.#secured.add(arrival.raw)
     this.#sessions.add(session)
     session.once('established', () => this.#tell('session', session))
+    if (this.#stopping) drain(session)
     session.on('stream', (stream) => {
       if (!this.#tell('stream', stream, session)) stream.destroy()
     })
@@ -411,7 +420,6 @@ export class Server extends EventEmitter<ServerEvents> {
   }
 
   #handOver(handover: Handover, socket: TLSSocket, { raw, ends }: Arrival): void {
-    this.#handedOver.add(raw)
     if (handover.cause === 'violation' && this.#options.onViolation === 'downgrade') {
       // An application that has not come to listening yet must not be ended by a reset.
       socket.on('error', ignore)
@@ -479,6 +487,12 @@ export function requireCertificate(key: string | Buffer, cert: string | Buffer):
       { cause },
     )
   }
+}
+
+/** As soon as it has logged in: what it opens with that is served. */
+function drain(session: Session): void {
+  if (session.established) void session.close()
+  else session.once('established', () => void session.close())
 }
 
 function addressesOf(socket: Socket): string {

@@ -26,6 +26,8 @@ import type { Origin, ServerProgram } from './support.ts'
 const FILE = randomBytes(256 * 1024)
 const LENGTH = 32 * 1024
 const AT_ONCE = 12
+/** Milliseconds: programs may speak before the server has heard of them, and then nothing can be opened again. */
+const AT_ONCE_TOLD = 0
 
 describe('a server that is replaced under load', { timeout: 60_000 }, () => {
   let origin: Origin
@@ -43,7 +45,7 @@ describe('a server that is replaced under load', { timeout: 60_000 }, () => {
   })
 
   it('mux1, GOAWAY: six servers in turn and not one request fails, those under way included', async () => {
-    const { box, replace, port } = await startInProcess()
+    const { box, replace, port } = await startInProcess(AT_ONCE_TOLD)
     const load = new Load(port, origin)
     for (let turn = 0; turn < 5; turn += 1) {
       await load.answersMore(60)
@@ -65,7 +67,10 @@ describe('a server that is replaced under load', { timeout: 60_000 }, () => {
     const onWarning = (warning: Error) => warnings.push(warning)
     process.on('warning', onWarning)
     onTestFinished(() => void process.off('warning', onWarning))
-    const { box, replace, port } = await startInProcess({ streamsPerSession: 1, idleTimeout: 5 })
+    const { box, replace, port } = await startInProcess(AT_ONCE_TOLD, {
+      streamsPerSession: 1,
+      idleTimeout: 5,
+    })
     const load = new Load(port, origin)
     for (let turn = 0; turn < 20; turn += 1) {
       await load.answersMore(8)
@@ -78,7 +83,8 @@ describe('a server that is replaced under load', { timeout: 60_000 }, () => {
   })
 
   it('GOAWAY: a handshake that a stopping server breaks off costs no request', async () => {
-    const { box, port, serverPort } = await startInProcess()
+    // What a program may have sent data on is not opened again: here each waits for its answer.
+    const { box, port, serverPort } = await startInProcess(Infinity)
     const stopping = await serve(
       net.createServer((socket) => {
         box.leadTo(serverPort)
@@ -96,7 +102,7 @@ describe('a server that is replaced under load', { timeout: 60_000 }, () => {
     let server: ServerProgram = await startServer()
     const box = await boxInFrontOf(server.port)
     const link = server.link.replace(`:${server.port}`, `:${box.port}`)
-    const client = await startClient(link, ['--reply-wait', 'exact'])
+    const client = await startClient(link)
 
     const load = new Load(client.port, origin)
     for (let turn = 0; turn < 3; turn += 1) {
@@ -119,7 +125,7 @@ describe('a server that is replaced under load', { timeout: 60_000 }, () => {
 })
 
 /** A server, a client with its local port, and a box between them, all in this process. */
-async function startInProcess(options: Partial<SessionPoolOptions> = {}) {
+async function startInProcess(replyWait: number, options: Partial<SessionPoolOptions> = {}) {
   const certificate = await makeTestCertificate()
   let server = await listeningServer(certificate)
   const serverPort = server.address().port
@@ -130,10 +136,7 @@ async function startInProcess(options: Partial<SessionPoolOptions> = {}) {
     ...options,
   })
   onTestFinished(() => pool.destroy())
-  // What a program may have sent data on is not opened again: here each waits for its answer.
-  const { port } = await startInbound({
-    openTunnel: createTunnelOpener(pool, { replyWait: Infinity }),
-  })
+  const { port } = await startInbound({ openTunnel: createTunnelOpener(pool, { replyWait }) })
   return {
     box,
     port,

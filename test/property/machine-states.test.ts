@@ -112,6 +112,7 @@ const OTHERS: Readonly<Record<OtherInput, Drive>> = {
   'auth-timeout': after((machine) => machine.timeout(10), { auth: 10 }),
   'nego-timeout': after((machine) => machine.timeout(10), { nego: 10 }),
   flush: after((machine) => machine.timeout(20)),
+  'goaway-done': after((machine) => machine.timeout(1_000)),
   'local-close': after((machine) => machine.close(0)),
   'local-abort': after((machine) => machine.abort(4, 0)),
   drained: after((machine) => {

@@ -10,8 +10,9 @@ import type { Fault } from './planted-faults.ts'
 const BOUNDS: Bounds = { streams: 2, units: { client: 3, server: 1 }, resets: 1, pings: 1 }
 const TRANSITIONS = 1_500
 
-/** Without credit none can be lost. */
-function applies(fault: string, { name }: ExploredWire): boolean {
+/** Without credit none can be lost, and without GOAWAY nothing waited for. */
+function applies(fault: string, { name, servesUnderWay }: ExploredWire): boolean {
+  if (fault === 'it waits for nobody when it drains') return servesUnderWay === true
   return fault !== 'a credit is lost' || ['v1', 'Mux.Pro', 'net-mux'].includes(name)
 }
 

@@ -33,6 +33,7 @@ export const EXPLORED_WIRES: readonly ExploredWire[] = [
     unit: 32_768,
     openers: ['client'],
     halfClose: true,
+    servesUnderWay: true,
   },
   {
     name: 'v1 without mux1',

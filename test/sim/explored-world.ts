@@ -15,6 +15,8 @@ export interface ExploredWire {
   readonly openers: readonly Role[]
   /** The peer hears that one direction has ended. */
   readonly halfClose: boolean
+  /** A server that drains in time serves every stream that was opened before its client heard of it. */
+  readonly servesUnderWay?: boolean
   /** What streams are opened with, on a wire that carries it. */
   readonly request?: StreamRequest
 }
@@ -76,6 +78,8 @@ interface Side {
   draining: boolean
   over: boolean
   closeAsked: boolean
+  /** It was out of patience, with whatever it waited for. */
+  timedOut: boolean
   pings: number
   pongs: number
 }
@@ -181,6 +185,7 @@ export class ExploredWorld {
         this.#handle(role, machine.abort(2, this.#now))
         break
       case 'timer':
+        this.#sides[role].timedOut = true
         this.#now = Math.max(this.#now, machine.deadline)
         this.#handle(role, machine.timeout(this.#now))
         break
@@ -202,7 +207,8 @@ export class ExploredWorld {
     for (const role of ROLES) {
       const machine = this.#machines[role]
       const side = this.#sides[role]
-      words.push(bits([side.established, side.draining, side.over, side.closeAsked]))
+      const { established, draining, over, closeAsked, timedOut } = side
+      words.push(bits([established, draining, over, closeAsked, timedOut]))
       words.push(side.pings, side.pongs, side.over || machine.deadline === Infinity ? 0 : 1)
       words.push(bits([machine.mayOpen, machine.pingable, machine.flowControlled]))
       for (const [stream, end] of this.#ends[role]) {
@@ -408,6 +414,10 @@ export class ExploredWorld {
         break
       case 'close':
         accuse(role, event.error)
+        if (this.#wire.servesUnderWay === true && !this.#sides.server.timedOut) {
+          const refused = /stopping|DRAINING/.test(`${event.error?.code} ${event.error?.message}`)
+          if (refused) fail(`${role}: stream ${stream} refused by a server that drains in time`)
+        }
         end.closed = true
         if (event.error !== undefined) end.cut = true
         break
@@ -462,7 +472,15 @@ function action(role: Role, kind: Action['kind'], stream: number): Action {
 }
 
 function newSide(): Side {
-  return { established: false, draining: false, over: false, closeAsked: false, pings: 0, pongs: 0 }
+  return {
+    established: false,
+    draining: false,
+    over: false,
+    closeAsked: false,
+    timedOut: false,
+    pings: 0,
+    pongs: 0,
+  }
 }
 
 function newEnd(openedHere: boolean): End {

@@ -44,6 +44,15 @@ export const FAULTS = {
       },
     })
   },
+  'it waits for nobody when it drains': (machine: Machine) =>
+    changed(machine, {
+      close: (now) => {
+        const events = machine.close(now)
+        return machine.deadline === Infinity
+          ? events
+          : [...events, ...machine.timeout(machine.deadline)]
+      },
+    }),
   'the end of the link is not noticed': (machine: Machine) =>
     changed(machine, { endOfInput: () => [] }),
 } satisfies Readonly<Record<string, (machine: Machine) => Machine>>
@@ -57,6 +66,7 @@ export const SHOWS: Readonly<Record<Exclude<Fault, 'nothing is wrong'>, RegExp>>
   'data is delivered twice': /other bytes than were sent/,
   'data is dropped': /stands still|bytes of stream 1 lost/,
   'frames change places': /bytes of credit|bytes of stream 1 lost|has no end/,
+  'it waits for nobody when it drains': /refused by a server that drains in time/,
   'the end of the link is not noticed': /survives its link|goes round in circles/,
 }
 

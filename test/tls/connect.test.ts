@@ -692,6 +692,27 @@ describe('server: the end, and other connections', () => {
     expect(server.sessions.size).toBe(0)
   })
 
+  it('shutdown serves what comes from who has connected, logged in or not, and has no second for others', async () => {
+    const { server, connect: connectTo, port } = await startEchoServer()
+    const silent = tcpConnect(port, '127.0.0.1')
+    const late = await connectTo({ timeouts: { hold: 60_000 } })
+    const standing = await connectTo()
+    const first = standing.openStream()
+    await first.accepted()
+    await vi.waitUntil(() => server.sessions.size === 2)
+    const stopped = server.shutdown(60_000)
+    // Neither has heard of it.
+    const streams = [late, standing].map((session) => session.openStream())
+    for (const stream of streams) {
+      stream.end('served')
+      expect(String(await buffer(stream))).toBe('served')
+    }
+    first.end()
+    first.resume()
+    await stopped
+    expect(silent.destroyed || (await once(silent, 'close'))).toBeTruthy()
+  })
+
   it('shutdown destroys what is left after the grace time', async () => {
     const { server, connect: connectTo, connectRaw: raw } = await startEchoServer()
     const session = await connectTo()

@@ -22,7 +22,13 @@ import {
 } from './either-role.ts'
 import type { Mux1 } from './either-role.ts'
 import { makeFrameDecoder } from './frame-decoder.ts'
-import { PADDING_FORMAT, encodeAuth, encodeClientNego, encodeStream } from './frame-encoder.ts'
+import {
+  PADDING_FORMAT,
+  encodeAuth,
+  encodeClientNego,
+  encodeGoAway,
+  encodeStream,
+} from './frame-encoder.ts'
 import { MAX_PAYLOAD, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 import {
@@ -50,6 +56,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
   const mux1: Mux1 = { active: false }
   let flushed = Infinity
   let schemeUpdated = false
+  let answeredGoAway = false
 
   /** Deliver 0: AUTH, NEGO and, if a stream is waiting, its OPEN, in one Write (D28). */
   function flush(connection: Connection<Input>, open: Uint8Array): void {
@@ -107,10 +114,15 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
 
   /** Streams above `lastStream` never reached the server; the table has moved on to draining. */
   function onGoAway(connection: Connection<Input>, lastStream: number): void {
+    const { channel, streams } = connection
+    if (!answeredGoAway) {
+      answeredGoAway = true
+      channel.send(encodeGoAway(streams.lastId, CloseCode.Graceful))
+    }
     connection.tellDraining()
-    for (const record of connection.streams.list()) {
+    for (const record of streams.list()) {
       if (record.id <= lastStream) continue
-      connection.streams.end(record, new AnyTlsError('ERR_SESSION_DRAINING'))
+      streams.end(record, new AnyTlsError('ERR_SESSION_DRAINING'))
     }
   }
 

@@ -34,6 +34,12 @@ import { chooseVersion, decodeClientNegoBlock, encodeServerNegoBlock, firstFligh
 import { SERVER_TABLE } from './state-tables.ts'
 import type { Input } from './state-tables.ts'
 
+/** mux1: how long a client that was told GOAWAY has to answer, in milliseconds. */
+const GOAWAY_TIMEOUT = 1_000
+
+/** The last id of a GOAWAY that takes back no stream. */
+const EVERY_STREAM = Number.MAX_SAFE_INTEGER
+
 /** @param judge decides on the first record; by default whether it begins with AUTH for the password */
 export function anyTlsServer(config: ServerConfig, now: number, judge?: JudgeRecord): Machine {
   return new Engine(serverRole(config, judge), now)
@@ -45,6 +51,7 @@ export function serverRole(
 ): Role<Frame, Input> {
   const { timeouts } = config
   const mux1: Mux1 = { active: false }
+  let goAwayDue = Infinity
 
   function onClientNego(connection: Connection<Input>, body: Uint8Array): void {
     const { channel, streams } = connection
@@ -117,6 +124,9 @@ export function serverRole(
         case 'stream':
           onOpen(connection, ours.stream)
           break
+        case 'goaway':
+          // The table has moved on: nothing that the client opened is under way any more.
+          break
         default:
           throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${ours.type} from a client`)
       }
@@ -134,15 +144,34 @@ export function serverRole(
       }
     },
 
-    goAway({ channel, streams }) {
-      if (mux1.active) channel.send(encodeGoAway(streams.lastId, CloseCode.Graceful))
+    goAway(connection) {
+      if (mux1.active) {
+        goAwayDue = connection.now + GOAWAY_TIMEOUT
+        connection.channel.send(encodeGoAway(EVERY_STREAM, CloseCode.Graceful))
+      } else {
+        connection.move('goaway-done')
+      }
     },
 
-    deadline: ({ state, started }) => (state === 'await-auth' ? started + timeouts.auth : Infinity),
+    deadline({ state, started }) {
+      switch (state) {
+        case 'await-auth':
+          return started + timeouts.auth
+        case 'going-away':
+          return goAwayDue
+        default:
+          return Infinity
+      }
+    },
 
     onDue(connection, unread) {
-      connection.move('auth-timeout')
-      connection.handOver({ cause: 'auth-timeout', unread: unread(), error: undefined })
+      if (connection.state === 'going-away') {
+        connection.move('goaway-done')
+        connection.channel.send(encodeGoAway(connection.streams.lastId, CloseCode.Graceful))
+      } else {
+        connection.move('auth-timeout')
+        connection.handOver({ cause: 'auth-timeout', unread: unread(), error: undefined })
+      }
     },
   }
 }

@@ -32,6 +32,7 @@ export const OTHER_INPUTS = [
   'auth-timeout',
   'nego-timeout',
   'version-unsupported',
+  'goaway-done',
   'flush',
   ...COMMON_INPUTS,
   'violation-handover',
@@ -50,6 +51,8 @@ export const SERVER_STATES = [
   /** Authenticated; the client's NEGO must be the next frame. */
   'await-nego',
   'open',
+  /** GOAWAY is said; what the client opened before it heard of it is still served. */
+  'going-away',
   /** No new streams; those that stand run to their end. */
   'draining',
   'closed',
@@ -88,6 +91,13 @@ const STREAM_FRAMES = [
   'stream-reset',
 ] as const
 
+const SERVER_FRAMES = [...STREAM_FRAMES, 'stream-open', 'padding', 'pingpong'] as const
+const SERVER_RUNNING = {
+  ...ENDINGS,
+  'ping-timeout': 'closed',
+  'violation-handover': 'handed-over',
+} as const
+
 export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SERVER_STATES, {
   inputs: INPUTS,
   before: {
@@ -105,10 +115,18 @@ export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SE
       'local-close': 'closed',
       'violation-handover': 'handed-over',
     },
+    'going-away': {
+      ...SERVER_RUNNING,
+      ...stay('going-away', [...SERVER_FRAMES, 'local-close']),
+      goaway: 'draining',
+      'goaway-done': 'draining',
+    },
   },
-  frames: [...STREAM_FRAMES, 'stream-open', 'padding', 'pingpong'],
-  running: { ...ENDINGS, 'ping-timeout': 'closed', 'violation-handover': 'handed-over' },
-  open: { 'version-unsupported': 'closed' },
+  frames: SERVER_FRAMES,
+  running: SERVER_RUNNING,
+  open: { 'version-unsupported': 'closed', 'local-close': 'going-away' },
+  // The answer may come when it is no longer waited for.
+  draining: { goaway: 'draining' },
 })
 
 export const CLIENT_TABLE: Table<ClientState> = makeTable<ClientState, Input>(CLIENT_STATES, {

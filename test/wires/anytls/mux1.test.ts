@@ -463,6 +463,8 @@ describe('STREAM_RESET', () => {
 })
 
 describe('GOAWAY', () => {
+  const ALL = Number.MAX_SAFE_INTEGER
+
   it('mux1: streams up to the last run to their end, those above were never served', () => {
     const client = openClient(MUX1)
     for (let count = 0; count < 4; count += 1) client.openStream(0)
@@ -479,7 +481,7 @@ describe('GOAWAY', () => {
       'close 2',
       'closed',
     ])
-    expect(said(client)).toEqual(['CLOSE 0'])
+    expect(said(client)).toEqual(['GOAWAY 4 0', 'CLOSE 0'])
   })
 
   it('mux1: the connection closes at once when no stream is left to run; that is the last event', () => {
@@ -506,25 +508,63 @@ describe('GOAWAY', () => {
     expect(told(closing.receive(write.goaway(1, 0), 0))).toEqual([])
   })
 
-  it('mux1: a server that drains says GOAWAY with the highest stream, once, and refuses what comes above', () => {
+  it('mux1, N41: a client answers with the highest stream that it has opened, once', () => {
+    const client = openClient(MUX1)
+    for (let count = 0; count < 2; count += 1) client.openStream(0)
+    client.takeWrites()
+    expect(told(client.receive(write.goaway(ALL, 0), 0))).toEqual(['draining'])
+    expect(said(client)).toEqual(['GOAWAY 2 0'])
+    expect(client.mayOpen).toBe(false)
+    client.receive(write.goaway(2, 0), 0)
+    expect(said(client)).toEqual([])
+  })
+
+  it('mux1, N41: a server that drains serves what was opened until the client answers GOAWAY, and then refuses', () => {
     const server = openServer(MUX1)
     server.receive(concatBytes([write.open(1), write.open(7)]), 0)
     expect(told(server.close(0))).toEqual(['draining'])
     expect(server.close(0)).toEqual([])
-    expect(said(server)).toEqual(['GOAWAY 7 0'])
-    expect(server.receive(write.open(8), 0)).toEqual([])
-    expect(said(server)).toEqual(['RESET 8 6 the server is stopping'])
-    expect(told(server.receive(concatBytes([write.rst(1), write.rst(7)]), 0))).toEqual([
-      'close 1',
-      'close 7',
-      'closed',
-    ])
+    expect(said(server)).toEqual([`GOAWAY ${ALL} 0`])
+    expect(told(server.receive(write.open(8), 0))).toEqual(['open 8'])
+    expect(told(server.receive(concatBytes([write.goaway(9, 0), write.open(9)]), 0))).toEqual([])
+    expect(said(server)).toEqual(['RESET 9 6 the server is stopping'])
+    const ends = concatBytes([write.rst(1), write.rst(7), write.rst(8)])
+    expect(told(server.receive(ends, 0))).toEqual(['close 1', 'close 7', 'close 8', 'closed'])
     expect(said(server)).toEqual(['CLOSE 0'])
   })
 
-  it('a server without streams says GOAWAY 0 and CLOSE 0', () => {
+  it('mux1, N41: a server waits a second for the answer, says the last stream and takes a late one', () => {
     const server = openServer(MUX1)
-    expect(told(server.close(0))).toEqual(['draining', 'closed'])
-    expect(said(server)).toEqual(['GOAWAY 0 0', 'CLOSE 0'])
+    server.receive(write.open(7), 0)
+    server.close(50)
+    server.takeWrites()
+    expect(server.deadline).toBe(1_050)
+    expect(server.timeout(1_050)).toEqual([])
+    expect(said(server)).toEqual(['GOAWAY 7 0'])
+    expect(told(server.receive(concatBytes([write.open(8), write.goaway(8, 0)]), 1_100))).toEqual(
+      [],
+    )
+    expect(said(server)).toEqual(['RESET 8 6 the server is stopping'])
+    expect(told(server.receive(write.rst(7), 1_200))).toEqual(['close 7', 'closed'])
+  })
+
+  it('mux1, N41: an idle connection stands until the answer, for an OPEN may be under way', () => {
+    const server = openServer(MUX1)
+    expect(told(server.close(0))).toEqual(['draining'])
+    expect(told(server.receive(write.open(1), 0))).toEqual(['open 1'])
+    expect(told(server.receive(write.goaway(1, 0), 0))).toEqual([])
+    expect(told(server.receive(write.rst(1), 0))).toEqual(['close 1', 'closed'])
+    const unused = openServer(MUX1)
+    unused.close(0)
+    expect(told(unused.receive(write.goaway(0, 0), 0))).toEqual(['closed'])
+    expect(said(unused)).toEqual([`GOAWAY ${ALL} 0`, 'CLOSE 0'])
+  })
+
+  it('without mux1 a server that drains says nothing and refuses at once', () => {
+    const server = openServer()
+    server.receive(write.open(1), 0)
+    server.close(0)
+    expect(server.receive(write.open(2), 0)).toEqual([])
+    expect(said(server)).toEqual(['RST 2'])
   })
 })

@@ -17,14 +17,23 @@ describe('server state table', () => {
   checkTable(SERVER_STATES, SERVER_TABLE, ['closed', 'handed-over'])
 
   it('D9: frames that only servers send are illegal in every state', () => {
-    for (const input of ['server-nego', 'scheme-update', 'stream-ack', 'goaway'] as const) {
+    for (const input of ['server-nego', 'scheme-update', 'stream-ack'] as const) {
       expect(legalIn(SERVER_TABLE, input)).toEqual(['closed', 'handed-over'])
     }
   })
 
+  it('mux1, N41: GOAWAY of a client is an answer, and legal only behind the question', () => {
+    expect(legalIn(SERVER_TABLE, 'goaway')).toEqual([
+      'going-away',
+      'draining',
+      'closed',
+      'handed-over',
+    ])
+  })
+
   it('D15, D17: only before authentication does a violation always go to another owner', () => {
     expect(SERVER_TABLE['await-auth'].violation).toBe('handed-over')
-    for (const state of ['await-nego', 'open', 'draining'] as const) {
+    for (const state of ['await-nego', 'open', 'going-away', 'draining'] as const) {
       expect(SERVER_TABLE[state].violation).toBe('closed')
       expect(SERVER_TABLE[state]['violation-handover']).toBe('handed-over')
     }

@@ -56,10 +56,15 @@ const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> 
     server.receive(concatBytes([write.open(1), write.open(2)]), 0)
     return server
   },
-  draining(setup) {
+  'going-away'(setup) {
     const server = SERVER_IN.open(setup)
     server.close(0)
     server.takeWrites()
+    return server
+  },
+  draining(setup) {
+    const server = SERVER_IN['going-away'](setup)
+    server.receive(write.goaway(2, 0), 0)
     return server
   },
   closed(setup) {
