@@ -11,7 +11,8 @@ import type { TargetRights } from './targets.ts'
 import { usedOf } from './usage/ledger.ts'
 import type { Usage } from './usage/ledger.ts'
 import { SessionMeter } from './usage/session-meter.ts'
-import type { UserStore } from './users/store.ts'
+import { StoreWriter } from './usage/store-writer.ts'
+import type { SessionsByUser, UserStore } from './users/store.ts'
 import { isActive } from './users/user.ts'
 import type { User } from './users/user.ts'
 import type { UserChange } from './users/user-table.ts'
@@ -53,20 +54,18 @@ interface Counted {
 export class Accounts implements ServerUsers {
   readonly #store: AccountsStore
   readonly #limiter: UserLimiter
-  readonly #warn: (problem: string) => void
+  readonly #writer: StoreWriter
   readonly #guests = new Map<string, Guest>()
   readonly #counted = new Map<Session, Counted>()
   #server: Server | undefined
   #unwatch: (() => void) | undefined
   #tick: NodeJS.Timeout | undefined
   readonly #carried = { up: 0, down: 0 }
-  #writing: Promise<void> | undefined
-  #failing = false
 
   constructor({ store, limiter = new LocalLimiter(), warn }: AccountsOptions) {
     this.#store = store
     this.#limiter = limiter
-    this.#warn = warn
+    this.#writer = new StoreWriter(store, warn)
   }
 
   /** Whoever is disabled, expired or has used up the quota is as unknown as anybody. */
@@ -115,12 +114,7 @@ export class Accounts implements ServerUsers {
     // The last streams tell a moment later what they carried.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
     this.count()
-    await this.#writing
-    try {
-      await this.#store.close()
-    } catch (error) {
-      this.#onFailure(error)
-    }
+    await this.#writer.close()
   }
 
   #open(session: Session): void {
@@ -173,7 +167,7 @@ export class Accounts implements ServerUsers {
   #onTick(): void {
     this.count()
     this.check()
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+    this.#writer.write(() => this.#sessionsByUser())
   }
 
   /** Ends the sessions of who may not be here any more; done every 2 s anyhow. */
@@ -197,24 +191,10 @@ export class Accounts implements ServerUsers {
     }
   }
 
-  async #write(): Promise<void> {
-    try {
-      const here = Array.from(this.#guests, ([id, { sessions }]) => {
-        return [id, Array.from(sessions, ({ remoteAddress = '' }) => remoteAddress)] as const
-      })
-      this.#store.publishSessions(new Map(here))
-      await this.#store.usage.flush()
-      await this.#store.usage.refresh()
-      this.#failing = false
-    } catch (error) {
-      this.#onFailure(error)
-    }
-  }
-
-  /** What cannot be written now is kept, and tried again. */
-  #onFailure(error: unknown): void {
-    if (!(error instanceof AnyTlsError)) throw error
-    if (!this.#failing) this.#warn(error.message)
-    this.#failing = true
+  #sessionsByUser(): SessionsByUser {
+    const here = Array.from(this.#guests, ([id, { sessions }]) => {
+      return [id, Array.from(sessions, ({ remoteAddress = '' }) => remoteAddress)] as const
+    })
+    return new Map(here)
   }
 }

@@ -5,7 +5,8 @@ import type { FallbackCause, ServerState, ServerWatch, SessionView } from '../ad
 import { LocalLimiter } from '../limiter.ts'
 import type { LimitedSession, UserLimiter } from '../limiter.ts'
 import { usageIn, usedOf } from '../usage/ledger.ts'
-import type { UserStore } from '../users/store.ts'
+import { StoreWriter } from '../usage/store-writer.ts'
+import type { SessionsByUser, UserStore } from '../users/store.ts'
 import type { User } from '../users/user.ts'
 import type { UserChange } from '../users/user-table.ts'
 import type {
@@ -55,7 +56,7 @@ export class HeadOffice implements ServerWatch {
   readonly started = Date.now()
   readonly #store: UserStore | undefined
   readonly #limiter: UserLimiter
-  readonly #warn: (problem: string) => void
+  readonly #writer: StoreWriter | undefined
   /** The sessions of users at each worker, by their ids. */
   readonly #desks = new Map<Desk, Map<string, Entered>>()
   readonly #ids = new Map<string, User>()
@@ -74,14 +75,12 @@ export class HeadOffice implements ServerWatch {
   readonly #timer: NodeJS.Timeout
   #ticks = 0
   #toLookAt: Iterator<User> | undefined
-  #writing: Promise<void> | undefined
-  #failing = false
 
   constructor({ store, warn }: HeadOfficeOptions) {
     const limiter = store?.limiter ?? new LocalLimiter()
     this.#store = store
     this.#limiter = limiter
-    this.#warn = warn
+    this.#writer = store && new StoreWriter(store, warn)
     this.#rates = new WorkerRates((user) => limiter.paces(user))
     for (const user of store?.users ?? []) this.#ids.set(user.id, user)
     this.#lookAtSome()
@@ -148,12 +147,7 @@ export class HeadOffice implements ServerWatch {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#unwatch?.()
-    await this.#writing
-    try {
-      await this.#store?.close()
-    } catch (error) {
-      this.#onFailure(error)
-    }
+    await this.#writer?.close()
   }
 
   async #look(): Promise<ServerState> {
@@ -288,7 +282,7 @@ export class HeadOffice implements ServerWatch {
     this.#rates.shareAll((id) => this.#ids.get(id))
     this.#ticks += 1
     if (this.#ticks % WRITING !== 0) return
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+    this.#writer?.write(() => this.#sessionsByUser())
   }
 
   /** Also those who are not here: their quota may be used at other servers, reset, or begin anew with the month. */
@@ -305,31 +299,16 @@ export class HeadOffice implements ServerWatch {
     }
   }
 
-  async #write(): Promise<void> {
-    if (this.#store === undefined) return
-    try {
-      const here = new Map<string, string[]>()
-      for (const sessions of this.#desks.values()) {
-        for (const { user, session } of sessions.values()) {
-          const addresses = here.get(user.id) ?? []
-          addresses.push(session.remoteAddress ?? '')
-          here.set(user.id, addresses)
-        }
+  #sessionsByUser(): SessionsByUser {
+    const here = new Map<string, string[]>()
+    for (const sessions of this.#desks.values()) {
+      for (const { user, session } of sessions.values()) {
+        const addresses = here.get(user.id) ?? []
+        addresses.push(session.remoteAddress ?? '')
+        here.set(user.id, addresses)
       }
-      this.#store.publishSessions(here)
-      await this.#store.usage.flush()
-      await this.#store.usage.refresh()
-      this.#failing = false
-    } catch (error) {
-      this.#onFailure(error)
     }
-  }
-
-  /** What cannot be written now is kept, and tried again. */
-  #onFailure(error: unknown): void {
-    if (!(error instanceof AnyTlsError)) throw error
-    if (!this.#failing) this.#warn(error.message)
-    this.#failing = true
+    return here
   }
 
   #tell(message: Parameters<Desk['send']>[0]): void {
