@@ -2,7 +2,7 @@
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
 import { setMaxListeners } from 'node:events'
-import { ChurningMap, ChurningSet } from '../codec/churning.ts'
+import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import { DEFAULT_COMMON_TIMEOUTS } from '../engine/timeouts.ts'
@@ -59,8 +59,8 @@ interface Pooled {
   idleSince: number | undefined
   /** When the peer was last known to be there as it began to be doubted; it is as long as that stays so. */
   doubted: number
-  /** Streams that were opened while the session stood and that nothing was received on yet. */
-  readonly unheard: ChurningSet<Stream>
+  /** Streams that were opened while the session stood and that nothing was received on yet, with when that was. */
+  readonly unheard: ChurningMap<Stream, number>
   /** When the last of them was opened. */
   openedLast: number
   /** Runs while it is watched whether the peer says anything after a stream was opened. */
@@ -240,7 +240,7 @@ export class SessionPool {
     const stream = pooled.session.openStream({ signal, request })
     const { unheard } = pooled
     const heard = (): void => void unheard.delete(stream)
-    unheard.add(stream)
+    unheard.set(stream, this.#clock.now())
     stream.once('accept', heard).once('close', heard)
     pooled.openedLast = this.#clock.now()
     if (pooled.watch === undefined) this.#watch(pooled, pooled.openedLast)
@@ -253,8 +253,12 @@ export class SessionPool {
     const wait = opened + this.#silence() - this.#clock.now()
     pooled.watch = this.#clock.schedule(wait, () => {
       pooled.watch = undefined
-      if (session.lastAlive < opened) void this.#askSilent(pooled)
-      else if (session.lastAlive < pooled.openedLast) this.#watch(pooled, pooled.openedLast)
+      const { lastAlive } = session
+      const times = pooled.unheard.list()
+      // The first one that waits, as it has waited longest; else there may be somebody who has given up already.
+      const next = times.find((time) => time > lastAlive) ?? pooled.openedLast
+      if (lastAlive < opened) void this.#askSilent(pooled)
+      else if (lastAlive < next) this.#watch(pooled, next)
     })
   }
 
@@ -264,10 +268,11 @@ export class SessionPool {
     pooled.doubted = session.lastAlive
     // Against version 1 of the original wire nothing can be asked: a silence there may have its reasons.
     if (!session.pingable) return
-    const unheard = pooled.unheard.list()
+    const unheard = pooled.unheard.entries()
     pooled.probe ??= this.#probe(pooled)
     if (await pooled.probe) return
-    for (const stream of unheard) if (pooled.unheard.has(stream)) stream.emit('silent')
+    for (const [stream] of unheard)
+      if (pooled.unheard.get(stream) !== undefined) stream.emit('silent')
   }
 
   #hasRoom(session: Session): boolean {
@@ -368,7 +373,7 @@ export class SessionPool {
       session,
       idleSince: undefined,
       doubted: -Infinity,
-      unheard: new ChurningSet(),
+      unheard: new ChurningMap(),
       openedLast: -Infinity,
       watch: undefined,
       probe: undefined,

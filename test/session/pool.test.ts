@@ -611,6 +611,19 @@ describe('SessionPool: a session that falls silent under a new stream', () => {
     expect(stream.destroyed).toBe(false)
   })
 
+  it('is asked 2.5 s after the first stream that it left without a word, however many came since', async () => {
+    const { clock, pair, silent, open } = await usedBefore()
+    pair.server.once('stream', (stream) => stream.accept())
+    await (await open()).accepted()
+    await clock.advance(100)
+    cutOff(pair)
+    const first = await open()
+    await clock.advance(2_300)
+    const second = await open()
+    await clock.advance(2_200)
+    expect(silent).toEqual([first, second])
+  })
+
   it('is left alone when it answers: the target may be what takes its time', async () => {
     const { clock, pair, silent, open, pairs } = await usedBefore()
     const stream = await open()
