@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { createConnection } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -13,7 +13,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runProgram, stop } from '../cli/run-program.ts'
 import type { Program } from '../cli/run-program.ts'
+import { writeCertificateFiles } from '../../bench/certificate-files.ts'
 import { closedPort } from '../proxy/support.ts'
+import { startMiddlebox } from './middlebox.ts'
+import type { Middlebox } from './middlebox.ts'
 
 const PASSWORD = 'correct horse'
 
@@ -27,16 +30,41 @@ export interface Failure {
   readonly problem: string
 }
 
-class FleetServer {
+/** How a fleet differs from servers and clients that know one password. */
+export interface FleetOptions {
+  /** What each server is called with in addition. */
+  readonly server?: readonly string[]
+  /** Where the users are, instead of the password. */
+  readonly users?: string
+  /** What each client is called with in addition. */
+  readonly client?: readonly string[]
+  /** The password of each client, where they are several. */
+  readonly passwords?: readonly string[]
+}
+
+export class FleetServer {
   readonly #args: readonly string[]
+  readonly #environment: NodeJS.ProcessEnv
+  /** For what it keeps. */
+  readonly folder: string
+  /** `HOST:PORT` of its admin server. */
+  readonly admin: string
   program: Program | undefined
 
-  constructor(args: readonly string[]) {
+  constructor(
+    folder: string,
+    admin: string,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv,
+  ) {
+    this.folder = folder
+    this.admin = admin
     this.#args = args
+    this.#environment = environment
   }
 
   async start(): Promise<Program> {
-    const program = (this.program = runProgram(this.#args, { ANYTLS_PASSWORD: PASSWORD }))
+    const program = (this.program = runProgram(this.#args, this.#environment))
     await program.said(/listening on/)
     return program
   }
@@ -62,23 +90,37 @@ export class Fleet {
     // Some take a while, as answers do: they are under way when a server is told to stop.
     setTimeout(() => response.end(this.#body), Number(request.url?.slice(1)))
   })
-  #balancer: ChildProcess | undefined
-  readonly #clients: Program[] = []
-  readonly #proxies: number[] = []
+  balancer: ChildProcess | undefined
+  readonly clients: Program[] = []
+  /** What stands between each client and HAProxy. */
+  readonly lines: Middlebox[] = []
+  /** The ports that the clients serve programs on. */
+  readonly proxies: number[] = []
+  #haproxy: readonly [program: string, config: string] = ['', '']
   #target = 0
   #stats = ''
+  #pin = ''
 
   /**
    * @param folder for what they keep
    * @param clients how many: each has its sessions at another server
-   * @param more what servers and clients are called with in addition
    */
   async start(
     haproxy: string,
     folder: string,
     clients: number,
-    more: { readonly server?: readonly string[]; readonly client?: readonly string[] } = {},
+    options: FleetOptions = {},
   ): Promise<void> {
+    const front = await this.startServers(haproxy, folder, options)
+    await this.startClients(front, folder, clients, options)
+  }
+
+  /** @returns the port of HAProxy */
+  async startServers(
+    haproxy: string,
+    folder: string,
+    { server: more = [], users }: FleetOptions = {},
+  ): Promise<number> {
     this.#origin.listen(0, '127.0.0.1')
     await once(this.#origin, 'listening')
     this.#target = (this.#origin.address() as AddressInfo).port
@@ -88,43 +130,59 @@ export class Fleet {
     config = replaced(config, 'check port 9000', 'check')
     this.#stats = join(folder, 'haproxy.sock')
     config = replaced(config, '/run/haproxy/admin.sock mode', `${this.#stats} mode`)
-    for (const place of PLACES) {
-      const [port, admin] = [await closedPort(), await closedPort()]
-      config = replaced(config, place, `127.0.0.1:${port} port ${admin}`)
-      const listen = ['-l', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`]
-      const balanced = ['--accept-proxy-protocol', '127.0.0.1', '--state-dir', folder]
-      const server = new FleetServer([
-        'server',
-        ...listen,
-        ...balanced,
-        '--drain-time',
-        '2',
-        ...(more.server ?? []),
-      ])
+    const { cert, key, pin } = await writeCertificateFiles(folder)
+    this.#pin = pin
+    const environment =
+      users === undefined ? { ANYTLS_PASSWORD: PASSWORD } : { ANYTLS_USERS: users }
+    for (const [index, place] of PLACES.entries()) {
+      const [port, admin] = [await closedPort(), `127.0.0.1:${await closedPort()}`]
+      config = replaced(config, place, `127.0.0.1:${port} port ${admin.split(':')[1]}`)
+      const kept = join(folder, `server-${index}`)
+      mkdirSync(kept, { recursive: true })
+      const args = [
+        ...['server', '-l', `127.0.0.1:${port}`, '--admin', admin, '--cert', cert, '--key', key],
+        ...['--accept-proxy-protocol', '127.0.0.1', '--state-dir', kept, '--drain-time', '2'],
+        ...['--no-link', ...more],
+      ]
+      const server = new FleetServer(kept, admin, args, environment)
       this.servers.push(server)
       await server.start()
     }
-    const [, pin = ''] = /hpkp=([0-9a-f]{64})/.exec(this.servers[0]?.program?.stderr() ?? '') ?? []
     writeFileSync(join(folder, 'haproxy.cfg'), config)
-    this.#balancer = spawn(haproxy, ['-db', '-f', join(folder, 'haproxy.cfg')], {
-      stdio: 'inherit',
-    })
+    this.#haproxy = [haproxy, join(folder, 'haproxy.cfg')]
+    this.startBalancer()
     await sleep(300)
-    const server = ['-s', `127.0.0.1:${front}`, '--pin', pin, ...(more.client ?? [])]
+    return front
+  }
+
+  startBalancer(): void {
+    const [program, config] = this.#haproxy
+    this.balancer = spawn(program, ['-db', '-f', config], { stdio: 'inherit' })
+  }
+
+  async startClients(
+    front: number,
+    folder: string,
+    clients: number,
+    { client: more = [], passwords = [] }: FleetOptions = {},
+  ): Promise<void> {
     for (let count = 0; count < clients; count += 1) {
+      const line = await startMiddlebox(front)
+      this.lines.push(line)
+      const server = ['-s', `127.0.0.1:${line.port}`, '--pin', this.#pin, ...more]
       const client = runProgram(
         ['client', '-l', '127.0.0.1:0', ...server, '--state-dir', join(folder, `client-${count}`)],
-        { ANYTLS_PASSWORD: PASSWORD },
+        { ANYTLS_PASSWORD: passwords[count] ?? PASSWORD },
       )
-      this.#clients.push(client)
+      this.clients.push(client)
       const [, port] = await client.said(/listening on 127\.0\.0\.1:(\d+)/)
-      this.#proxies.push(Number(port))
+      this.proxies.push(Number(port))
     }
   }
 
   /** What the clients have logged. */
   clientLogs(): readonly string[] {
-    return this.#clients.flatMap((client) => client.stderr().trim().split('\n'))
+    return this.clients.flatMap((client) => client.stderr().trim().split('\n'))
   }
 
   /** Resolves when HAProxy takes all servers for well. */
@@ -148,7 +206,7 @@ export class Fleet {
       const asked = http.get(
         {
           host: '127.0.0.1',
-          port: this.#proxies[loop % this.#proxies.length],
+          port: this.proxies[loop % this.proxies.length],
           path: `http://127.0.0.1:${this.#target}/${delay}`,
           agent: false,
           timeout: 15_000,
@@ -169,9 +227,10 @@ export class Fleet {
   }
 
   async close(): Promise<void> {
-    this.#balancer?.kill('SIGKILL')
-    await Promise.all(this.#clients.map((client) => stop(client)))
+    this.balancer?.kill('SIGKILL')
+    await Promise.all(this.clients.map((client) => stop(client)))
     await Promise.all(this.servers.map((server) => server.kill()))
+    await Promise.all(this.lines.map((line) => line.stop()))
     this.#origin.closeAllConnections()
     this.#origin.close()
   }

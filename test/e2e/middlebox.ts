@@ -1,9 +1,10 @@
 // What stands between a client and its server: forwards connections, sends new ones elsewhere when told
-// to, and forgets those that stand, as a box on the way does that has dropped its state.
+// to, and forgets those that stand, as a box on the way does that has dropped its state, resets them, or is late.
 // Must never look at what passes, or close a connection that it has forgotten.
 import { once } from 'node:events'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { Transform } from 'node:stream'
 
 export interface Middlebox {
   /** Where clients connect, on 127.0.0.1. */
@@ -14,6 +15,10 @@ export interface Middlebox {
   leadTo(port: number): void
   /** Takes the bytes of the connections that stand from now on and delivers none; new ones are served. */
   forget(): void
+  /** Resets the connections that stand, at both ends. */
+  reset(): void
+  /** What comes from now on is delivered `wait` milliseconds later, one piece after the other. */
+  delay(wait: number): void
   stop(): Promise<void>
 }
 
@@ -22,6 +27,14 @@ export async function startMiddlebox(target: number): Promise<Middlebox> {
   const forgotten: Socket[] = []
   let port = target
   let connections = 0
+  let wait = 0
+  const late = (): Transform =>
+    new Transform({
+      transform(chunk, _encoding, callback) {
+        if (wait === 0) callback(null, chunk)
+        else setTimeout(callback, wait, null, chunk)
+      },
+    })
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     connections += 1
     const far = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
@@ -32,7 +45,7 @@ export async function startMiddlebox(target: number): Promise<Middlebox> {
         if (pairs.has(pair)) to.resetAndDestroy()
       })
       from.once('close', () => pairs.delete(pair))
-      from.pipe(to)
+      from.pipe(late()).pipe(to)
     }
   })
   server.listen(0, '127.0.0.1')
@@ -51,6 +64,13 @@ export async function startMiddlebox(target: number): Promise<Middlebox> {
         forgotten.push(...pair)
       }
       pairs.clear()
+    },
+    reset() {
+      for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy()
+      pairs.clear()
+    },
+    delay(next) {
+      wait = next
     },
     async stop() {
       const closed = once(server, 'close')

@@ -13,13 +13,19 @@ export const PASSWORD = 'redis-secret-%@'
 
 export class TestRedis {
   readonly port: number
-  readonly #folder = makeFolder()
+  readonly #folder: string
   readonly #args: readonly string[]
   #child: ChildProcess | undefined
 
-  constructor(port: number, args: readonly string[]) {
+  /** @param folder for what it saves; by default one that goes with the test */
+  constructor(port: number, args: readonly string[], folder = makeFolder()) {
     this.port = port
     this.#args = args
+    this.#folder = folder
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
   }
 
   get place(): string {
