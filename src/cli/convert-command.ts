@@ -1,7 +1,7 @@
 // `anytls capture --from`: makes a capture of what another program captured, or traces of a capture.
 // Must never write anything before all of the input has been read.
 
-import { createReadStream, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { createReadStream, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AnyTlsError } from '../errors.ts'
 import {
@@ -18,7 +18,7 @@ import { ConnectionTable } from '../harness/pcap/capture-from-packets.ts'
 import type { LeftOut } from '../harness/pcap/capture-from-packets.ts'
 import { isPacketFile, PacketReader } from '../harness/pcap/packet-reader.ts'
 import type { ConvertCommandOptions } from './capture-options.ts'
-import { fileError, fileProblem, refuseInput } from '../serve/files.ts'
+import { fileError, fileProblem, makeFolder, refuseInput } from '../serve/files.ts'
 import { CAPTURE_START } from './source-file.ts'
 import { writeStdout } from './stdout.ts'
 
@@ -122,8 +122,8 @@ function* captureLines(capture: ParsedCapture): Generator<string> {
 
 /** One file for each connection: a trace has no more than one. */
 function writeTraces(folder: string, { connections }: ParsedCapture): void {
+  makeFolder(folder)
   try {
-    mkdirSync(folder, { recursive: true })
     for (const connection of connections) {
       const path = join(folder, `connection-${connection.connection}.trace`)
       writeFileSync(path, encodeTrace(connection), { mode: 0o600 })

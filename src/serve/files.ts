@@ -137,7 +137,7 @@ function putPrivateFile(
 ): void {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path), 0o700)
     try {
       writeAndSync(temporary, text, fileAt(path) ?? fileAt(dirname(path)))
       put(temporary, path)
@@ -147,6 +147,31 @@ function putPrivateFile(
   } catch (cause) {
     if (cause instanceof AnyTlsError) throw cause
     throw new AnyTlsError('ERR_FILE', `cannot write '${path}': ${fileProblem(cause)}`, { cause })
+  }
+}
+
+/**
+ * Makes a folder, and those that it is to be in. Not as `mkdirSync` does it with `recursive`: that never ends where a
+ * folder that is there lets none be made, and says `ENOENT`, as `/proc` does.
+ *
+ * @throws AnyTlsError `ERR_FILE`
+ */
+export function makeFolder(folder: string, mode?: number): void {
+  const missing: string[] = []
+  let parent = resolve(folder)
+  while (fileAt(parent) === undefined && dirname(parent) !== parent) {
+    missing.push(parent)
+    parent = dirname(parent)
+  }
+  for (const path of missing.reverse()) {
+    try {
+      mkdirSync(path, { mode })
+    } catch (cause) {
+      // Another program may have made it since.
+      if (fileAt(path)?.isDirectory() === true) continue
+      const problem = systemCode(cause) === 'ENOENT' ? 'none can be made there' : fileProblem(cause)
+      throw fileError(`cannot make folder '${path}': ${problem}`, cause)
+    }
   }
 }
 

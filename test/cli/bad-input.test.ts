@@ -175,7 +175,12 @@ const programCases: readonly Case[] = [
   [
     'a state folder that cannot be written to',
     [...WITH_PASSWORD, '--state-dir', '/sys/anytls'],
-    /cannot write '\/sys\/anytls.*'.*; --state-dir names another folder/,
+    /cannot make folder '\/sys\/anytls': .*; --state-dir names another folder/,
+  ],
+  [
+    'a state folder where none can be made',
+    [...WITH_PASSWORD, '--state-dir', '/proc/anytls/state'],
+    /cannot make folder '\/proc\/anytls': none can be made there; --state-dir names another folder/,
   ],
   [
     'a damaged certificate in the state folder',
@@ -267,9 +272,14 @@ describe('bad input', { timeout: 60_000 }, () => {
   })
 })
 
+/** How long saying so may take, in ms, with many others at the same time. */
+const LIMIT = 30_000
+
 async function failure(args: readonly string[]): Promise<{ code: number | null; line: string }> {
   const program = runProgram(args)
+  const limit = setTimeout(() => program.child.kill('SIGKILL'), LIMIT)
   const { code } = await program.ended
+  clearTimeout(limit)
   const [line = '', ...more] = program.stderr().split('\n')
   expect(more, program.stderr()).toEqual([''])
   expectClean(line)
