@@ -85,14 +85,16 @@ export class ServerLog {
     })
     server.on('handshakeError', (error, remoteAddress) => {
       const isBalancer = error instanceof AnyTlsError && error.code === 'ERR_PROXY_PROTOCOL'
-      const refusal = REFUSALS[systemCode(error)]
+      const code = systemCode(error)
+      const refusal = REFUSALS[code]
       const [level, message] = isBalancer
         ? (['warn', 'a balancer was refused'] as const)
         : refusal !== undefined
           ? (['info', `a client was refused: ${refusal}`] as const)
           : (['debug', 'a TLS handshake failed'] as const)
       this.#log(level, this.#throttles, message, message, () => ({
-        ...errorFields(error),
+        // Of a refusal OpenSSL says no more than the message does, and in words that are none.
+        ...(refusal === undefined ? errorFields(error) : { code }),
         remoteAddress,
       }))
     })

@@ -112,6 +112,34 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       },
     )
 
+    // What docs/proxy.md says of it.
+    it('UDP over TCP: 16,120 bytes are the most; more ends the association, and the next one works', async () => {
+      const own = await startGoClient(server.port)
+      const fins = () =>
+        tracedFrames(own.program).filter(
+          ({ command, direction }) => command === Command.Fin && direction === 'out',
+        ).length
+      const echo = await startUdpEcho()
+      for (const ended of [1, 2]) {
+        const association = await associate(own)
+        expect(await echoesPackets(association, echo, [16_000, 16_120])).toBe(true)
+        association.send('127.0.0.1', echo, Buffer.alloc(16_200))
+        await until(() => fins() === ended, 'the association ends')
+        association.close()
+      }
+    })
+
+    it('TLS 1.2 alone: refused without a page, served with --legacy-tls12 (D53)', async () => {
+      const allowing = await startServer([...flags, '--legacy-tls12'])
+      const [refused, served] = await Promise.all(
+        [server, allowing].map(({ port }) => startGoClient(port, { tls12: true })),
+      )
+      expect(await fetches(served!, files, 100_000)).toBe(true)
+      const { code } = await curl('-m', '5', '--socks5-hostname', refused!.proxy, files.url(10))
+      expect([52, 56, 97]).toContain(code)
+      await server.program.said(/a client was refused.*--legacy-tls12/)
+    })
+
     it('our scheme arrives, is what the next connection is shaped by, and is not sent again', async () => {
       const scheme = 'stop=4\n0=77-77\n1=640-640\n2=333-333\n3=500-600\n'
       const file = join(folder, 'own.scheme')

@@ -126,6 +126,27 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       await until(() => fins() > before, 'the association ends')
     })
 
+    it('UDP: a packet that is too large for it is dropped, and the association lives', async () => {
+      const association = await associate(client)
+      const echo = await startUdpEcho()
+      const small = () => echoesPackets(association, echo, [512, 8_000])
+      expect(await small()).toBe(true)
+      const fins = () =>
+        tracedFrames(server.program).filter(({ command }) => command === Command.Fin).length
+      let before = fins()
+      association.send('127.0.0.1', echo, Buffer.alloc(60_000))
+      // The server ends the stream for it; then this client opens another.
+      await until(() => fins() > before, 'the stream ends')
+      let isAlive = false
+      while (!isAlive) isAlive = await small().catch(() => false)
+      // From now on it knows.
+      association.send('127.0.0.1', echo, Buffer.alloc(60_000))
+      expect(await small()).toBe(true)
+      before = fins()
+      association.close()
+      await until(() => fins() > before, 'the association ends')
+    })
+
     // An LF at the end counts for the digest of a scheme.
     it.for([
       ['without', ''],

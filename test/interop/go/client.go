@@ -30,6 +30,7 @@ func runClient(arguments []string) error {
 	password := flags.String("password", "", "password")
 	minIdle := flags.Int("min-idle", 0, "idle sessions to keep")
 	udp := flags.String("udp", udpVersion2, "how packets are carried: v1, v2 or v2-connect")
+	old := flags.Bool("tls12", false, "offer TLS 1.2 alone")
 	trace := flags.Bool("trace", false, "print the frames that pass")
 	flags.Parse(arguments)
 
@@ -38,6 +39,9 @@ func runClient(arguments []string) error {
 		return err
 	}
 	config := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	if *old {
+		config.MaxVersion = tls.VersionTLS12
+	}
 	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: config}
 	client, err := anytls.NewClient(context.Background(), anytls.ClientConfig{
 		Password:                 *password,

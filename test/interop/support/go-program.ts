@@ -107,16 +107,18 @@ export interface GoClientOptions {
   readonly password?: string
   /** How it carries packets: UDP over TCP of version 1, of 2 for any destination, or of 2 for one. */
   readonly udp?: 'v1' | 'v2' | 'v2-connect'
+  /** Whether it offers TLS 1.2 alone. */
+  readonly tls12?: boolean
 }
 
 /** The Go client on a free port, for a server with the certificate of this file. */
 export async function startGoClient(
   server: number,
-  { password = PASSWORD, udp = 'v2' }: GoClientOptions = {},
+  { password = PASSWORD, udp = 'v2', tls12 = false }: GoClientOptions = {},
 ): Promise<GoClient> {
   const { cert } = await certificateFiles()
   const flags = ['-server', `127.0.0.1:${server}`, '-ca', cert, '-password', password, '-udp', udp]
-  const program = runGo(['client', '-trace', ...flags])
+  const program = runGo(['client', '-trace', ...flags, ...(tls12 ? ['-tls12'] : [])])
   const [, proxy = '', port = ''] = await program.said(/listening on (127\.0\.0\.1:(\d+))/)
   const connections = () => program.stderr().match(/connected to the server/g)?.length ?? 0
   return { program, proxy, port: Number(port), connections }
