@@ -2,8 +2,7 @@
 // Rule: a code, once released, keeps its meaning; text may be improved, codes may be added.
 // This file must never import from another folder.
 
-/** What each stable code means. The text is the default message. */
-export const ERROR_TEXT = {
+const TEXT = {
   // wire
   ERR_VARINT_RANGE: 'value cannot be encoded as a variable-length integer',
   ERR_BLOCK_INVALID: 'data block is not valid',
@@ -72,7 +71,10 @@ export const ERROR_TEXT = {
 } as const
 
 /** A stable error code, a key of {@link ERROR_TEXT}. */
-export type ErrorCode = keyof typeof ERROR_TEXT
+export type ErrorCode = keyof typeof TEXT
+
+/** What each stable code means. The text is the default message. */
+export const ERROR_TEXT: Readonly<Record<ErrorCode, string>> = TEXT
 
 /**
  * Base of every error that this package creates. `code` is stable, `message` is one line for people.
@@ -83,6 +85,7 @@ export type ErrorCode = keyof typeof ERROR_TEXT
  * })
  */
 export class AnyTlsError extends Error {
+  /** Says which error it is, and keeps its meaning from release to release. */
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string = ERROR_TEXT[code], options?: ErrorOptions) {

@@ -86,4 +86,9 @@ export {
 export { WORKLOADS } from './harness/simulate/workloads.ts'
 
 /** The wires, for {@link simulate}. */
-export const WIRES = Object.freeze({ v1: V1_WIRE, legacy: LEGACY_WIRE })
+export const WIRES = Object.freeze({
+  /** ANYTLS version 1. */
+  v1: V1_WIRE,
+  /** The original AnyTLS wire. */
+  legacy: LEGACY_WIRE,
+})

@@ -13,12 +13,21 @@ export interface Address {
 
 /** An address taken off the front of some bytes. `length` is how many bytes it took. */
 export interface DecodedAddress {
+  /** What the bytes say. */
   readonly address: Address
+  /** How many bytes it took. */
   readonly length: number
 }
 
 /** The first byte of an encoded address. */
-export const AddressType = { IPv4: 1, Name: 3, IPv6: 4 } as const
+export const AddressType = {
+  /** Four bytes follow. */
+  IPv4: 1,
+  /** A length in one byte, and the name, follow. */
+  Name: 3,
+  /** Sixteen bytes follow. */
+  IPv6: 4,
+} as const
 
 export type AddressType = (typeof AddressType)[keyof typeof AddressType]
 

@@ -103,7 +103,9 @@ export function readVarint(bytes: Uint8Array, offset: number): number {
 
 /** An integer taken off the front of some bytes. `length` is how many bytes it took. */
 export interface DecodedVarint {
+  /** 0 to 2^62 - 1. */
   readonly value: bigint
+  /** How many bytes it took. */
   readonly length: VarintLength
 }
 

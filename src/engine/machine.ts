@@ -12,6 +12,7 @@ export type Wire = 'v1' | 'legacy' | 'muxpro' | 'netmux'
 export interface StreamRequest {
   /** With `udp` each data frame is one datagram. */
   readonly network: 'tcp' | 'udp'
+  /** Where the server is to connect to, or to send datagrams. */
   readonly target: Address
   /** 0 is served first, 255 last. */
   readonly priority: number

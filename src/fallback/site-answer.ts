@@ -7,18 +7,23 @@ import type { SiteFile } from './site-content.ts'
 
 /** The part of a request that the answer depends on. */
 export interface SiteRequest {
+  /** As it came: `GET`, `HEAD` and so on. */
   readonly method: string
   /** The request target: a path, or a whole URL (RFC 9112, section 3.2.2). */
   readonly target: string
+  /** By their names in lower case. */
   readonly headers: IncomingHttpHeaders
 }
 
-/** `body` is what is sent: `undefined` for HEAD and 304, whatever `Content-Length` says. */
+/** What is sent. */
 export interface SiteAnswer {
+  /** The status code of HTTP. */
   readonly status: number
   /** For HTTP/1.1, in the manner of nginx: this text beside the status, and no `Keep-Alive` beside `Connection`. */
   readonly reason?: string
+  /** By the names that HTTP/1.1 sends; h2 sends them in lower case. */
   readonly headers: Readonly<Record<string, string | number>>
+  /** What is sent: nothing for HEAD and 304, whatever `Content-Length` says. */
   readonly body: Uint8Array | undefined
   /** The connection ends with it. */
   readonly isLast?: boolean

@@ -31,7 +31,9 @@ export interface ExpectShapeOptions {
 export interface AllowedSizes {
   /** The index of the scheme that asks for it; its padding of AUTH is 0. */
   readonly index: number
+  /** The smallest that it may be, in carried bytes. */
   readonly least: number
+  /** The largest that it may be, in carried bytes. */
   readonly most: number
 }
 

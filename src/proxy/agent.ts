@@ -9,7 +9,9 @@ import type { OpenTunnel } from './tunnel.ts'
 
 /** One agent for each of `http.request` and `https.request`. */
 export interface TunnelAgents {
+  /** For `http.request` and `http.get`. */
   readonly http: http.Agent
+  /** For `https.request` and `https.get`: TLS with the target, inside of the tunnel. */
   readonly https: https.Agent
 }
 

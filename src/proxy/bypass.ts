@@ -12,10 +12,24 @@ import type { OpenTunnel, TunnelStream } from './tunnel.ts'
 
 /** What is reached directly. */
 export type BypassRule =
-  | { readonly type: 'name'; readonly name: string }
-  /** The name and all below it. */
-  | { readonly type: 'suffix'; readonly name: string }
-  | { readonly type: 'network'; readonly network: Network }
+  | {
+      /** That name alone. */
+      readonly type: 'name'
+      /** In lower case. */
+      readonly name: string
+    }
+  | {
+      /** The name and all below it. */
+      readonly type: 'suffix'
+      /** In lower case, without the dot in front. */
+      readonly name: string
+    }
+  | {
+      /** Addresses, not names. */
+      readonly type: 'network'
+      /** The addresses. */
+      readonly network: Network
+    }
 
 /**
  * Reads a rule: `example.com` is that name, `.example.com` (or `*.example.com`) it and all below it, `192.168.0.0/16`

@@ -18,17 +18,34 @@ export interface ServerSource extends StreamSource {
 export interface ServerChoice {
   /** What it is called in events. */
   readonly name: string
+  /** What opens streams to it: a `SessionPool`, for one. */
   readonly source: ServerSource
 }
 
 /** What becomes of the servers, for a log. */
 export type ServerEvent =
-  /** It could not be used; the next attempts go to the others first. */
-  | { readonly type: 'failed'; readonly server: string; readonly error: unknown }
-  /** It answers again. */
-  | { readonly type: 'back'; readonly server: string }
-  /** New streams go there from now on. */
-  | { readonly type: 'preferred'; readonly server: string; readonly roundTrip: number | undefined }
+  | {
+      /** It could not be used; the next attempts go to the others first. */
+      readonly type: 'failed'
+      /** Its name. */
+      readonly server: string
+      /** Why. */
+      readonly error: unknown
+    }
+  | {
+      /** It answers again. */
+      readonly type: 'back'
+      /** Its name. */
+      readonly server: string
+    }
+  | {
+      /** New streams go there from now on. */
+      readonly type: 'preferred'
+      /** Its name. */
+      readonly server: string
+      /** To the server and back, in milliseconds; `undefined` before it has been measured. */
+      readonly roundTrip: number | undefined
+    }
 
 /** The servers, and how they are asked and told of. */
 export interface ServersOptions {
@@ -38,6 +55,7 @@ export interface ServersOptions {
   readonly makeOpener?: ((source: StreamSource) => OpenTunnel) | undefined
   /** Is told of each change. */
   readonly observe?: ((event: ServerEvent) => void) | undefined
+  /** Time, for tests. */
   readonly clock?: Clock | undefined
 }
 

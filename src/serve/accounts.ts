@@ -28,6 +28,7 @@ export type AccountsStore = Pick<
 
 /** Where {@link Accounts} finds users, limits and rights. */
 export interface AccountsOptions {
+  /** Where the users are, and what they have used. */
   readonly store: AccountsStore
   /** Who keeps limits and rates. Default: this process alone. */
   readonly limiter?: UserLimiter | undefined
@@ -97,8 +98,8 @@ export class Accounts implements ServerUsers {
     return this.#guests.get(id)?.sessions ?? []
   }
 
-  /** What the streams of a session have carried. */
-  trafficOf(session: Session): { readonly up: number; readonly down: number } | undefined {
+  /** What the streams of a session have carried, in bytes. */
+  trafficOf(session: Session): Usage | undefined {
     return this.#counted.get(session)?.meter
   }
 

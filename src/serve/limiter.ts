@@ -7,7 +7,9 @@ import type { User } from './users/user.ts'
 
 /** A session, as far as limits go. */
 export interface LimitedSession {
+  /** `Session.id`: of no two sessions the same. */
   readonly id: string
+  /** Where it comes from; `undefined` where that is not known. */
   readonly remoteAddress: string | undefined
 }
 
@@ -31,7 +33,9 @@ export interface UserLimiter {
 
 /** What a user has at other servers, as far as that is known. */
 export interface Elsewhere {
+  /** How many sessions the user has there. */
   readonly sessions: number
+  /** How many addresses those come from. */
   readonly addresses: number
 }
 

@@ -34,6 +34,7 @@ export interface TargetPolicyOptions {
 
 /** Who is asked for. Without limits, as everybody who has the password of the server itself. */
 export interface TargetRights {
+  /** May reach private addresses, too. */
   readonly allowPrivate: boolean
 }
 

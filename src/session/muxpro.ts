@@ -19,6 +19,7 @@ import { prepareCarrier } from './carrier.ts'
 
 /** Where a stream goes, and how. */
 export interface MuxProTarget {
+  /** Where the server is to connect to, or to send datagrams. */
   readonly target: Address
   /** Default `tcp`. With `udp` each write is one datagram, and so is each `data` event. */
   readonly network?: 'tcp' | 'udp' | undefined

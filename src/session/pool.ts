@@ -43,6 +43,7 @@ export interface SessionPoolOptions {
    * it is asked for a sign of life while the stream waits; asked for as `probeTimeout` is. Default 2,500.
    */
   readonly silence?: number | (() => number) | undefined
+  /** Time, for tests. */
   readonly clock?: Clock | undefined
 }
 

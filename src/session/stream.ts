@@ -91,6 +91,7 @@ interface AcceptWaiter {
  * stream was opened in.
  */
 export class Stream extends Duplex {
+  /** The session that it belongs to. */
   readonly session: StreamSession
   /** Each write and each chunk that is read is one datagram; empty ones are not carried. */
   readonly messages: boolean

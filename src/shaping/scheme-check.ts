@@ -30,10 +30,13 @@ export type SchemeRule =
 
 /** One problem of a scheme. */
 export interface SchemeProblem {
+  /** With an error the scheme cannot be used; with a warning it does not do what it seems to. */
   readonly severity: 'error' | 'warning'
+  /** Which rule it breaks, by a short name that stays. */
   readonly rule: SchemeRule
   /** Line in the scheme and column in the line, both from 1, in characters. */
   readonly line: number
+  /** See `line`. */
   readonly column: number
   /** In words, one line. */
   readonly message: string

@@ -7,7 +7,18 @@ import type { SchemeValue } from './scheme-lines.ts'
  * equal (D30). `check` is `c`, which ends the Deliver when no data is left (D31).
  */
 export type SchemeItem =
-  { readonly kind: 'size'; readonly min: number; readonly max: number } | { readonly kind: 'check' }
+  | {
+      /** A range of sizes. */
+      readonly kind: 'size'
+      /** The smallest size, in bytes. */
+      readonly min: number
+      /** The size that is never reached, in bytes, unless it is `min`. */
+      readonly max: number
+    }
+  | {
+      /** Ends the Deliver when no data is left. */
+      readonly kind: 'check'
+    }
 
 /** The item of a range. */
 export type SizeItem = Extract<SchemeItem, { kind: 'size' }>

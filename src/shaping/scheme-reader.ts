@@ -9,7 +9,9 @@ import type { Report, SchemeLine } from './scheme-lines.ts'
 export interface SchemeContent {
   /** NaN when it cannot be read and the problem was only reported. */
   readonly stop: number
+  /** The index at which Delivers of each further stream begin; `undefined` where there is none. */
   readonly restart: number | undefined
+  /** What the text says of each index. */
   readonly entries: ReadonlyMap<number, readonly SchemeItem[]>
 }
 

@@ -5,16 +5,21 @@ import type { Scheme } from './scheme.ts'
 
 /** A number that depends on chance or on the data. */
 export interface Spread {
+  /** The smallest that it can be, or was. */
   readonly least: number
+  /** What it is on average. */
   readonly mean: number
+  /** The largest that it can be, or was. */
   readonly most: number
 }
 
 /** What one index asks for. */
 export interface DeliverSummary {
+  /** Its index in the scheme. */
   readonly index: number
   /** Sum of the sizes of its Writes, in bytes. */
   readonly bytes: Spread
+  /** How many Writes it is. */
   readonly writes: Spread
 }
 
@@ -25,7 +30,12 @@ export interface SchemeSummary {
   /** The indexes from 1 to below `stop` that have an entry, in order. */
   readonly delivers: readonly DeliverSummary[]
   /** All of them together, Deliver 0 included: the padding of AUTH, and its one Write (D28). */
-  readonly total: { readonly bytes: Spread; readonly writes: Spread }
+  readonly total: {
+    /** Sum of the sizes of the Writes, in bytes. */
+    readonly bytes: Spread
+    /** How many Writes there are. */
+    readonly writes: Spread
+  }
   /** The bytes of the indexes from `restart` on: once more for each stream opened. */
   readonly restart: Spread | undefined
 }

@@ -42,8 +42,9 @@ export interface ServerOptions extends Omit<SessionSettings, 'password'> {
   readonly password?: string | undefined
   /** Who may log in with a password of their own: `session.user` is who has. */
   readonly users?: ServerUsers | undefined
-  /** Private key and certificate chain, PEM. */
+  /** Private key, PEM. */
   readonly key: string | Buffer
+  /** Certificate chain, PEM, the own one first. */
   readonly cert: string | Buffer
   /** The padding scheme that clients are told to use. Default: the built-in one. */
   readonly scheme?: Scheme | undefined
@@ -85,8 +86,11 @@ export interface ServerOptions extends Omit<SessionSettings, 'password'> {
 
 /** What a server that runs can be told anew; what is left out stays. */
 export interface ServerUpdate {
+  /** Sessions of the one before end. */
   readonly password?: string
+  /** What clients are told from now on. */
   readonly scheme?: Scheme
+  /** For connections from now on. */
   readonly shapeDownlink?: boolean | Scheme
 }
 
@@ -96,9 +100,17 @@ export interface ServerEvents {
   listening: []
   /** A client has authenticated and negotiated. */
   session: [session: Session]
+  /** A client has opened a stream. Without a listener it is destroyed. */
   stream: [stream: Stream, session: Session]
   /** A connection went to the fallback. */
-  fallback: [info: { readonly cause: Handover['cause']; readonly remoteAddress: string }]
+  fallback: [
+    info: {
+      /** Why it is not, or no longer, a session. */
+      readonly cause: Handover['cause']
+      /** Who the client is; empty where that is not known. */
+      readonly remoteAddress: string
+    },
+  ]
   /**
    * With `onViolation: 'downgrade'`: the bare socket, paused, unread bytes put back. Without a listener it
    * is closed.
@@ -108,6 +120,7 @@ export interface ServerEvents {
   handshakeError: [error: Error, remoteAddress: string]
   /** The listening socket failed. */
   error: [error: Error]
+  /** The server has stopped, and its last connection is gone. */
   close: []
 }
 

@@ -13,6 +13,7 @@ import { connectProblem } from './connect-problem.ts'
 export interface ServerIdentity {
   /** Name or IP address of the server. */
   readonly host: string
+  /** 1 to 65,535. */
   readonly port: number
   /** Name to ask for and to check in the certificate. Default: `host`, unless that is an IP address. */
   readonly servername?: string | undefined

@@ -31,7 +31,13 @@ export interface SessionSettings {
    * the peer takes it. `window` is what one stream may have under way, in bytes, at least 65,536; by
    * default as much as the line takes, and no more than its reader does once that one is behind.
    */
-  readonly mux1?: boolean | { readonly window: number } | undefined
+  readonly mux1?:
+    | boolean
+    | {
+        /** In bytes, at least 65,536. */
+        readonly window: number
+      }
+    | undefined
   /** Most streams at once on a session. Default 1,024. */
   readonly maxStreams?: number | undefined
   /** How long unread streams may hold up their session before they are ended, in milliseconds. Default 20,000. */

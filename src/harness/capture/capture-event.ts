@@ -5,7 +5,9 @@ import type { Direction } from '../simulate/workload.ts'
 
 /** The first line of a capture. A reader refuses another format or version. */
 export interface CaptureHeader {
+  /** Says that the file is a capture. */
   readonly format: typeof CAPTURE_FORMAT
+  /** Of the format; a reader refuses another. */
   readonly version: typeof CAPTURE_VERSION
   /** Where a relay passed the connections on to, `host:port`. */
   readonly to?: string
@@ -48,8 +50,11 @@ interface OpenEvent {
  * sixteen of tag, one inner content type (RFC 8446, section 5.2), and padding of TLS, where somebody uses it.
  */
 export interface RecordEvent {
+  /** Says which event it is. */
   readonly event: 'record'
+  /** Which one, by the order of acceptance, from 1. */
   readonly connection: number
+  /** `up` from the client, `down` from the server. */
   readonly direction: Direction
   /** When its last byte was read, in ms since the connection was accepted. */
   readonly time: number
@@ -83,13 +88,17 @@ interface LostEvent {
 
 /** A connection is over. */
 export interface CloseEvent {
+  /** Says which event it is. */
   readonly event: 'close'
+  /** Which one, by the order of acceptance, from 1. */
   readonly connection: number
   /** As in {@link RecordEvent}. */
   readonly time: number
+  /** How it ended. */
   readonly reason: CloseReason
-  /** All bytes that came from the client and from the server, whether of records or not. */
+  /** Bytes that came from the client, of records or not. */
   readonly up: number
+  /** Bytes that came from the server, of records or not. */
   readonly down: number
 }
 

@@ -19,14 +19,19 @@ import { ContentType, RECORD_HEAD_LENGTH, RECORD_MAX_LENGTH } from './record-rea
 
 /** A record of a {@link CapturedConnection}; see `RecordEvent`. */
 export interface CapturedRecord {
+  /** `up` from the client, `down` from the server. */
   readonly direction: Direction
+  /** When its last byte was read, in ms since the connection was accepted. */
   readonly time: number
+  /** The content type in its head: 22 handshake, 23 application data. */
   readonly type: number
+  /** Bytes on the wire, head included. */
   readonly bytes: number
 }
 
 /** A connection as it was captured. */
 export interface CapturedConnection {
+  /** By the order of acceptance, from 1. */
   readonly connection: number
   /** In ms since the capture began. */
   readonly opened: number
@@ -42,7 +47,9 @@ export interface CapturedConnection {
 
 /** A capture that has been read. */
 export interface ParsedCapture {
+  /** The first line of the file. */
   readonly header: CaptureHeader
+  /** In the order of acceptance. */
   readonly connections: readonly CapturedConnection[]
   /** Whether the file breaks off, as when its program was killed. A last line that is not whole is left out. */
   readonly cutOff: boolean

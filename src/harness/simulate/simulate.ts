@@ -28,8 +28,11 @@ export const MAX_FLUSH_TIME = 10_000
 
 /** What is simulated. */
 export interface SimulationOptions {
+  /** The scheme of the client's direction. */
   readonly scheme: Scheme
+  /** One of {@link WIRES}. */
   readonly wire: WireModel
+  /** What the applications at both ends write, and when. */
   readonly workload: Workload
   /** The scheme of the server's direction, too. Default: that is not shaped. */
   readonly downlinkScheme?: Scheme | undefined
@@ -50,6 +53,7 @@ export interface SimulationOptions {
 export interface SimulatedWrite {
   /** When it leaves, in ms. */
   readonly time: number
+  /** All of it, padding included. */
   readonly bytes: number
   /** How many of them are padding. */
   readonly padding: number
@@ -57,6 +61,7 @@ export interface SimulatedWrite {
 
 /** One Deliver and what became of it. */
 export interface SimulatedDeliver {
+  /** `up` from the client, `down` from the server. */
   readonly direction: Direction
   /** Its place in its direction, from 0. */
   readonly deliver: number
@@ -66,8 +71,11 @@ export interface SimulatedDeliver {
   readonly time: number
   /** Bytes of the application, of the frames around them, and of padding. */
   readonly data: number
+  /** Bytes of the frames around the data. */
   readonly framing: number
+  /** Bytes of padding, the heads of its frames included. */
   readonly padding: number
+  /** What it leaves as, in order. */
   readonly writes: readonly SimulatedWrite[]
   /** From `time` to when the last byte that is not padding leaves, in ms. */
   readonly latency: number

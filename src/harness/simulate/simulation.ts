@@ -29,6 +29,7 @@ export interface SimulatedRecord {
   readonly index: number
   /** In ms since the beginning of the workload. */
   readonly time: number
+  /** `up` from the client, `down` from the server. */
   readonly direction: Direction
   /** Its content, without {@link RECORD_OVERHEAD}. */
   readonly bytes: number
@@ -49,15 +50,19 @@ export interface SimulatedRecord {
 export interface DirectionSummary {
   /** Bytes of the application, and of the frames around them, AUTH and negotiation included; in each run. */
   readonly data: number
+  /** Bytes of the frames around the data, in each run. */
   readonly framing: number
   /** How many Delivers there are in each run. */
   readonly delivers: number
   /** By run: Writes, those of them beyond one a Deliver, and TLS records. */
   readonly writes: Spread
+  /** By run: Writes beyond one a Deliver. */
   readonly writesAdded: Spread
+  /** By run: TLS records. */
   readonly records: Spread
   /** By run: bytes of padding, and how many percent they add to data and framing. */
   readonly padding: Spread
+  /** By run: how many percent the padding adds to data and framing. */
   readonly overhead: Spread
   /** By Deliver: how much later its last data leaves because of shaping, in ms. */
   readonly latency: Spread
@@ -65,15 +70,21 @@ export interface DirectionSummary {
 
 /** A scheme as a file names it. */
 export interface SchemeText {
+  /** The scheme as it was given. */
   readonly text: string
+  /** Its MD5, in lower-case hexadecimal digits, as negotiation tells it. */
   readonly digest: string
 }
 
 /** What a simulation found, as `anytls scheme simulate --json` writes it. Sizes are bytes, times ms. */
 export interface Simulation {
+  /** Says that the file is a simulation. */
   readonly format: typeof SIMULATION_FORMAT
+  /** Of the format; a reader refuses another. */
   readonly version: typeof SIMULATION_VERSION
+  /** The wire that was simulated. */
   readonly wire: WireName
+  /** The scheme of the client's direction. */
   readonly scheme: SchemeText
   /** The scheme of the server's direction; `null` when that is not shaped. */
   readonly downlinkScheme: SchemeText | null
@@ -81,11 +92,17 @@ export interface Simulation {
   readonly padControl: boolean
   /** The name of the workload. */
   readonly workload: string
+  /** What the draws came of: the same seed gives the same simulation. */
   readonly seed: number
   /** How long one flush takes, in ms. */
   readonly flushTime: number
-  readonly runs: readonly { readonly records: readonly SimulatedRecord[] }[]
-  readonly summary: { readonly [Key in Direction]: DirectionSummary }
+  /** One after the other, each with other draws. */
+  readonly runs: readonly {
+    /** In the order in which they leave. */
+    readonly records: readonly SimulatedRecord[]
+  }[]
+  /** Over all runs, by direction. */
+  readonly summary: Readonly<Record<Direction, DirectionSummary>>
 }
 
 const TOP_FIELDS = [

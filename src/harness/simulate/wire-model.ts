@@ -10,6 +10,7 @@ export type WireName = (typeof WIRE_NAMES)[number]
 
 /** One Deliver before it is shaped. */
 export interface ModelDeliver {
+  /** `up` from the client, `down` from the server. */
   readonly direction: Direction
   /** Bytes of its frames, at least 1. */
   readonly bytes: number
@@ -31,7 +32,9 @@ export type ModelConnection = (event: WorkloadEvent) => readonly ModelDeliver[]
  * nothing goes wrong: what a scheme makes of an application's own pattern is to be seen.
  */
 export interface WireModel {
+  /** What simulations call it. */
   readonly name: WireName
+  /** How its padding frames are made. */
   readonly padding: PaddingFormat
   /** Whether its ends pad control frames up where the scheme leaves them bare (N46). */
   readonly padControl: boolean

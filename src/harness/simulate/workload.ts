@@ -12,6 +12,7 @@ export type Direction = (typeof DIRECTIONS)[number]
 export interface WorkloadEvent {
   /** In ms since the beginning, not before the event that stands in front of it. */
   readonly time: number
+  /** Who writes: `up` the client, `down` the server. */
   readonly direction: Direction
   /** What it writes at once, in bytes; 0 when it only opens or ends. */
   readonly bytes: number
@@ -25,9 +26,11 @@ export interface WorkloadEvent {
 
 /** What happens on one connection. */
 export interface Workload {
+  /** What simulations and reports call it. */
   readonly name: string
   /** Where its numbers come from. */
   readonly about: string
+  /** In the order of their times. */
   readonly events: readonly WorkloadEvent[]
 }
 
@@ -39,7 +42,9 @@ export const WORKLOAD_LIMITS = Object.freeze({
   maxTotalBytes: 1024 * 1024 * 1024,
   /** A day, in ms. */
   maxTime: 86_400_000,
+  /** In characters. */
   maxNameLength: 100,
+  /** In characters. */
   maxAboutLength: 2000,
 })
 

@@ -21,6 +21,7 @@ function readEvent(text: string): WorkloadEvent {
 
 /** The built-in workloads by name. */
 export const WORKLOADS = Object.freeze({
+  /** A TLS handshake inside the tunnel. */
   handshake: workload(
     'handshake',
     [
@@ -32,6 +33,7 @@ export const WORKLOADS = Object.freeze({
     `0 up 1 13 open, 2.5 up 1 382, 3 down 1 800, 3.8 up 1 80, 4.2 down 1 574, 54.7 up 1 24,
     54.9 up 1 0 end, 55.3 down 1 24, 55.4 down 1 0 end`,
   ),
+  /** A page in a browser, over h2. */
   page: workload(
     'page',
     [
@@ -49,6 +51,7 @@ export const WORKLOADS = Object.freeze({
     121.9 down 1 31, 130.5 up 1 62, 131.1 down 1 1210, 131.3 down 1 31, 246.2 up 1 0 end,
     246.7 down 1 24, 246.8 down 1 0 end`,
   ),
+  /** 4 MiB at once. */
   download: workload(
     'download',
     [
@@ -73,6 +76,7 @@ export const WORKLOADS = Object.freeze({
     14.1 down 1 65536, 14.1 down 1 38912, 14.4 down 1 65536, 14.4 down 1 65536, 14.4 down 1 65536,
     14.5 down 1 65536, 14.5 down 1 10074, 14.7 down 1 31`,
   ),
+  /** Keys typed into a shell. */
   shell: workload(
     'shell',
     [

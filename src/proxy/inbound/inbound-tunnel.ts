@@ -18,17 +18,71 @@ export type InboundProtocol = 'socks4' | 'socks5' | 'socks5-udp' | 'http-connect
 /** Events of the local port, for a log. `source` is `HOST:PORT` of the program. */
 export interface InboundEvents {
   /** A tunnel stands: the server has accepted it. With `socks5-udp` it carries datagrams, and `target` is where the first one goes. */
-  tunnel: [{ source: string; target: Address; protocol: InboundProtocol }]
+  tunnel: [
+    {
+      /** The program's address, `HOST:PORT`. */
+      source: string
+      /** Where it wants to go. */
+      target: Address
+      /** What it speaks. */
+      protocol: InboundProtocol
+    },
+  ]
   /** No tunnel could be had. The program was told so, or reset if it had been told already that it may speak. */
-  refused: [{ source: string; target: Address; protocol: InboundProtocol; error: unknown }]
+  refused: [
+    {
+      /** The program's address, `HOST:PORT`. */
+      source: string
+      /** Where it wants to go. */
+      target: Address
+      /** What it speaks. */
+      protocol: InboundProtocol
+      /** What `openTunnel` threw, or the tunnel ended with. */
+      error: unknown
+    },
+  ]
   /** The tunnel stood, but the target did not answer as it must. `reason` is text of ours. */
-  failed: [{ source: string; target: Address; protocol: InboundProtocol; reason: string }]
+  failed: [
+    {
+      /** The program's address, `HOST:PORT`. */
+      source: string
+      /** Where it wants to go. */
+      target: Address
+      /** What it speaks. */
+      protocol: InboundProtocol
+      /** One line. */
+      reason: string
+    },
+  ]
   /** The program did not say what is expected of it, or not in time. `reason` is text of ours. */
-  invalid: [{ source: string; reason: string }]
+  invalid: [
+    {
+      /** The program's address, `HOST:PORT`. */
+      source: string
+      /** One line. */
+      reason: string
+    },
+  ]
   /** An association for datagrams stands; they are to be sent to `address`, a `HOST:PORT`. */
-  association: [{ source: string; address: string }]
+  association: [
+    {
+      /** The program's address, `HOST:PORT`. */
+      source: string
+      /** Where datagrams are to be sent. */
+      address: string
+    },
+  ]
   /** It is over, with what became of its datagrams; `error` where no socket could be had for it. */
-  associationOver: [{ source: string; counts: Readonly<UdpCounts>; error: Error | undefined }]
+  associationOver: [
+    {
+      /** The program's address, `HOST:PORT`. */
+      source: string
+      /** Datagrams, by what became of them. */
+      counts: Readonly<UdpCounts>
+      /** Why there was no socket, where there was none. */
+      error: Error | undefined
+    },
+  ]
 }
 
 /** What the protocols are given. */

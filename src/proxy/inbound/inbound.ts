@@ -25,6 +25,7 @@ export interface InboundOptions {
   readonly auth?: Credentials
   /** How long a program may take until its request stands, in ms. Default 10,000. */
   readonly handshakeTimeout?: number
+  /** Limits of SOCKS5 UDP ASSOCIATE. */
   readonly udp?: UdpInboundOptions
 }
 

@@ -12,7 +12,9 @@ import type { AllowAddress } from './policy.ts'
 
 /** One address of a name, as `node:dns` gives it. `family` is 4 or 6. */
 export interface ResolvedAddress {
+  /** IPv4 or IPv6, as text. */
   readonly address: string
+  /** 4 or 6. */
   readonly family: number
 }
 
@@ -30,6 +32,7 @@ export interface DialOptions {
   readonly lookup?: Lookup
   /** Whether an address that was found may be dialled. Default: all may. */
   readonly allowAddress?: AllowAddress | undefined
+  /** Gives up. */
   readonly signal?: AbortSignal
 }
 

@@ -20,12 +20,30 @@ import type { ServeUdpOptions, UdpStreamEvent } from '../udp/udp-serve.ts'
 
 /** What happened on a stream, for a log. Names in targets come from the peer. */
 export type ProxyStreamEvent =
-  /** Data flows between the stream and `target`; `traffic` is missing where it carries other streams (`mux.pro`). */
-  | { readonly type: 'open'; readonly target: Address; readonly traffic?: Traffic }
-  /** The stream was refused; `target` is missing when it was not even named. */
-  | { readonly type: 'refused'; readonly target: Address | undefined; readonly error: unknown }
-  /** The stream is over. */
-  | { readonly type: 'closed'; readonly target: Address; readonly traffic?: Traffic }
+  | {
+      /** Data flows between the stream and `target`. */
+      readonly type: 'open'
+      /** As the client named it. */
+      readonly target: Address
+      /** Counts on; missing where the stream carries other streams (`mux.pro`). */
+      readonly traffic?: Traffic
+    }
+  | {
+      /** The stream was refused. */
+      readonly type: 'refused'
+      /** Missing when it was not even named. */
+      readonly target: Address | undefined
+      /** Why: what `dial`, `readTarget` or a policy threw. */
+      readonly error: unknown
+    }
+  | {
+      /** The stream is over. */
+      readonly type: 'closed'
+      /** As the client named it. */
+      readonly target: Address
+      /** All that was carried; missing where it was other streams (`mux.pro`). */
+      readonly traffic?: Traffic
+    }
   | UdpStreamEvent
 
 /** Options of {@link serveProxyStream}. */
@@ -40,9 +58,13 @@ export interface ServeStreamOptions {
    * all, so that no later answer of a resolver counts. Default: all may.
    */
   readonly allowAddress?: AllowAddress
+  /** How long the target of a stream may take to arrive. */
   readonly preamble?: ReadTargetOptions
+  /** How targets are resolved and connected to. */
   readonly dial?: Omit<DialOptions, 'signal'>
+  /** How bytes are passed on. */
   readonly relay?: RelayOptions
+  /** How long an association may be idle. */
   readonly udp?: ServeUdpOptions
   /** Limits of Mux.Pro main connections, and the first priority that a client may have (D41, D44). */
   readonly muxPro?: Omit<MuxProServerOptions, 'autoAccept' | 'clock'>

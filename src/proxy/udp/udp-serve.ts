@@ -32,18 +32,31 @@ export interface ServeUdpOptions {
 
 /** What happened on a stream that carries datagrams. Names in targets come from the peer. */
 export type UdpStreamEvent =
-  /** The stream was accepted. */
-  | { readonly type: 'udp-open'; readonly traffic: Traffic }
-  /**
-   * Datagrams to `target` are dropped: it is not allowed, or its name was not found. Reported once while
-   * the target is remembered, and for the first 16 targets of an association.
-   */
-  | { readonly type: 'udp-refused'; readonly target: Address; readonly error: AnyTlsError }
-  /** The stream is over, with what became of its datagrams; `error` when it was cut. */
   | {
-      readonly type: 'udp-closed'
-      readonly counts: Readonly<UdpCounts>
+      /** The stream was accepted. */
+      readonly type: 'udp-open'
+      /** Counts on. */
       readonly traffic: Traffic
+    }
+  | {
+      /**
+       * Datagrams to `target` are dropped. Reported once while the target is remembered, and for the first 16
+       * targets of an association.
+       */
+      readonly type: 'udp-refused'
+      /** As the client named it. */
+      readonly target: Address
+      /** It is not allowed, or its name was not found. */
+      readonly error: AnyTlsError
+    }
+  | {
+      /** The stream is over. */
+      readonly type: 'udp-closed'
+      /** Datagrams, by what became of them. */
+      readonly counts: Readonly<UdpCounts>
+      /** All that was carried. */
+      readonly traffic: Traffic
+      /** Why it was cut, where it was. */
       readonly error: AnyTlsError | undefined
     }
 

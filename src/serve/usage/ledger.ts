@@ -5,12 +5,15 @@ import { startOfPeriod } from '../users/amounts.ts'
 
 /** Bytes of payload: up is what users' programs sent, down what they got. */
 export interface Usage {
+  /** Bytes from the client. */
   readonly up: number
+  /** Bytes to the client. */
   readonly down: number
 }
 
 /** What a day brought; `day` is its date in UTC, `2030-12-31`. */
 export interface DayUsage extends Usage {
+  /** In UTC, as `2026-11-27`. */
   readonly day: string
 }
 

@@ -9,7 +9,9 @@ export type QuotaPeriod = (typeof QUOTA_PERIODS)[number]
 
 /** How many bytes may be used, up and down together, in a period. */
 export interface Quota {
+  /** Up and down together. */
   readonly bytes: number
+  /** When it begins anew. */
   readonly per: QuotaPeriod
 }
 

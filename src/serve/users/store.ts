@@ -65,9 +65,11 @@ export type SessionsByUser = ReadonlyMap<string, readonly string[]>
 
 /** What a place says of a server that it manages. What was given on the command line counts more. */
 export interface NodeControl {
+  /** Where the server is to listen. */
   readonly listen: Address
   /** A name that the certificate should have. */
   readonly serverName: string | undefined
+  /** The padding scheme that clients are to be told; `undefined` for the built-in one. */
   readonly scheme: Scheme | undefined
   /**
    * Whether nobody is to reach this target.
@@ -85,8 +87,11 @@ export interface NodeControl {
 
 /** What a share link says of a server beside the password. */
 export interface ServerEndpoint {
+  /** Name or address, IPv6 without brackets. */
   readonly host: string
+  /** 1 to 65,535. */
   readonly port: number
+  /** The name to ask for in TLS, where it is not `host`. */
   readonly sni: string | undefined
   /** SHA-256 of its certificate, where nobody else vouches for it. */
   readonly pin: string | undefined

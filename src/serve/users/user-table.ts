@@ -6,7 +6,9 @@ import type { User } from './user.ts'
 
 /** One user before and after a change; `undefined` where it was not, or is no more. */
 export interface UserChange {
+  /** `undefined` for a user that was added. */
   readonly before: User | undefined
+  /** `undefined` for a user that was removed. */
   readonly after: User | undefined
 }
 

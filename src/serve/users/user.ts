@@ -6,17 +6,23 @@ import type { Quota } from './amounts.ts'
 
 /** What may be said of a user. Absent limits limit nothing. */
 export interface UserSettings {
+  /** Whether the user may log in. */
   readonly enabled: boolean
   /** When it ends, in milliseconds since 1970. */
   readonly expires: number | undefined
+  /** How much the user may use; `undefined` for any amount. */
   readonly quota: Quota | undefined
-  /** Bytes a second, over all sessions. */
+  /** Bytes a second from the client, over all sessions; `undefined` for any number. */
   readonly maxUp: number | undefined
+  /** Bytes a second to the client, over all sessions; `undefined` for any number. */
   readonly maxDown: number | undefined
+  /** Most sessions at once; `undefined` for any number. */
   readonly maxSessions: number | undefined
+  /** Most client addresses at once; `undefined` for any number. */
   readonly maxAddresses: number | undefined
   /** May reach private addresses, too. */
   readonly allowPrivate: boolean
+  /** The operator's own words. */
   readonly note: string | undefined
 }
 
@@ -37,7 +43,9 @@ export interface User extends UserSettings {
 
 /** What a user is added with. A password is made where none is given. */
 export interface NewUser extends Partial<UserSettings> {
+  /** 1 to 64 characters, of which no other user has the same. */
   readonly name: string
+  /** Default: a random one. */
   readonly password?: string | undefined
   /** Keeps the hash of the password alone. */
   readonly hashOnly?: boolean | undefined
@@ -45,7 +53,9 @@ export interface NewUser extends Partial<UserSettings> {
 
 /** What is changed of a user; a limit that is `undefined` is taken away. */
 export interface UserPatch extends Partial<UserSettings> {
+  /** Another password: sessions that run end. */
   readonly password?: string
+  /** Keeps the hash of the password alone. */
   readonly hashOnly?: boolean | undefined
   /** Another path for the subscription. */
   readonly subscription?: string

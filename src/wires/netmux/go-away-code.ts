@@ -4,12 +4,19 @@ import { CloseCode } from '../../engine/close-code.ts'
 
 /** The codes of GoAway with a name. A peer may send others: they are carried as numbers. */
 export const GoAwayCode = {
+  /** In order: nothing is wrong. */
   Normal: 0,
+  /** The peer broke the protocol. */
   ProtocolError: 1,
+  /** Something failed at this end. */
   InternalError: 2,
+  /** The peer sent more than it had credit for. */
   FlowControlError: 3,
+  /** The peer opened more streams than there may be. */
   StreamLimit: 4,
+  /** The peer speaks another version. */
   InvalidVersion: 5,
+  /** The peer was silent for too long. */
   Timeout: 6,
 } as const
 
