@@ -2,6 +2,7 @@
 // Must never leave anything in the source tree: what is built goes into the cache of node_modules.
 
 import { execFile } from 'node:child_process'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { requireBuild } from '../../support/programs.ts'
@@ -19,7 +20,9 @@ async function build(cargo: string): Promise<string> {
     env: { ...process.env, CARGO_TARGET_DIR: TARGET },
     timeout: BUILD_TIMEOUT,
   })
-  return join(TARGET, 'release/netmux-peer')
+  const program = join(TARGET, 'release/netmux-peer')
+  await access(program)
+  return program
 }
 
 /** The program, built while the test file loads. */
