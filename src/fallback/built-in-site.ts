@@ -3,6 +3,7 @@
 // Must never: have anything in it that other sites do not have. Who knows these pages can recognise them all
 // the same: a server that must not be recognised needs a fallback endpoint of its own.
 import { createServer as createHttp1Server, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createServer as createH2Server } from 'node:http2'
 import type { Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import { ChurningSet } from '../codec/churning.ts'
@@ -40,6 +41,9 @@ const H2_STREAMS_MAX = 100
 /** How a site answers, whatever speaks HTTP for it. */
 export type Answer = (request: SiteRequest) => SiteAnswer
 
+/** See {@link createTargets}. */
+type Refuse = (code?: string) => string
+
 /** The site itself. Its files count as changed when it was made. */
 export function createSite(): Answer {
   const madeAt = Date.now()
@@ -49,15 +53,16 @@ export function createSite(): Answer {
 /**
  * Both protocols for any site.
  *
- * @param badRequest the whole answer to what is no HTTP/1.1; default: what Node says
+ * @param refuse the whole answer to what is no proper HTTP/1.1, by the code of Node's parser if that found it; default:
+ *   what Node says
  */
 export function createTargets(
   answer: Answer,
   timeouts: SiteTimeouts = SITE_TIMEOUTS,
-  badRequest?: () => string,
+  refuse?: Refuse,
 ): { http1: FallbackTarget; h2: FallbackTarget } {
   return {
-    http1: createHttp1Target(timeouts, answer, badRequest),
+    http1: createHttp1Target(timeouts, answer, refuse),
     h2: createH2Target(timeouts, answer),
   }
 }
@@ -65,7 +70,7 @@ export function createTargets(
 function createHttp1Target(
   timeouts: SiteTimeouts,
   answer: Answer,
-  badRequest: (() => string) | undefined,
+  refuse: Refuse | undefined,
 ): FallbackTarget {
   const server = createHttp1Server(
     {
@@ -74,15 +79,24 @@ function createHttp1Target(
       requestTimeout: timeouts.request,
       keepAliveTimeout: timeouts.keepAlive,
       connectionsCheckingInterval: timeouts.checkInterval,
+      requireHostHeader: refuse === undefined,
     },
-    ({ method = '', url = '', headers }, response) => {
-      send(response, answer({ method, target: url, headers }))
+    (request, response) => {
+      const { method = '', url = '', headers, socket } = request
+      const problem = refuse && problemOf(request)
+      if (refuse !== undefined && problem !== undefined) socket.end(refuse(problem))
+      else send(response, answer({ method, target: url, headers }))
     },
   )
-  if (badRequest !== undefined) {
-    server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end(badRequest())
+  if (refuse !== undefined) {
+    server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
+      if (socket.writable) socket.end(refuse(code))
       else socket.destroy()
+    })
+    server.on('connect', (_request, socket) => void socket.end(refuse()))
+    // Who expects what nobody knows is answered all the same.
+    server.on('checkExpectation', (request, response) => {
+      server.emit('request', request, response)
     })
   }
   server.setTimeout(timeouts.idle)
@@ -106,6 +120,20 @@ function createHttp1Target(
       if (started) server.close()
     },
   }
+}
+
+/** Most bytes of a line that nginx reads, without its end. */
+const LINE_MAX_LENGTH = 8_190
+
+/** What nginx finds wrong and Node's parser does not, in the parser's words. */
+function problemOf({ httpVersion, headersDistinct, rawHeaders }: IncomingMessage) {
+  const { length } = headersDistinct['host'] ?? []
+  if (length > 1 || (length === 0 && httpVersion === '1.1')) return 'HPE_INVALID_HEADER_TOKEN'
+  const isLong = rawHeaders.some((text, index) => {
+    const value = rawHeaders[index + 1] ?? ''
+    return index % 2 === 0 && text.length + value.length + ': '.length > LINE_MAX_LENGTH
+  })
+  return isLong ? 'HPE_HEADER_OVERFLOW' : undefined
 }
 
 function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget {

@@ -17,16 +17,19 @@ const PADDING = '<!-- a padding to disable MSIE and Chrome friendly error page -
 
 /** The answers for one kind of death, HTTP/1.1 and h2. */
 export function createDeadTargets(death: Death): { http1: FallbackTarget; h2: FallbackTarget } {
-  const answer = (request: SiteRequest): SiteAnswer => answerDead(STATUS[death], death, request)
-  return createTargets(answer, undefined, badRequest)
+  const answer = (request: SiteRequest): SiteAnswer => answerDead(death, request)
+  return createTargets(answer, undefined, refuse)
 }
 
-function answerDead(status: number, death: Death, { method, headers }: SiteRequest): SiteAnswer {
+function answerDead(death: Death, { method, headers }: SiteRequest): SiteAnswer {
+  const isTrace = method === 'TRACE'
+  const status = isTrace ? 405 : STATUS[death]
+  const reason = isTrace ? 'Not Allowed' : death
   const isPadded = /MSIE |Chrome\//.test(headers['user-agent'] ?? '')
-  const body = Buffer.from(page(`${status} ${death}`) + (isPadded ? PADDING : ''))
+  const body = Buffer.from(page(`${status} ${reason}`) + (isPadded ? PADDING : ''))
   return {
     status,
-    reason: death,
+    reason,
     headers: {
       Server: 'nginx',
       Date: new Date().toUTCString(),
@@ -34,13 +37,26 @@ function answerDead(status: number, death: Death, { method, headers }: SiteReque
       'Content-Length': body.length,
     },
     body: method === 'HEAD' ? undefined : body,
+    ...(isTrace && { isLast: true }),
   }
 }
 
-function badRequest(): string {
-  const body = page('400 Bad Request')
+/** What nginx says to what it does not take for a request, by what Node's parser finds wrong. */
+function refuse(code?: string): string {
+  switch (code) {
+    case 'HPE_INVALID_VERSION':
+      return refusal('505 HTTP Version Not Supported')
+    case 'HPE_HEADER_OVERFLOW':
+      return refusal('400 Bad Request', 'Request Header Or Cookie Too Large')
+    default:
+      return refusal('400 Bad Request')
+  }
+}
+
+function refusal(status: string, detail?: string): string {
+  const body = page(status, detail)
   const head = [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${status}`,
     'Server: nginx',
     `Date: ${new Date().toUTCString()}`,
     'Content-Type: text/html',
@@ -50,12 +66,13 @@ function badRequest(): string {
   return `${head.join('\r\n')}\r\n\r\n${body}`
 }
 
-function page(title: string): string {
+function page(status: string, detail?: string): string {
   return [
     '<html>',
-    `<head><title>${title}</title></head>`,
+    `<head><title>${detail === undefined ? status : `${status.slice(0, 3)} ${detail}`}</title></head>`,
     '<body>',
-    `<center><h1>${title}</h1></center>`,
+    `<center><h1>${status}</h1></center>`,
+    ...(detail === undefined ? [] : [`<center>${detail}</center>`]),
     '<hr><center>nginx</center>',
     '</body>',
     '</html>',

@@ -11,6 +11,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CONNECT_TIMEOUT } from '../../src/fallback/fallback-relay.ts'
 import { createFallback } from '../../src/fallback/fallback.ts'
 import type { Fallback, FallbackOptions } from '../../src/fallback/fallback.ts'
+import { createServer } from '../../src/tls/listen.ts'
+import { makeTestCertificate } from '../support/certificate.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
 import { listenForFallback, readAll } from '../support/fallback-listener.ts'
 import type { FallbackListener, HandoverOptions } from '../support/fallback-listener.ts'
 import { startTcpEndpoint } from '../support/tcp-endpoint.ts'
@@ -299,6 +302,43 @@ describe('relay: how it ends', () => {
       expect(String(await readAll(client))).toMatch(/^HTTP\/1\.1 504 Gateway Time-out\r\n/)
     },
   )
+})
+
+describe('relay: silence', () => {
+  it('D16, D54: who says nothing is closed 60 s after the handshake, as nginx does it', async () => {
+    const endpoint = await startTcpEndpoint()
+    const fallback = createFallback({ http1: endpoint })
+    const clock = new FakeClock()
+    const certificate = await makeTestCertificate()
+    const server = createServer({ ...certificate, password: 'letmein', fallback, clock })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    cleanup.push(
+      () => fallback.close(0),
+      () => server.shutdown(0),
+      () => endpoint.stop(),
+    )
+    const { port } = server.address()
+    const client = connectTls({ host: '127.0.0.1', port, ca: certificate.cert })
+    client.on('error', () => {})
+    while (server.sessions.size === 0) await sleep(5)
+    const went = vi.fn()
+    server.on('fallback', went)
+    await clock.advance(9_999)
+    expect(went).not.toHaveBeenCalled()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    await clock.advance(1)
+    expect(went).toHaveBeenCalledOnce()
+    await endpoint.accept()
+    const ended = once(client.resume(), 'end')
+    let isOver = false
+    void ended.then(() => (isOver = true))
+    vi.advanceTimersByTime(49_999)
+    await settle()
+    expect(isOver).toBe(false)
+    vi.advanceTimersByTime(1)
+    await ended
+  })
 })
 
 describe('relay: PROXY protocol', () => {

@@ -3,10 +3,10 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { curl, sha256 } from '../proxy/support.ts'
-import { curlProgram, describeRequest, hasIPv6, serve, serveHttp, serveHttps } from './support.ts'
-import { startPair } from './support.ts'
-import type { ClientProgram } from './support.ts'
+import { curl, sha256 } from '../../proxy/support.ts'
+import { curlProgram, describeRequest, hasIPv6, serve, serveHttp, serveHttps } from '../support.ts'
+import { startPair } from '../support.ts'
+import type { ClientProgram } from '../support.ts'
 
 const EMPTY = sha256(new Uint8Array(0))
 

@@ -10,8 +10,8 @@ import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { closedPort, connectTo, curl, readAll, readExactly } from '../proxy/support.ts'
-import { associate, bindUdp } from '../support/socks5-udp.ts'
+import { closedPort, connectTo, curl, readAll, readExactly } from '../../proxy/support.ts'
+import { associate, bindUdp } from '../../support/socks5-udp.ts'
 import {
   curlProgram,
   serve,
@@ -20,8 +20,8 @@ import {
   startServer,
   until,
   whenDone,
-} from './support.ts'
-import type { ClientProgram } from './support.ts'
+} from '../support.ts'
+import type { ClientProgram } from '../support.ts'
 
 const PYTHON = process.env.ANYTLS_TEST_PYTHON ?? 'python3'
 const hasAiohttp = spawnSync(PYTHON, ['-c', 'import aiohttp']).status === 0

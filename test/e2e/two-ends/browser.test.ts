@@ -6,8 +6,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { requireProgram } from '../support/programs.ts'
-import { folder, serveHttp, serveHttps, startPair, startServer } from './support.ts'
+import { requireProgram } from '../../support/programs.ts'
+import { folder, serveHttp, serveHttps, startPair, startServer } from '../support.ts'
 
 const chromium = requireProgram('chromium', 'chromium-browser', 'google-chrome')
 
