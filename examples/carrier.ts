@@ -45,6 +45,8 @@ export async function connectCarrier(settings: ClientSettings): Promise<Duplex> 
     const session = await connect({ ...address, ...clientSecrets(settings), wire })
     const stream = session.openStream()
     stream.once('close', () => void session.close())
+    // A refused password shows here, with its own error.
+    await stream.once('error', () => {}).accepted()
     return stream
   }
   const socket = net.connect({ ...address, noDelay: true, allowHalfOpen: true })

@@ -31,6 +31,10 @@ beforeAll(async () => {
       .map((name) => join(EXAMPLES, name)),
     ...{ outdir: folder, outExtension: { '.js': '.mjs' } },
     ...{ bundle: true, splitting: true, format: 'esm', platform: 'node' },
+    // What `ws` loads of Node it asks `require` for.
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",
+    },
   })
 })
 
@@ -38,8 +42,11 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 /** The options that a server wants on `wire`. */
 export function serverFlags(wire: Wire): string[] {
-  return ['--wire', wire, ...(isSecure(wire) ? ['--key', key, '--cert', cert] : [])]
+  return ['--wire', wire, ...(isSecure(wire) ? certificateFlags : [])]
 }
+
+/** Where the certificate of the servers is, and its key. */
+export const certificateFlags = ['--key', key, '--cert', cert]
 
 /** The options that its client wants. */
 export function clientFlags(wire: Wire): string[] {
@@ -55,8 +62,12 @@ export function builtExample(name: string): string {
   return join(folder, `${name}.mjs`)
 }
 
-export function runExample(name: string, args: readonly string[]): Program {
-  const program = runScript(builtExample(name), args, PASSWORD)
+export function runExample(
+  name: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = PASSWORD,
+): Program {
+  const program = runScript(builtExample(name), args, env)
   onTestFinished(() => stop(program))
   return program
 }
