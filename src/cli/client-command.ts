@@ -14,6 +14,7 @@ import { openServers } from './client-servers.ts'
 import type { ClientServers } from './client-servers.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
+import { refuseConflicts } from './option-conflicts.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { readSecretFile } from '../serve/files.ts'
 
@@ -32,6 +33,7 @@ export async function runClient(
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log
+  refuseConflicts(options)
   const auth = readProxyAuth(options.proxyAuthFile)
   const servers = openServers(options, logger)
   const openTunnel = createBypass(options.bypass ?? [], servers.openTunnel)

@@ -4,10 +4,12 @@
 import type { Command } from 'commander'
 import { AnyTlsError } from '../errors.ts'
 import { configProblem, fileOptions, nearestKey, readSettings } from './config-options.ts'
+import type { Setting } from './config-options.ts'
+import { conflictsOf } from './option-conflicts.ts'
 import { escapeControls } from './printable.ts'
 import { writeStdout } from './stdout.ts'
 import { readConfigFile } from './toml-file.ts'
-import type { ConfigText } from './toml-file.ts'
+import type { ConfigProblem, ConfigText } from './toml-file.ts'
 
 /**
  * Tells every problem of a file on standard output, or that there is none.
@@ -19,7 +21,9 @@ export async function checkConfig(file: string, candidates: readonly Command[]):
   const text = readConfigFile(file)
   const [command] = candidates.toSorted((a, b) => likeness(b, text) - likeness(a, text))
   if (command === undefined) return
-  const { settings, problems } = readSettings(command, text)
+  const read = readSettings(command, text)
+  const { settings } = read
+  const problems = [...read.problems, ...conflictsIn(command, text, settings)]
   const name = `anytls ${command.name()}`
   if (problems.length === 0) {
     const count = settings.length === 1 ? 'one option' : `${settings.length} options`
@@ -30,6 +34,22 @@ export async function checkConfig(file: string, candidates: readonly Command[]):
   await writeStdout(lines.join(''))
   const count = problems.length === 1 ? 'one error' : `${problems.length} errors`
   throw new AnyTlsError('ERR_FILE', `config file '${file}' has ${count}, read as one for ${name}`)
+}
+
+/** What starting with the file alone would refuse, at the last key that has to do with it. */
+function conflictsIn(
+  command: Command,
+  { entries }: ConfigText,
+  settings: readonly Setting[],
+): ConfigProblem[] {
+  const options = fileOptions(command)
+  const given = Object.fromEntries(settings.map(({ name, value }) => [name, value]))
+  return conflictsOf(given).flatMap(({ options: names, problem }) => {
+    const entry = entries.findLast(({ key }) => {
+      return names.includes(options.get(key)?.attributeName() ?? '')
+    })
+    return entry === undefined ? [] : [{ ...entry.keyPlace, problem }]
+  })
 }
 
 /** How many of the keys the command knows; one that is only misspelt counts half, what it cannot do without more. */

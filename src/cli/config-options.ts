@@ -17,7 +17,7 @@ const ALTERNATIVES = [
 const NOT_IN_FILES: ReadonlySet<string> = new Set(['config', 'help'])
 
 /** What an entry comes to for a command. */
-interface Setting {
+export interface Setting {
   /** Under which commander keeps it. */
   readonly name: string
   readonly value: unknown

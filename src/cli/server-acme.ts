@@ -4,7 +4,6 @@
 import type { Logger } from 'pino'
 import type { Address } from '../codec/address.ts'
 import { formatHostPort } from '../codec/host-port.ts'
-import { AnyTlsError } from '../errors.ts'
 import { AcmeKeeper } from '../serve/acme.ts'
 import { HttpChallenges, TlsChallenges } from '../serve/acme-order.ts'
 import type { ServerCertificate } from '../serve/certificate.ts'
@@ -28,11 +27,7 @@ export interface Acme {
   stop(): void
 }
 
-/**
- * What the options ask for; `undefined` when it is nothing.
- *
- * @throws AnyTlsError `ERR_OPTION_INVALID`
- */
+/** What the options ask for; `undefined` when it is nothing. */
 export function prepareAcme(
   options: ServerCommandOptions,
   user: CertificateUser,
@@ -40,9 +35,6 @@ export function prepareAcme(
 ): Acme | undefined {
   const { acme: names, acmeEmail: email, acmeDirectory: directory, acmeHttp } = options
   if (names === undefined) return undefined
-  if (options.cert !== undefined || options.key !== undefined) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', '--acme and --cert exclude each other')
-  }
   const http = acmeHttp && new HttpChallenges()
   const setChallenge = (name: string, answer?: KeyAndCertificate) => user.setChallenge(name, answer)
   const keeper = new AcmeKeeper({

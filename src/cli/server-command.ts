@@ -17,6 +17,7 @@ import type { ServerCertificate } from '../serve/certificate.ts'
 import { readTextFile } from '../serve/files.ts'
 import { onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
+import { refuseConflicts } from './option-conflicts.ts'
 import { DEFAULT_LISTEN, parseListen } from './options.ts'
 import type { ServerCommandOptions } from './options.ts'
 import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
@@ -44,6 +45,7 @@ export async function runServer(
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log
+  refuseConflicts(options)
   const reloader = new Reloader({
     reloaded: (name) => logger.info(`${name}: read anew`),
     refused: (name, error) =>
@@ -136,10 +138,7 @@ async function openAdmin(
   { admin, adminTokenFile, publicHost }: ServerCommandOptions,
   settings: Omit<AdminSettings, 'place' | 'tokenFile' | 'publicName'>,
 ): Promise<RunningAdmin | undefined> {
-  if (admin === undefined) {
-    if (adminTokenFile === undefined) return undefined
-    throw new AnyTlsError('ERR_OPTION_INVALID', '--admin-token-file needs --admin')
-  }
+  if (admin === undefined) return undefined
   const { startAdmin } = await import('./admin.ts')
   const more = { place: admin, tokenFile: adminTokenFile, publicName: publicHost?.host }
   return startAdmin({ ...settings, ...more })
@@ -219,16 +218,13 @@ function ownCertificatePart(
   return { name: 'certificate', files: [cert, key], reload }
 }
 
-/** @throws AnyTlsError `ERR_OPTION_INVALID` for one of the pair alone, or what reading them throws */
+/** @throws what reading them throws */
 async function chooseCertificate(
   options: ServerCommandOptions,
   names: readonly string[],
 ): Promise<ServerCertificate> {
   const { cert, key, stateDir } = options
   if (cert !== undefined && key !== undefined) return readCertificate(cert, key)
-  if (cert !== undefined || key !== undefined) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', '--cert and --key are needed together')
-  }
   return keptCertificate(stateFolder(stateDir), names)
 }
 

@@ -193,4 +193,58 @@ describe('a configuration file', () => {
       )
     },
   )
+
+  it.for([
+    ['listen = 1\ncert = "a"\n', 2, '--cert and --key are needed together'],
+    ['fallback-h2 = "http://a:1"\n', 1, 'a fallback for h2 needs one for http/1.1 beside it'],
+    ['fallback-proxy-protocol = "v1"\n', 1, 'the PROXY protocol needs a fallback endpoint'],
+    ['acme = "a.test"\ncert = "a"\nkey = "b"\n', 3, '--acme and --cert exclude each other'],
+    ['acme-http = 80\n', 1, '--acme-http needs --acme'],
+    [
+      'legacy = false\nlegacy-tls12 = true\n',
+      2,
+      '--legacy-tls12 and --no-legacy exclude each other',
+    ],
+    ['admin-token-file = "a"\n', 1, '--admin-token-file needs --admin'],
+    ['admin = "192.0.2.1:9"\n', 1, /^--admin 192\.0\.2\.1:9: others can reach it/],
+    [
+      'password = "letmein"\npassword-file = "a"\n',
+      2,
+      /^-p and --password-file exclude each other/,
+    ],
+    [
+      'server = "a:1"\npin = "PIN"\ninsecure = true\n',
+      3,
+      /'--insecure' cannot be used with option '--pin/,
+    ],
+    [
+      'server = "a:1"\nca = "a"\npin = "PIN"\n',
+      3,
+      /'--ca <file>' cannot be used with option '--pin/,
+    ],
+    [
+      'server = "a:1"\nca = "a"\ninsecure = true\n',
+      3,
+      /'--ca <file>' cannot be used with option '--insec/,
+    ],
+  ] as const)(
+    'what starting with %j would refuse is told by config check, too',
+    async ([text, line, says]) => {
+      const file = fileWith(text.replace('PIN', 'ab'.repeat(32)))
+      const check = runProgram(['config', 'check', file])
+      const isClient = text.startsWith('server')
+      const password = text.startsWith('password') ? {} : { ANYTLS_PASSWORD: 'letmein' }
+      const state = ['--state-dir', join(folder, 'state')]
+      const start = runProgram(
+        [isClient ? 'client' : 'server', ...state, '--config', file],
+        password,
+      )
+      expect((await check.ended).code).toBe(2)
+      expect((await start.ended).code).toBe(2)
+      const [, place, problem = ''] = /, (line \d+, column \d+): (.*)\n$/.exec(check.stdout()) ?? []
+      expect(place).toBe(`line ${line}, column 1`)
+      expect(problem).toMatch(says)
+      expect(start.stderr()).toBe(`anytls: ${problem}\n`)
+    },
+  )
 })

@@ -138,11 +138,6 @@ describe('TLS 1.2 (D53)', () => {
     await until(() => refusals(server).length === 1, 'its line')
   })
 
-  it('--legacy-tls12 lets nobody in where the original wire is not spoken', async () => {
-    const server = await startServer(['--legacy-tls12', '--no-legacy'])
-    expect(await refusal(server, TLS12)).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
-  })
-
   it.skipIf(openssl.isMissing || curlProgram.isMissing)(
     `openssl s_client and curl agree${openssl.note}${curlProgram.note}`,
     async () => {
