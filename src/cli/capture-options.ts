@@ -5,12 +5,11 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import { MAX_CAPTURE_RECORDS } from '../harness/capture/capture-event.ts'
 import { AnyTlsError } from '../errors.ts'
-import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
 import { argument, LOG_FORMATS, LOG_LEVELS } from './options.ts'
 import type { LogFormat, LogLevel } from './options.ts'
-import { MAX_SKIP, wholeNumber } from './scheme-options.ts'
+import { skipOption, wholeNumber } from './scheme-options.ts'
 
 export interface CaptureCommandOptions {
   readonly listen: Address
@@ -112,18 +111,8 @@ export function addReport(
     .option('--scheme <file>', 'the target: the scheme of the captures, client to server')
     .option('--downlink-scheme <file>', 'the same, server to client')
     .option('--comparison <file>', 'from anytls compare --json: draw the AUC by records seen, too')
-    .option(
-      '--skip-up <number>',
-      'records of a TLS handshake that look like data, from the client',
-      wholeNumber(0, MAX_SKIP),
-      DEFAULT_HANDSHAKE_RECORDS.up,
-    )
-    .option(
-      '--skip-down <number>',
-      'the same from the server, behind those of the client: session tickets',
-      wholeNumber(0, MAX_SKIP),
-      DEFAULT_HANDSHAKE_RECORDS.down,
-    )
+    .addOption(skipOption('up'))
+    .addOption(skipOption('down'))
     .helpOption('-h, --help', 'show this help')
     .action((files: readonly string[], flags: ReportCommandOptions) => run(files, flags))
 }

@@ -2,8 +2,7 @@
 // Must never do anything itself: the command is loaded when it is called for.
 
 import type { Command } from 'commander'
-import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
-import { MAX_SKIP, wholeNumber } from './scheme-options.ts'
+import { skipOption, wholeNumber } from './scheme-options.ts'
 
 export interface CompareCommandOptions {
   readonly with: readonly string[]
@@ -28,18 +27,8 @@ export function addCompare(
       wholeNumber(0, Number.MAX_SAFE_INTEGER),
       1,
     )
-    .option(
-      '--skip-up <number>',
-      'records of a TLS handshake that look like data, from the client',
-      wholeNumber(0, MAX_SKIP),
-      DEFAULT_HANDSHAKE_RECORDS.up,
-    )
-    .option(
-      '--skip-down <number>',
-      'the same from the server, behind those of the client: session tickets',
-      wholeNumber(0, MAX_SKIP),
-      DEFAULT_HANDSHAKE_RECORDS.down,
-    )
+    .addOption(skipOption('up'))
+    .addOption(skipOption('down'))
     .option('--json', 'print JSON')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', COMPARE_HELP)

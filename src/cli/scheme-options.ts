@@ -120,18 +120,8 @@ function addFit(scheme: Command, load: () => Promise<SchemeCommands>): void {
       wholeNumber(1, MAX_FIT_RECORDS),
     )
     .option('--seed <number>', 'the same seed gives the same draws', parseSeed, 1)
-    .option(
-      '--skip-up <number>',
-      'records of a TLS handshake that look like data, from the client',
-      wholeNumber(0, MAX_SKIP),
-      DEFAULT_HANDSHAKE_RECORDS.up,
-    )
-    .option(
-      '--skip-down <number>',
-      'the same from the server, behind those of the client: session tickets',
-      wholeNumber(0, MAX_SKIP),
-      DEFAULT_HANDSHAKE_RECORDS.down,
-    )
+    .addOption(skipOption('up'))
+    .addOption(skipOption('down'))
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', FIT_HELP)
     .action(async (files: readonly string[], flags: SchemeFitOptions) =>
@@ -204,7 +194,19 @@ Left out: flow control, keepalive, and the time that a network takes.`
 const MAX_FIT_RECORDS = 64
 
 /** Records of a TLS handshake: more than any has. */
-export const MAX_SKIP = 1_000
+const MAX_SKIP = 1_000
+
+const SKIP_TEXT = {
+  up: 'records of a TLS handshake that look like data, from the client',
+  down: 'the same from the server, behind those of the client: session tickets',
+}
+
+/** How many records of a capture belong to the TLS handshake, for every command that reads captures. */
+export function skipOption(direction: 'up' | 'down'): Option {
+  return new Option(`--skip-${direction} <number>`, SKIP_TEXT[direction])
+    .argParser(wholeNumber(0, MAX_SKIP))
+    .default(DEFAULT_HANDSHAKE_RECORDS[direction])
+}
 
 const parseSeed = wholeNumber(0, Number.MAX_SAFE_INTEGER)
 const parseRuns = wholeNumber(1, MAX_RUNS)
