@@ -175,8 +175,11 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#tls.on('secureConnection', (socket) => this.#accept(socket))
     this.#tls.on('tlsClientError', (error, socket) => {
       socket.on('error', ignore)
-      const client = this.#arrivals.get(addressesOf(socket))?.ends.source?.host
-      this.#tell('handshakeError', error, client ?? socket.remoteAddress ?? '')
+      const arrival = this.#arrivals.get(addressesOf(socket))
+      const client = arrival?.ends.source?.host ?? socket.remoteAddress ?? ''
+      // Node itself ends what goes wrong, but not what takes too long.
+      if ('code' in error && error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') arrival?.raw.destroy()
+      this.#tell('handshakeError', error, client)
     })
     this.#entrance = createEntrance({
       balancers: parseBalancers(options.acceptProxyProtocol ?? []),
