@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { parseShareLink } from '../../src/serve/share-link.ts'
 import type { Session } from '../../src/session/session.ts'
+import { childrenOf } from '../e2e/failures/processes.ts'
 import { makeFolder } from '../serve/support.ts'
 import { PASSWORD, startRedis } from '../serve/redis/redis.ts'
 import { login, startTarget } from './login.ts'
@@ -28,8 +29,12 @@ interface Started {
   readonly health: () => Promise<string>
 }
 
-async function startServer(place: string, folder: string): Promise<Started> {
-  const more = ['--state-dir', folder, '--admin', '127.0.0.1:0', '--log-level', 'debug']
+async function startServer(
+  place: string,
+  folder: string,
+  ...flags: readonly string[]
+): Promise<Started> {
+  const more = ['--state-dir', folder, '--admin', '127.0.0.1:0', '--log-level', 'debug', ...flags]
   const args = ['server', '-l', '127.0.0.1:0', '--public-host', 'h.example:443', ...more]
   const program = runProgram(args, { ANYTLS_USERS: place })
   onTestFinished(() => stop(program))
@@ -99,5 +104,38 @@ describe('servers with one Redis', { timeout: 60_000 }, () => {
       expect(program.stderr()).not.toMatch(/redis-secret/)
     }
     expect(await list()).toMatchObject([{ up: 1_234, down: 1_234, enabled: false, sessions: 0 }])
+  })
+
+  it('Issue 13.3: what two workers count arrives in Redis once, over kill -9 of one; limits hold over both', async () => {
+    const redis = await startRedis()
+    const added = await run(
+      redis.place,
+      ...['add', 'anna', '--allow-private', '--public-host', 'h.example', '--max-sessions', '2'],
+    )
+    const { password = '' } = parseShareLink(added.trim())
+    const [server, target] = [
+      await startServer(redis.place, makeFolder(), '--workers', '2'),
+      await startTarget(),
+    ]
+    const sessions = [await login(server.port, password), await login(server.port, password)]
+    for (const [index, session] of sessions.entries()) {
+      expect(await echo(session, target, 1_000 + index)).toBe(1_000 + index)
+    }
+    await once(await login(server.port, password), 'close')
+    const list = async () => JSON.parse(await run(redis.place, 'list', '--json')) as unknown[]
+    const counted = async (bytes: number, sessions: number) =>
+      vi.waitFor(
+        async () => expect(await list()).toMatchObject([{ up: bytes, down: bytes, sessions }]),
+        { timeout: 10_000, interval: 500 },
+      )
+    await counted(2_001, 2)
+    const [worker = 0] = childrenOf(server.program.child.pid ?? 0)
+    process.kill(worker, 'SIGKILL')
+    await vi.waitFor(() => expect(sessions.some(({ closed }) => closed)).toBe(true), 3_000)
+    expect(await echo(await login(server.port, password), target, 30)).toBe(30)
+    await counted(2_031, 2)
+    server.program.child.kill('SIGTERM')
+    expect((await server.program.ended).code).toBe(0)
+    await counted(2_031, 0)
   })
 })

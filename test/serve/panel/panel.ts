@@ -3,9 +3,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { isIP } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
+import type { TestCertificate } from '../../support/certificate.ts'
 
 export const TOKEN = 'a-token-that-nobody-may-see'
 
@@ -56,13 +58,19 @@ export class Panel {
   /** Also who was thrown out: what was used until then is told after. */
   readonly #known = new Set<string>()
   #port = 0
+  readonly #scheme: 'http' | 'https'
 
-  constructor() {
-    this.#server = createServer((request, response) => void this.#answer(request, response))
+  /** @param certificate with which it speaks TLS */
+  constructor(certificate?: TestCertificate) {
+    const serve = (request: IncomingMessage, response: ServerResponse): void =>
+      void this.#answer(request, response)
+    this.#scheme = certificate === undefined ? 'http' : 'https'
+    this.#server =
+      certificate === undefined ? createServer(serve) : createTlsServer(certificate, serve)
   }
 
   get place(): string {
-    return `uniproxy+http://127.0.0.1:${this.port}?node_id=7`
+    return `uniproxy+${this.#scheme}://127.0.0.1:${this.port}?node_id=7`
   }
 
   /** The same after a stop. */
