@@ -10,7 +10,8 @@ import type { UserStore } from '../../../src/serve/users/store.ts'
 import type { UserChange } from '../../../src/serve/users/user-table.ts'
 import type { Address } from '../../../src/codec/address.ts'
 import { makeFolder } from '../support.ts'
-import { PASSWORD, startRedis, until } from './redis.ts'
+import { startMiddlebox } from '../../e2e/middlebox.ts'
+import { addMany, PASSWORD, startRedis, until } from './redis.ts'
 
 interface Opened {
   readonly store: UserStore
@@ -127,6 +128,19 @@ describe('users in Redis', { timeout: 30_000 }, () => {
     for (const name of readdirSync(one.folder)) {
       expect(statSync(join(one.folder, name)).mode & 0o777).toBe(0o600)
     }
+  })
+
+  it('Issue 13.3: a start waits for all users of a Redis that answers, however long they take', async () => {
+    const redis = await startRedis()
+    await addMany(redis, 1_000)
+    const line = await startMiddlebox(redis.port)
+    onTestFinished(() => line.stop())
+    line.delay(200)
+    const begun = performance.now()
+    const { store } = await open(`redis://127.0.0.1:${line.port}`)
+    expect(store.users.size).toBe(1_000)
+    // Longer than it would wait for one that says nothing.
+    expect(performance.now() - begun).toBeGreaterThan(3_000)
   })
 
   it('Issue 13.3: counts of all servers are one sum, live, and a reset reaches all', async () => {

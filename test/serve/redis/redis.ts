@@ -7,6 +7,9 @@ import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
+import { makeUser } from '../../../src/serve/users/user.ts'
+import type { NewUser, User } from '../../../src/serve/users/user.ts'
+import { formatUser } from '../../../src/serve/users/users-file.ts'
 import { makeFolder } from '../support.ts'
 
 export const PASSWORD = 'redis-secret-%@'
@@ -58,7 +61,6 @@ export class TestRedis {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1')
       let text = ''
-      const lines = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
       socket.on('error', reject)
       socket.on('data', (data: Buffer) => {
         text += data.toString()
@@ -66,9 +68,43 @@ export class TestRedis {
       })
       socket.on('timeout', () => socket.destroy())
       socket.on('close', () => resolve(text))
-      socket.write(`*${words.length}\r\n${lines.join('')}`)
+      socket.write(commandOf(words))
     })
   }
+}
+
+/** Puts users there as `user add` does, but many at once. */
+export async function addMany(
+  { port }: TestRedis,
+  count: number,
+  more: Omit<NewUser, 'name'> = {},
+): Promise<readonly User[]> {
+  const users = Array.from({ length: count }, (_, index) =>
+    makeUser({ ...more, name: `user ${index}` }, Date.now()),
+  )
+  const socket = connect(port, '127.0.0.1')
+  let [asked, answered] = [0, 0]
+  socket.on('data', (data: Buffer) => (answered += data.toString('latin1').split('\n').length - 1))
+  for (const user of users) {
+    const fields = [
+      ['users', user.id, formatUser(user)],
+      ['names', user.name, user.id],
+      ['hashes', user.hash, user.id],
+    ] as const
+    for (const [key, field, value] of fields) {
+      asked += 1
+      const words = ['HSET', `{anytls}:${key}`, field, value]
+      if (!socket.write(commandOf(words))) await once(socket, 'drain')
+    }
+  }
+  while (answered < asked) await sleep(20)
+  socket.destroy()
+  return users
+}
+
+function commandOf(words: readonly string[]): string {
+  const lines = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+  return `*${words.length}\r\n${lines.join('')}`
 }
 
 export async function startRedis(...args: readonly string[]): Promise<TestRedis> {
