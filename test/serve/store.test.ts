@@ -1,14 +1,16 @@
 // The store in a file: several writers, faults while it runs, and what a lookup costs.
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { withLock } from '../../src/serve/file-lock.ts'
-import { hashOf, makeUser } from '../../src/serve/users/user.ts'
+import { KnownUsers } from '../../src/serve/remote/known-users.ts'
+import { changeUser, hashOf, makeUser } from '../../src/serve/users/user.ts'
 import type { UserChange } from '../../src/serve/users/user-table.ts'
 import { UserTable } from '../../src/serve/users/user-table.ts'
 import { slowestToQuickest } from '../support/timing.ts'
-import { openStore } from './support.ts'
+import { makeFolder, openStore } from './support.ts'
 
 describe('Issue 12.1: the users file', () => {
   it('takes the changes of several writers at once, each of them whole', async () => {
@@ -126,3 +128,61 @@ it('Issue 12.1, D55: a lookup costs the same for one user and for 100,000, found
   expect(slowestToQuickest(sizes, 1.3)).toBeLessThan(1.3)
   expect(slowestToQuickest(misses, 1.3)).toBeLessThan(1.3)
 })
+
+describe('UserTable', () => {
+  it('Issue 13.7: changing some is as replacing all, whoever comes, goes, or gets another name or password', () => {
+    const kinds = fc.constantFrom(
+      'stays',
+      'goes',
+      'is renamed',
+      'has another password',
+      'is disabled',
+    )
+    fc.assert(
+      fc.property(fc.array(kinds, { maxLength: 12 }), fc.nat(4), (fates, added) => {
+        const users = fates.map((_, index) => makeUser({ name: `user ${index}` }, 0))
+        const changes = users.map((before, index): UserChange => {
+          const fate = fates[index]
+          if (fate === 'goes') return { before, after: undefined }
+          if (fate === 'is renamed') return { before, after: { ...before, name: `new ${index}` } }
+          if (fate === 'is disabled') return { before, after: { ...before, enabled: false } }
+          if (fate === 'stays') return { before, after: before }
+          return { before, after: changeUser(before, { password: `another ${index}` }) }
+        })
+        for (let count = 0; count < added; count += 1) {
+          changes.push({ before: undefined, after: makeUser({ name: `added ${count}` }, 0) })
+        }
+        const [some, all] = [new UserTable(), new UserTable()]
+        for (const table of [some, all]) table.replace(users)
+        const told = some.change(changes)
+        const after = changes.flatMap((change) => change.after ?? [])
+        const byId = (list: readonly UserChange[]) =>
+          list.toSorted((one, other) => idOf(one).localeCompare(idOf(other)))
+        expect(byId(told)).toEqual(byId(all.replace(after)))
+        expect([...some].map(({ id }) => id).sort()).toEqual([...all].map(({ id }) => id).sort())
+        for (const user of [...users, ...after]) {
+          expect(some.get(user.name)).toEqual(all.get(user.name))
+          const hash = Buffer.from(user.hash, 'hex')
+          expect(some.lookup(hash)).toEqual(all.lookup(hash))
+        }
+      }),
+    )
+  })
+
+  it('Issue 13.7: the users known last are written at once, and then as often as leaves the time to serve', async () => {
+    const path = join(makeFolder(), 'known')
+    const known = new KnownUsers(path, () => expect.unreachable())
+    const many = Array.from({ length: 2_000 }, (_, index) => makeUser({ name: `user ${index}` }, 0))
+    known.keep(() => many)
+    expect(known.read()).toHaveLength(2_000)
+    known.keep(() => many.slice(1))
+    expect(known.read()).toHaveLength(2_000)
+    known.keep(() => many.slice(2))
+    await expect.poll(() => known.read()?.length, { timeout: 15_000 }).toBe(1_998)
+    known.keep(() => [])
+    known.flush()
+    expect(known.read()).toEqual([])
+  })
+})
+
+const idOf = ({ before, after }: UserChange): string => before?.id ?? after?.id ?? ''

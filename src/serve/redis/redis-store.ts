@@ -90,6 +90,8 @@ class RedisStore implements UserStore {
   /** Who stands in Redis, and who was served last, whether he does or not; by id. */
   readonly #present = new Map<string, User>()
   #known = new Map<string, User>()
+  /** Of those, who does not stand there. */
+  #missing = 0
   readonly #recent: Told[] = []
   /** The number of the last entry of the feed that is in. */
   #position = 0
@@ -226,6 +228,7 @@ class RedisStore implements UserStore {
         await this.#link.call('DEL', this.#key(`live:${this.#server}`)).catch(() => {})
       }
     }
+    this.#kept.flush()
     this.#link.close()
     this.#counts.close()
   }
@@ -362,7 +365,44 @@ class RedisStore implements UserStore {
       const record: unknown = Array.isArray(records) ? records[index] : null
       this.#take(id, typeof record === 'string' ? record : null, revoked)
     }
-    this.#settle(revoked)
+    const changes = this.#changesOf(ids, revoked)
+    if (changes === undefined) this.#settle(revoked)
+    else this.#tellChanges(this.users.change(changes))
+  }
+
+  /** What becomes of some; `undefined` where others have to do with it: then all are gone through. */
+  #changesOf(
+    ids: readonly string[],
+    revoked: ReadonlySet<string>,
+  ): readonly UserChange[] | undefined {
+    if (this.#missing > 0) return undefined
+    const changes: UserChange[] = []
+    for (const id of ids) {
+      const [before, after] = [this.#known.get(id), this.#present.get(id)]
+      // One that cannot be read any more.
+      if (after === undefined && !revoked.has(id)) return undefined
+      const others =
+        after === undefined
+          ? []
+          : [this.users.get(after.name), this.users.lookup(Buffer.from(after.hash, 'hex'))]
+      if (others.some((other) => other !== undefined && other.id !== id)) return undefined
+      changes.push({ before, after })
+    }
+    const after = changes.flatMap((change) => change.after ?? [])
+    const isDistinct = (all: readonly string[]) => new Set(all).size === all.length
+    if (!isDistinct(after.map(({ name }) => name.normalize('NFC')))) return undefined
+    if (!isDistinct(after.map(({ hash }) => hash))) return undefined
+    for (const change of changes) {
+      if (change.after !== undefined) this.#known.set(change.after.id, change.after)
+      else if (change.before !== undefined) this.#known.delete(change.before.id)
+    }
+    return changes
+  }
+
+  #tellChanges(changes: readonly UserChange[]): void {
+    if (changes.length === 0) return
+    this.#kept.keep(() => this.#known.values())
+    for (const listener of this.#listeners) listener(changes)
   }
 
   /** @param revoked takes the ids of those who are */
@@ -394,6 +434,7 @@ class RedisStore implements UserStore {
       if (this.#present.has(user.id) || revoked.has(user.id)) continue
       if (add(user)) missing += 1
     }
+    this.#missing = missing
     if (missing === 0) this.#trouble.over('users')
     else
       this.#trouble.met(
@@ -401,10 +442,7 @@ class RedisStore implements UserStore {
         `${missing} users that were known are missing there, or cannot be read: they go on`,
       )
     this.#known = users
-    const changes = this.users.replace(users.values())
-    if (changes.length === 0) return
-    this.#kept.write(users.values())
-    for (const listener of this.#listeners) listener(changes)
+    this.#tellChanges(this.users.replace(users.values()))
   }
 
   async #find(name: string): Promise<{ readonly text: string; readonly user: User }> {

@@ -6,9 +6,16 @@ import { readLargeFile, writePrivateFile } from '../files.ts'
 import type { User } from '../users/user.ts'
 import { formatUsers, parseUsers } from '../users/users-file.ts'
 
+/** Writing may take one part in so many of the time: with many users it stops the process for a while. */
+const PART = 50
+
 export class KnownUsers {
   readonly #path: string
   readonly #warn: (problem: string) => void
+  #waiting: (() => Iterable<User>) | undefined
+  #timer: NodeJS.Timeout | undefined
+  /** When they may be written again. */
+  #free = 0
 
   constructor(path: string, warn: (problem: string) => void) {
     this.#path = path
@@ -32,6 +39,28 @@ export class KnownUsers {
     } catch (error) {
       this.#tell(error)
     }
+  }
+
+  /** Writes them, now or when it has been long enough since that was done; with {@link flush} at the latest. */
+  keep(users: () => Iterable<User>): void {
+    this.#waiting = users
+    if (this.#timer !== undefined) return
+    const wait = this.#free - performance.now()
+    if (wait <= 0) this.flush()
+    else this.#timer = setTimeout(() => this.flush(), wait).unref()
+  }
+
+  /** Writes what waits to be. */
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const users = this.#waiting
+    if (users === undefined) return
+    this.#waiting = undefined
+    const begun = performance.now()
+    this.write(users())
+    const now = performance.now()
+    this.#free = now + PART * (now - begun)
   }
 
   #tell(error: unknown): void {

@@ -105,6 +105,29 @@ export class UserTable {
       if (!same) changes.push({ before, after: user })
     }
     for (const before of gone.values()) changes.push({ before, after: undefined })
+    this.#moveSecrets(changes)
+    this.#names.clear()
+    for (const user of kept) this.#names.set(user.name, user)
+    return changes
+  }
+
+  /**
+   * Changes some of them and leaves the others alone, however many there are: `before` is whom the table has, and nobody
+   * who stays has name or password of one who comes. Tells what that changes.
+   */
+  change(some: readonly UserChange[]): readonly UserChange[] {
+    const changes = some.filter(({ before, after }) =>
+      before === undefined || after === undefined ? before !== after : !isSame(before, after),
+    )
+    this.#moveSecrets(changes)
+    for (const { before, after } of changes) {
+      if (before !== undefined && before.name !== after?.name) this.#names.delete(before.name)
+    }
+    for (const { after } of changes) if (after !== undefined) this.#names.set(after.name, after)
+    return changes
+  }
+
+  #moveSecrets(changes: readonly UserChange[]): void {
     for (const { before } of changes) {
       if (before === undefined) continue
       this.#hashes.remove(before)
@@ -115,9 +138,6 @@ export class UserTable {
       this.#hashes.add(after)
       this.#subscriptions.add(after)
     }
-    this.#names.clear()
-    for (const user of kept) this.#names.set(user.name, user)
-    return changes
   }
 }
 
