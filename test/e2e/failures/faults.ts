@@ -15,7 +15,7 @@ const DEATH = 1_500
 /** Within this a request leaves a path that is silent: silence, question and dial (D26), in milliseconds. */
 const SILENCE = 6_000
 
-export interface Tools {
+interface Tools {
   readonly site: Site
   readonly random: RandomInt
   /** Of the times for which something is away: 1 in the long form. */

@@ -42,7 +42,7 @@ export interface FailuresOptions {
 }
 
 /** What a kind of fault did to requests. */
-export interface FaultFigures {
+interface FaultFigures {
   strikes: number
   /** Requests that failed that had begun while it lasted, and that it cut off. */
   failed: number

@@ -13,7 +13,7 @@ import type { Middlebox } from '../middlebox.ts'
 import { childrenOf, connections, descriptorsOf } from './processes.ts'
 import type { Sum } from './traffic.ts'
 
-export const WORKERS = 2
+const WORKERS = 2
 
 /** Of the disk that a server's state is on, where one may be mounted. */
 const DISK = '256k'

@@ -17,7 +17,7 @@ const ANSWERS_AT = 500_009
 const HEAD = 20
 
 /** After so long a program gives up, in milliseconds. */
-export const PATIENCE = 6_000
+const PATIENCE = 6_000
 /** How far back the target remembers who carried what, in milliseconds. */
 const REMEMBERED = 5_000
 /** A program waits so long before the next request, in milliseconds. */
