@@ -188,7 +188,8 @@ export class Fleet {
   /** Resolves when HAProxy takes all servers for well. */
   async allUp(): Promise<void> {
     for (;;) {
-      const states = await this.#serverStates()
+      // Until it has started there is nothing to ask.
+      const states = await this.#serverStates().catch(() => [])
       if (states.length === PLACES.length && states.every((state) => state === 'UP')) return
       await sleep(50)
     }
