@@ -20,6 +20,8 @@ export interface ConnectionSetup<Input extends string> {
   readonly table: Table<string, Input | CommonInput>
   readonly firstState: string
   readonly timeouts: LivenessTimeouts & StreamTimeouts
+  /** How long the next silence may last before a ping is due. Absent: always `timeouts.keepalive`. */
+  readonly drawKeepalive?: () => number
   readonly rules: StreamRules
   readonly frames: StreamFrames
   /** Control frames that a scheme leaves unshaped below its `stop` are padded all the same. */
@@ -43,7 +45,8 @@ export class Connection<Input extends string> {
     this.#table = setup.table
     this.#state = setup.firstState
     this.started = now
-    this.liveness = new Liveness(setup.timeouts, now)
+    const { timeouts, drawKeepalive = () => timeouts.keepalive } = setup
+    this.liveness = new Liveness(timeouts.ping, drawKeepalive, now)
     this.channel = new Channel(this.liveness, setup.liftControl, now)
     this.streams = new Streams(this.channel, this.liveness, setup)
   }

@@ -1,19 +1,31 @@
 // Whether the other end is still there: when the last frame passed, when a ping must be sent, and when
 // silence has lasted too long (draft, Timeout; D8, D26).
 // Must never read a clock or decide what happens: it answers with deadlines.
+import type { RandomInt } from '../shaping/shaper.ts'
 
-import type { LivenessTimeouts } from './timeouts.ts'
+/** A time between pings is one of so many, at equal distances. */
+export const KEEPALIVE_DRAWS = 1_000_001
+
+/** A time from half of `most` to all of it, in whole milliseconds: pings at a fixed distance would tell what sends them. */
+export function drawKeepalive(most: number, randomInt: RandomInt): number {
+  return Math.ceil(most * (0.5 + randomInt(0, KEEPALIVE_DRAWS) / (2 * (KEEPALIVE_DRAWS - 1))))
+}
 
 export class Liveness {
-  readonly #timeouts: Pick<LivenessTimeouts, 'keepalive' | 'ping'>
+  readonly #ping: number
+  readonly #drawKeepalive: () => number
+  #keepalive: number
   #lastSent: number
   #lastAlive: number
   #pingSent: number | undefined
   #reading = true
   #readingSince: number
 
-  constructor(timeouts: Pick<LivenessTimeouts, 'keepalive' | 'ping'>, now: number) {
-    this.#timeouts = timeouts
+  /** @param drawKeepalive how long the next silence may last before a ping is due, in milliseconds */
+  constructor(ping: number, drawKeepalive: () => number, now: number) {
+    this.#ping = ping
+    this.#drawKeepalive = drawKeepalive
+    this.#keepalive = drawKeepalive()
     this.#lastSent = now
     this.#lastAlive = now
     this.#readingSince = now
@@ -53,6 +65,7 @@ export class Liveness {
 
   pingSent(now: number): void {
     this.#pingSent = now
+    this.#keepalive = this.#drawKeepalive()
   }
 
   /** Takes the answer to the ping that is outstanding: its round trip in milliseconds, if there was one. */
@@ -70,11 +83,11 @@ export class Liveness {
 
   get pingDeadline(): number {
     if (this.#pingSent === undefined || !this.#reading) return Infinity
-    return Math.max(this.#pingSent, this.#lastAlive) + this.#timeouts.ping
+    return Math.max(this.#pingSent, this.#lastAlive) + this.#ping
   }
 
   get keepaliveDeadline(): number {
-    return this.#pingSent === undefined ? this.#lastAlive + this.#timeouts.keepalive : Infinity
+    return this.#pingSent === undefined ? this.#lastAlive + this.#keepalive : Infinity
   }
 
   /** Where a wait for the peer begins: while reading is stopped, its frames may lie there unread. */

@@ -5,7 +5,7 @@
 export interface LivenessTimeouts {
   /** No frame either way: the connection ends. */
   readonly connection: number
-  /** The peer is silent: a ping is due. */
+  /** The peer is silent for that long at most (some wires draw how long): a ping is due. */
   readonly keepalive: number
   /** A ping is outstanding and the peer stays silent: the connection ends. */
   readonly ping: number

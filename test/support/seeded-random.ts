@@ -1,5 +1,6 @@
 // A random source that gives the same numbers in every run (xorshift32).
 // Must never be used outside of tests.
+import { KEEPALIVE_DRAWS } from '../../src/engine/liveness.ts'
 import type { RandomInt } from '../../src/shaping/shaper.ts'
 
 /** Draws whole numbers from [min, max), like node's `crypto.randomInt`, and throws on an empty range too. */
@@ -12,4 +13,13 @@ export function seededRandomInt(seed: number): RandomInt {
     state ^= state << 5
     return min + Math.floor(((state >>> 0) / 2 ** 32) * (max - min))
   }
+}
+
+/**
+ * Like {@link seededRandomInt}, but for times between pings, which it does not draw: they are 15 s, by the default of at
+ * most 20 s, so that a test can be exact to the millisecond.
+ */
+export function steadyRandomInt(seed: number): RandomInt {
+  const randomInt = seededRandomInt(seed)
+  return (min, max) => (max === KEEPALIVE_DRAWS ? (max - 1) / 2 : randomInt(min, max))
 }

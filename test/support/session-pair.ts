@@ -19,7 +19,7 @@ import type { Scheme } from '../../src/shaping/scheme.ts'
 import { createDuplexPair } from './duplex-pair.ts'
 import type { DuplexPairOptions, PairEnd } from './duplex-pair.ts'
 import { FakeClock } from './fake-clock.ts'
-import { seededRandomInt } from './seeded-random.ts'
+import { steadyRandomInt } from './seeded-random.ts'
 
 /** Nothing is shaped but Deliver 0, which has no padding. */
 export const PLAIN_SCHEME: Scheme = parseScheme('stop=1')
@@ -96,7 +96,7 @@ function makeConfig(options: PairOptions = {}): ConnectionConfig {
     passwordHash: hashPassword('secret'),
     scheme: options.scheme ?? PLAIN_SCHEME,
     name: 'test/1',
-    randomInt: seededRandomInt(1),
+    randomInt: steadyRandomInt(1),
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     mux1Window: options.mux1 === false ? undefined : (options.window ?? 262_144),
     maxStreams: options.maxStreams ?? DEFAULT_MAX_STREAMS,

@@ -5,6 +5,7 @@ import { AnyTlsError, authRejected } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
+import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
 import type { Role } from '../../engine/role.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
@@ -133,6 +134,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
     firstState: 'initializing',
     mute: ['initializing'],
     timeouts,
+    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
     // mux1: until the server's NEGO tells more, a stream may send that much.
     rules: streamRules(config, {
       sendWindow: config.mux1Window === undefined ? UNLIMITED : firstFlight(config.mux1Window),

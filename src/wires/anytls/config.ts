@@ -15,7 +15,7 @@ export interface Timeouts {
   readonly nego: number
   /** No frame either way: the connection ends. */
   readonly connection: number
-  /** Streams are open and the peer is silent: a PINGPONG is sent. */
+  /** Streams are open and the peer is silent for a time drawn anew from half of this to all of it: a PINGPONG is sent. */
   readonly keepalive: number
   /** A PINGPONG is outstanding and the peer stays silent: the connection ends. */
   readonly ping: number
@@ -32,6 +32,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = Object.freeze({
   auth: 10_000,
   hold: 20,
   nego: 10_000,
+  keepalive: 20_000,
 })
 
 /** Window of a stream under mux1 unless told otherwise, in bytes. */

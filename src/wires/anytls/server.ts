@@ -5,6 +5,7 @@ import { AnyTlsError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
+import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
 import type { JudgeRecord, Role } from '../../engine/role.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
@@ -95,6 +96,7 @@ export function serverRole(
     firstState: 'await-auth',
     mute: ['await-auth'],
     timeouts,
+    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
     rules: streamRules(config, { sendWindow: UNLIMITED, finish: 'closes' }),
     frames: streamFrames(mux1),
     liftControl: true,

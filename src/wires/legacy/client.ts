@@ -6,6 +6,7 @@ import type { Channel } from '../../engine/channel.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
+import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
 import type { Role } from '../../engine/role.ts'
 import { parseRawScheme } from '../../shaping/scheme.ts'
@@ -142,6 +143,7 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
     firstState: 'initializing',
     mute: ['initializing'],
     timeouts,
+    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
     rules: streamRules({ finish: 'lingers', expectsAnswer: !knownToBeOld }),
     frames: {
       // Only servers accept streams.

@@ -27,6 +27,7 @@ export interface LegacyTimeouts extends LivenessTimeouts, StreamTimeouts {
 
 export const DEFAULT_LEGACY_TIMEOUTS: LegacyTimeouts = Object.freeze({
   ...DEFAULT_COMMON_TIMEOUTS,
+  keepalive: 20_000,
   auth: 10_000,
   hold: 20,
   answer: 1_000,

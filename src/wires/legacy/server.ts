@@ -4,6 +4,7 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
+import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
 import type { JudgeRecord, Role } from '../../engine/role.ts'
 import { toTextBlock } from '../../codec/text-block.ts'
@@ -80,6 +81,7 @@ export function serverRole(
     firstState: 'await-auth',
     mute: ['await-auth'],
     timeouts,
+    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
     rules: streamRules({ finish: 'accepts-and-closes', expectsAnswer: true }),
     frames: {
       accept(channel, { id }) {

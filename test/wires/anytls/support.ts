@@ -13,7 +13,8 @@ import type { MachineEvent, Write } from '../../../src/engine/machine.ts'
 import { parseScheme } from '../../../src/shaping/scheme.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
-import { seededRandomInt } from '../../support/seeded-random.ts'
+import type { RandomInt } from '../../../src/shaping/shaper.ts'
+import { steadyRandomInt } from '../../support/seeded-random.ts'
 import { describeFrames, write } from '../../support/v1-frames.ts'
 import { fromHex } from '../../codec/vectors.ts'
 
@@ -50,6 +51,8 @@ export interface Setup {
   readonly mux1Window?: number | undefined
   readonly maxStreams?: number
   readonly seed?: number
+  /** Draws times between pings, too. */
+  readonly randomInt?: RandomInt
 }
 
 function makeConfig(setup: Setup = {}): ConnectionConfig {
@@ -57,7 +60,7 @@ function makeConfig(setup: Setup = {}): ConnectionConfig {
     passwordHash: HASH,
     scheme: setup.scheme ?? PLAIN,
     name: 'test/1',
-    randomInt: seededRandomInt(setup.seed ?? 1),
+    randomInt: setup.randomInt ?? steadyRandomInt(setup.seed ?? 1),
     timeouts: { ...DEFAULT_TIMEOUTS, ...setup.timeouts },
     mux1Window: setup.mux1Window,
     maxStreams: setup.maxStreams ?? DEFAULT_MAX_STREAMS,

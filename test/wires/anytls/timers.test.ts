@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_TIMEOUTS } from '../../../src/wires/anytls/config.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
+import { seededRandomInt } from '../../support/seeded-random.ts'
 import { write } from '../../support/v1-frames.ts'
 import { openClient, openServer, said, told } from './support.ts'
 import type { Client, Server, Setup } from './support.ts'
@@ -137,6 +138,41 @@ describe('keepalive', () => {
       }
     }
     for (const [role, make] of Object.entries(WITHOUT)) expect(make().deadline, role).toBe(60_000)
+  })
+
+  it('N91: the silence before each is drawn anew, from half of the limit to all of it', () => {
+    for (const [role, make] of Object.entries(WITH_STREAM)) {
+      const machine = make({ randomInt: seededRandomInt(7), timeouts: { stream: 1e9 } })
+      const silences: number[] = []
+      for (let now = 0; silences.length < 100;) {
+        const due = machine.deadline
+        machine.timeout(due)
+        // A stream is looked at afresh when its old deadline has passed.
+        if (said(machine)[0] !== 'PING') continue
+        silences.push(due - now)
+        now = due
+        expect(told(machine.receive(write.ping(), now)), role).toEqual(['pong 0'])
+      }
+      const [least, most] = [Math.min(...silences), Math.max(...silences)]
+      expect(least, role).toBeGreaterThanOrEqual(10_000)
+      expect(least, role).toBeLessThan(10_500)
+      expect(most, role).toBeLessThanOrEqual(20_000)
+      expect(most, role).toBeGreaterThan(19_500)
+      expect(new Set(silences).size, role).toBeGreaterThan(95)
+    }
+  })
+
+  it.each([
+    ['least', (min: number) => min, 300],
+    ['most', (_min: number, max: number) => max - 1, 600],
+  ] as const)('N91: at the %s that is drawn', (_which, randomInt, due) => {
+    for (const make of Object.values(WITH_STREAM)) {
+      const machine = make({ randomInt, timeouts: { keepalive: 600 } })
+      expect(machine.timeout(due - 1)).toEqual([])
+      expect(said(machine)).toEqual([])
+      machine.timeout(due)
+      expect(said(machine)).toEqual(['PING'])
+    }
   })
 
   it('D8: a ping that is not answered in time ends the connection, other silence or not', () => {
@@ -315,7 +351,7 @@ describe('stream timeout', () => {
       auth: 10_000,
       hold: 20,
       connection: 60_000,
-      keepalive: 15_000,
+      keepalive: 20_000,
       stream: 3_600_000,
       streamOpen: 10_000,
     })

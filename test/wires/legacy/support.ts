@@ -16,7 +16,8 @@ import { Engine } from '../../../src/engine/engine.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
 import { bytesOf, HASH, PLAIN } from '../anytls/support.ts'
-import { seededRandomInt } from '../../support/seeded-random.ts'
+import type { RandomInt } from '../../../src/shaping/shaper.ts'
+import { steadyRandomInt } from '../../support/seeded-random.ts'
 import { describeFrames, write } from './frames.ts'
 
 export { bytesOf, fromRuns, HASH, pieces, PLAIN, told, unreadOf } from '../anytls/support.ts'
@@ -26,6 +27,8 @@ export interface Setup {
   readonly timeouts?: Partial<LegacyTimeouts>
   readonly maxStreams?: number
   readonly seed?: number
+  /** Draws times between pings, too. */
+  readonly randomInt?: RandomInt
 }
 
 export interface ServerSetup extends Setup {
@@ -73,7 +76,7 @@ export function makeConfig(setup: Setup): LegacyConfig {
     passwordHash: HASH,
     scheme: setup.scheme ?? PLAIN,
     name: 'test/1',
-    randomInt: seededRandomInt(setup.seed ?? 1),
+    randomInt: setup.randomInt ?? steadyRandomInt(setup.seed ?? 1),
     timeouts: { ...DEFAULT_LEGACY_TIMEOUTS, ...setup.timeouts },
     maxStreams: setup.maxStreams ?? 1_024,
   }

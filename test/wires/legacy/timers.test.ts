@@ -1,5 +1,6 @@
 // The timers of both machines of the original wire, to the millisecond, on a clock that is an argument.
 import { describe, expect, it } from 'vitest'
+import { seededRandomInt } from '../../support/seeded-random.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { write } from './frames.ts'
 import { flushedClient, oldClient, openClient, openServer, said, send, told } from './support.ts'
@@ -14,6 +15,24 @@ describe('heartbeats of the client', () => {
     expect(said(client)).toEqual(['PING 0'])
     expect(told(client.receive(write.pong(), 15_040))).toEqual(['pong 40'])
     expect(client.deadline).toBe(30_040)
+  })
+
+  it('N91: the silence before each is drawn anew, from 10 to 20 s', () => {
+    const client = openClient({ randomInt: seededRandomInt(3) })
+    const silences: number[] = []
+    for (let now = 0; silences.length < 100;) {
+      const due = client.deadline
+      client.timeout(due)
+      expect(said(client)).toEqual(['PING 0'])
+      silences.push(due - now)
+      now = due
+      client.receive(write.pong(), now)
+    }
+    expect(Math.min(...silences)).toBeGreaterThanOrEqual(10_000)
+    expect(Math.min(...silences)).toBeLessThan(10_500)
+    expect(Math.max(...silences)).toBeLessThanOrEqual(20_000)
+    expect(Math.max(...silences)).toBeGreaterThan(19_500)
+    expect(new Set(silences).size).toBeGreaterThan(95)
   })
 
   it('any inbound frame puts it off, even one for nobody', () => {
