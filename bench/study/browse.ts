@@ -1,10 +1,23 @@
 // A browser that loads pages, each in a context of its own: nothing is kept from one load to the next.
-import type { Browser } from '../../test/support/chromium.ts'
 import { launchBrowser } from '../../test/support/chromium.ts'
+import type { Browser } from '../../test/support/chromium.ts'
 import { FINISHED } from './sites.ts'
 
 /** Most that a load may take, in ms. */
 const LOAD_TIMEOUT = 30_000
+
+/** A promise of the end of a page, once it is there: resolved by `true`. */
+const AT_THE_END = `new Promise((loaded) => {
+  if (document.readyState === 'complete') loaded()
+  else addEventListener('load', loaded)
+}).then(() => ${FINISHED})`
+
+/** A page that is open. */
+interface OpenPage {
+  /** How long its load took, in ms. */
+  readonly took: number
+  readonly close: () => Promise<void>
+}
 
 export class PageLoader {
   readonly #browser: Browser = launchBrowser('--ignore-certificate-errors', '--disable-quic')
@@ -13,14 +26,16 @@ export class PageLoader {
    * Loads `url` as a browser does that was never there, and waits until the page says that it is done.
    *
    * @param proxy `socks5://HOST:PORT`, for the name of the site, too
-   * @returns how long it took, in ms
    */
-  async load(url: string, proxy?: string): Promise<number> {
+  async open(url: string, proxy?: string): Promise<OpenPage> {
     const browser = this.#browser
     const through = proxy && { proxyServer: proxy, proxyBypassList: '<-loopback>' }
     const context = (await browser.send('Target.createBrowserContext', {
       ...through,
     })) as { browserContextId: string }
+    const close = async () => {
+      await browser.send('Target.disposeBrowserContext', context)
+    }
     try {
       const { targetId } = (await browser.send('Target.createTarget', {
         url: 'about:blank',
@@ -30,26 +45,29 @@ export class PageLoader {
         targetId,
         flatten: true,
       })) as { sessionId: string }
-      await browser.send('Page.enable', {}, sessionId)
-      const loaded = new Promise<void>((resolve) =>
-        browser.on('Page.loadEventFired', () => resolve()),
-      )
       const began = performance.now()
       const { errorText } = (await browser.send('Page.navigate', { url }, sessionId)) as {
         errorText?: string
       }
       if (errorText !== undefined) throw new Error(`${url}: ${errorText}`)
-      await within(loaded, url)
-      const expression = { expression: FINISHED, awaitPromise: true, returnByValue: true }
+      const expression = { expression: AT_THE_END, awaitPromise: true, returnByValue: true }
       const { result } = (await within(
         browser.send('Runtime.evaluate', expression, sessionId),
         url,
       )) as { result: { value?: unknown } }
       if (result.value !== true) throw new Error(`${url}: the page did not come to its end`)
-      return performance.now() - began
-    } finally {
-      await browser.send('Target.disposeBrowserContext', context)
+      return { took: performance.now() - began, close }
+    } catch (error) {
+      await close()
+      throw error
     }
+  }
+
+  /** Opens a page, and closes it once it has loaded. @returns how long that took, in ms */
+  async load(url: string, proxy?: string): Promise<number> {
+    const page = await this.open(url, proxy)
+    await page.close()
+    return page.took
   }
 
   close(): Promise<void> {

@@ -20,8 +20,20 @@ export function pagePath(page: number): string {
   return `/${String(page).padStart(6, '0')}.html`
 }
 
+/** A page that asks for something small at times of its own, and for ever. */
+export function pollingPath(page: number): string {
+  return pagePath(page).replace('/', '/polling-')
+}
+
 /** Of one file, pieces of which stand for all others. */
 const BLOB_BYTES = 1_048_576
+
+export interface Sites {
+  readonly port: number
+  /** Bytes of content that a load of a page fetches, by its number. */
+  readonly contents: readonly number[]
+  stop(): Promise<void>
+}
 
 /**
  * nginx with `count` pages in `folder`. No page is loaded twice: a classifier that met one in both sets could tell
@@ -32,14 +44,19 @@ export async function serveSites(
   nginx: string,
   seed: number,
   count: number,
-): Promise<{ port: number; stop(): Promise<void> }> {
+): Promise<Sites> {
   const www = join(folder, 'www')
   mkdirSync(www, { recursive: true })
   writeFileSync(join(www, 'blob'), randomBytes(BLOB_BYTES))
+  const contents: number[] = []
   for (let page = 0; page < count; page += 1) {
     const make = MAKES[page % MAKES.length] ?? 'files'
-    const text = pageText(make, seededRandomInt(seed * 1_000_000 + page))
+    const random = seededRandomInt(seed * 1_000_000 + page)
+    const { text, fetched } = pageText(make, random)
+    contents.push(fetched + text.length)
     writeFileSync(join(www, pagePath(page)), text)
+    const poll = `<script>setInterval(() => get(${random(100, 2_000)}), ${random(5_000, 30_000)})</script>`
+    writeFileSync(join(www, pollingPath(page)), text + poll)
   }
   const { key, cert } = await makeTestCertificate()
   writeFileSync(join(folder, 'key.pem'), key, { mode: 0o600 })
@@ -56,6 +73,7 @@ export async function serveSites(
   ])
   return {
     port,
+    contents,
     async stop() {
       child.kill('SIGQUIT')
       await Promise.race([gone, setTimeout(3_000).then(() => child.kill('SIGKILL'))])
@@ -63,13 +81,19 @@ export async function serveSites(
   }
 }
 
-function pageText(make: (typeof MAKES)[number], random: RandomInt): string {
-  const get = (least: number, most: number) => `await get(${random(least, most)})`
+function pageText(make: (typeof MAKES)[number], random: RandomInt) {
+  let fetched = 0
+  const bytes = (least: number, most: number) => {
+    const drawn = random(least, most)
+    fetched += drawn
+    return drawn
+  }
+  const get = (least: number, most: number) => `await get(${bytes(least, most)})`
   const pause = (least: number, most: number) => `await pause(${random(least, most)})`
   const times = (count: number, of: () => string) => Array.from({ length: count }, of)
   const steps = {
     files: () => [
-      `await Promise.all([${times(random(15, 50), () => `get(${random(300, 20_000)})`).join()}])`,
+      `await Promise.all([${times(random(15, 50), () => `get(${bytes(300, 20_000)})`).join()}])`,
     ],
     video: () => times(random(4, 7), () => `${get(150_000, 600_000)}; ${pause(20, 80)}`),
     chatter: () => times(random(12, 30), () => `${get(200, 4_000)}; ${pause(2, 50)}`),
@@ -79,19 +103,20 @@ function pageText(make: (typeof MAKES)[number], random: RandomInt): string {
       get(500, 8_000),
     ],
   }[make]()
-  return `<!doctype html><title>${make}</title><link rel="icon" href="data:,">
+  const text = `<!doctype html><title>${make}</title><link rel="icon" href="data:,">
 <script>
 const get = async (bytes) =>
   (await fetch('/blob', { headers: { range: 'bytes=0-' + (bytes - 1) }, cache: 'no-store' })).arrayBuffer()
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 window.finished = (async () => { ${get(1_000, 12_000)}; ${steps.join('; ')}; return true })()
 </script><p>${'Words of a page that nobody reads. '.repeat(random(40, 600))}`
+  return { text, fetched }
 }
 
 /** Compression off, so that a page has the size that its seed gave it. */
 function nginxConfig(folder: string, port: number): string {
   return `daemon off; master_process off; pid ${folder}/nginx.pid; error_log ${folder}/error.log;
-events { worker_connections 512; }
+events { worker_connections 1024; }
 http {
   access_log off; default_type application/octet-stream; types { text/html html; }
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
