@@ -31,6 +31,7 @@ export {
   parseScheme,
   type Scheme,
 } from './shaping/scheme.ts'
+export { NAMED_SCHEMES, type NamedScheme, type SchemeName } from './shaping/named-schemes.ts'
 export { MemorySchemeStore, type SchemeStore } from './shaping/scheme-store.ts'
 export {
   type DeliverOptions,

@@ -7,6 +7,7 @@ import type { Run } from '../../src/harness/report/source.ts'
 import { seededRandomInt } from '../../src/harness/simulate/seeded-random.ts'
 import { V1_WIRE } from '../../src/harness/simulate/v1-model.ts'
 import { WORKLOADS } from '../../src/harness/simulate/workloads.ts'
+import { NAMED_SCHEMES } from '../../src/shaping/named-schemes.ts'
 import { DEFAULT_SCHEME_TEXT } from '../../src/shaping/scheme.ts'
 import { flightsOf, shareWithHandshake } from './inner-handshake.ts'
 import type { Study } from './main.ts'
@@ -41,11 +42,6 @@ export interface LoadOutcome {
 /** Fewest loads that a scheme is fitted to, and how many are enough. */
 const [LEAST_TO_FIT, ENOUGH_TO_FIT] = [20, 48]
 export const NO_SHAPING = 'stop=1'
-/** Made by hand: pads what carries the three flights of a handshake within, and nothing else. */
-const FLIGHTS = {
-  up: 'stop=5\n0=30-30\n1=1900-2600\n2=400-900\n3=200-700\n4=100-400',
-  down: 'stop=4\n1=800-3200\n2=800-3200\n3=800-3200',
-}
 /** Most of the loads that may fail before it is the study that has failed. */
 const MAY_FAIL = 0.02
 
@@ -85,12 +81,13 @@ export async function measureLoads(study: Study, part: Part): Promise<MeasuredPa
   const { ways, sites } = study
   const direct = ways.directly('direct', sites.port)
   const builtIn = DEFAULT_SCHEME_TEXT
+  const { flights } = NAMED_SCHEMES
   // The scheme is fitted to loads of their own, not to those that it is judged by.
   const fitted = part.fitted ?? (loads >= LEAST_TO_FIT ? await fit(study, direct, part) : undefined)
   const tunnels = [
     await ways.through('unshaped', { up: NO_SHAPING }),
     await ways.through('built-in', { up: builtIn }),
-    await ways.through('padded flights, both directions', FLIGHTS),
+    await ways.through('flights', { up: flights.up.text, down: flights.down.text }),
   ]
   if (part.fitted === undefined) {
     tunnels.push(
@@ -126,7 +123,7 @@ async function fit(
 
 export function judgeLoads({ delay, measured }: MeasuredPart, seed: number): LoadOutcome[] {
   const [plain] = measured
-  const flights = plain && flightsOf(plain.capture.connections)
+  const handshake = plain && flightsOf(plain.capture.connections)
   const go = measured.find(({ name }) => name === 'sing-anytls')
   return measured.map(({ name, times, failed, bytes, content, runs }): LoadOutcome => {
     process.stderr.write(`\r${delay} ms: judging ${name.padEnd(30)}`)
@@ -141,7 +138,7 @@ export function judgeLoads({ delay, measured }: MeasuredPart, seed: number): Loa
         ? compareRuns(plain.runs.map(withoutFirst), runs.map(withoutFirst), seed)
         : undefined,
       ...(name === 'original wire' && go && { withGo: compareRuns(go.runs, runs, seed) }),
-      handshakes: flights === undefined ? 0 : shareWithHandshake(runs, flights),
+      handshakes: handshake === undefined ? 0 : shareWithHandshake(runs, handshake),
     }
   })
 }

@@ -108,7 +108,10 @@ export function addReport(
     .description('Show captures and simulations side by side, in one HTML page.')
     .argument('<files...>', 'from anytls capture and anytls scheme simulate --json')
     .requiredOption('--out <file>', 'the page; what is there now is lost', argument(parseOut))
-    .option('--scheme <file>', 'the target: the scheme of the captures, client to server')
+    .option(
+      '--scheme <file>',
+      'the target: the scheme of the captures, client to server; or builtin:NAME',
+    )
     .option('--downlink-scheme <file>', 'the same, server to client')
     .option('--comparison <file>', 'from anytls compare --json: draw the AUC by records seen, too')
     .addOption(skipOption('up'))

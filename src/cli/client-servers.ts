@@ -9,6 +9,7 @@ import { createTunnelOpener } from '../proxy/client.ts'
 import { Servers } from '../proxy/servers.ts'
 import type { ServerEvent } from '../proxy/servers.ts'
 import type { OpenTunnel } from '../proxy/tunnel.ts'
+import type { Scheme } from '../shaping/scheme.ts'
 import type { SchemeStore } from '../shaping/scheme-store.ts'
 import { SessionPool } from '../session/pool.ts'
 import type { Session } from '../session/session.ts'
@@ -20,6 +21,7 @@ import { readTextFile } from '../serve/files.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
 import { RateLimit } from './rate-limit.ts'
+import { readPaddingScheme } from './scheme-source.ts'
 import { openSchemeStore, openWireStore } from './server-stores.ts'
 import { serverTrouble } from './server-trouble.ts'
 import type { ShareLink } from '../serve/share-link.ts'
@@ -56,6 +58,10 @@ export function openServers(options: ClientCommandOptions, logger: Logger): Clie
     wireStore: openWireStore(folder, warn),
     schemeStore: logged(openSchemeStore(folder, warn), logger),
     ca: options.ca === undefined ? undefined : readAuthorities(options.ca),
+    scheme:
+      options.paddingScheme === undefined
+        ? undefined
+        : readPaddingScheme(options.paddingScheme, 'up'),
   }
   const several = options.server.length > 1
   const entries = options.server.map((link) => {
@@ -114,6 +120,7 @@ interface SharedOptions {
   readonly wireStore: WireStore
   readonly schemeStore: SchemeStore
   readonly ca: string | undefined
+  readonly scheme: Scheme | undefined
 }
 
 /** Options say it before the link does. */

@@ -88,6 +88,8 @@ export interface ClientCommandOptions extends CommonOptions {
   readonly pin?: string
   readonly wire: 'auto' | 'v1' | 'legacy'
   readonly minIdle: number
+  /** Until the server has sent its own. */
+  readonly paddingScheme?: string
   /** Milliseconds; `Infinity` for `exact`. */
   readonly replyWait: number
   readonly proxyAuthFile?: string

@@ -27,6 +27,9 @@ import type { SchemeCommands } from './scheme-options.ts'
 import { addUser } from './user-options.ts'
 import type { UserCommands } from './user-options.ts'
 
+/** Where options take padding schemes from. */
+const SCHEME_PLACES = 'a file or builtin:NAME (default, flights)'
+
 /** What runs when a command is called; it resolves when the program is to end. */
 export interface Commands {
   scheme(): Promise<SchemeCommands>
@@ -185,10 +188,13 @@ function addServer(program: Command, commands: Commands): void {
         .choices(['alert', 'redirect'])
         .default('alert'),
     )
-    .option('--padding-scheme <file>', 'padding scheme for clients (default: the built-in one)')
     .option(
-      '--shape-downlink [file]',
-      'shape what the server sends, too: with the scheme of the clients, or that of the file',
+      '--padding-scheme <scheme>',
+      `padding scheme for clients, ${SCHEME_PLACES} (default: builtin:default)`,
+    )
+    .option(
+      '--shape-downlink [scheme]',
+      `shape what the server sends, too: as the padding scheme for clients has it, or by another, ${SCHEME_PLACES}`,
     )
     .option('--no-legacy', 'serve ANYTLS v1 alone, and no clients of the original wire')
     .option('--legacy-tls12', 'let clients of the original wire in that speak TLS 1.2 alone')
@@ -238,6 +244,10 @@ function addClient(program: Command, commands: Commands): void {
       )
         .choices(['auto', 'v1', 'legacy'])
         .default('auto'),
+    )
+    .option(
+      '--padding-scheme <scheme>',
+      `what shapes connections until the server has sent its own, ${SCHEME_PLACES} (default: builtin:default)`,
     )
     .option(
       '--min-idle <number>',

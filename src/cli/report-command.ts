@@ -2,16 +2,15 @@
 // Must never read a file without a bound, or leave out a file that it was given.
 
 import { writeFileSync } from 'node:fs'
-import { AnyTlsError, SchemeError } from '../errors.ts'
+import { AnyTlsError } from '../errors.ts'
 import { renderReport } from '../harness/report/page.ts'
 import { MAX_SOURCES } from '../harness/report/chart-frame.ts'
 import { parseComparison } from '../harness/report/comparison.ts'
 import type { ComparisonResult } from '../harness/report/comparison.ts'
 import type { ReportSource } from '../harness/report/source.ts'
-import { parseScheme } from '../shaping/scheme.ts'
-import type { Scheme } from '../shaping/scheme.ts'
 import type { ReportCommandOptions } from './capture-options.ts'
 import { fileError, fileProblem, readTextFile, refuseInput } from '../serve/files.ts'
+import { readPaddingScheme } from './scheme-source.ts'
 import { readSource } from './source-file.ts'
 
 /** @throws AnyTlsError `ERR_FILE`, one line with the name of the file and, where there is one, the line */
@@ -25,8 +24,8 @@ export async function runReport(
   const { out, scheme, downlinkScheme, comparison } = options
   refuseInput(`report '${out}'`, out, [...files, scheme, downlinkScheme, comparison])
   const schemes = {
-    ...(scheme !== undefined && { up: readScheme(scheme) }),
-    ...(downlinkScheme !== undefined && { down: readScheme(downlinkScheme) }),
+    ...(scheme !== undefined && { up: readPaddingScheme(scheme, 'up') }),
+    ...(downlinkScheme !== undefined && { down: readPaddingScheme(downlinkScheme, 'down') }),
   }
   const skip = { up: options.skipUp, down: options.skipDown }
   const sources: ReportSource[] = []
@@ -55,15 +54,5 @@ function readComparison(path: string): ComparisonResult {
   } catch (cause) {
     if (!(cause instanceof AnyTlsError) || cause.code === 'ERR_FILE') throw cause
     throw fileError(`'${path}': ${cause.message}`)
-  }
-}
-
-function readScheme(path: string): Scheme {
-  const text = readTextFile(path, 'padding scheme')
-  try {
-    return parseScheme(text)
-  } catch (cause) {
-    if (!(cause instanceof SchemeError)) throw cause
-    throw fileError(`padding scheme '${path}': ${cause.message}`)
   }
 }

@@ -13,6 +13,7 @@ import type { Workload } from '../harness/simulate/workload.ts'
 import { WORKLOADS } from '../harness/simulate/workloads.ts'
 import { checkScheme } from '../shaping/scheme-check.ts'
 import type { SchemeProblem } from '../shaping/scheme-check.ts'
+import type { NamedScheme } from '../shaping/named-schemes.ts'
 import { summarizeScheme } from '../shaping/scheme-summary.ts'
 import { DEFAULT_SCHEME, formatScheme, parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
@@ -28,6 +29,7 @@ import { escapeControls } from './printable.ts'
 import { Progress } from './progress.ts'
 import type { SchemeCommands } from './scheme-options.ts'
 import { formatSimulation, formatSimulationCsv } from './simulation-text.ts'
+import { namedScheme } from './scheme-source.ts'
 import { formatFit, formatSummary } from './scheme-text.ts'
 import { readSource } from './source-file.ts'
 import { writeStdout } from './stdout.ts'
@@ -40,7 +42,9 @@ const WIRES = { v1: V1_WIRE, legacy: LEGACY_WIRE } as const
  */
 export const schemeCommands: SchemeCommands = {
   async check(file, { json = false }) {
-    const { problems, scheme } = checkScheme(await readText(file, 'scheme'))
+    const { problems, scheme } = checkScheme(
+      namedScheme(file)?.up.text ?? (await readText(file, 'scheme')),
+    )
     const summary = scheme && summarizeScheme(scheme)
     const errors = problems.filter(({ severity }) => severity === 'error')
     if (json) {
@@ -76,7 +80,9 @@ export const schemeCommands: SchemeCommands = {
     const { wire, seed, runs, flushMs, shapeDownlink, padControl } = options
     const scheme = await readScheme(file)
     const downlinkScheme =
-      typeof shapeDownlink === 'string' ? await readScheme(shapeDownlink) : shapeDownlink && scheme
+      typeof shapeDownlink === 'string'
+        ? await readScheme(shapeDownlink, 'down')
+        : shapeDownlink && (namedScheme(file ?? '')?.down ?? scheme)
     const simulated = {
       scheme,
       downlinkScheme,
@@ -125,8 +131,13 @@ export const schemeCommands: SchemeCommands = {
   },
 }
 
-async function readScheme(file: string | undefined): Promise<Scheme> {
+async function readScheme(
+  file: string | undefined,
+  direction: keyof NamedScheme = 'up',
+): Promise<Scheme> {
   if (file === undefined) return DEFAULT_SCHEME
+  const named = namedScheme(file)
+  if (named !== undefined) return named[direction]
   const { problems, scheme } = checkScheme(await readText(file, 'scheme'))
   if (scheme !== undefined) return scheme
   const [first, ...others] = problems.filter(({ severity }) => severity === 'error')

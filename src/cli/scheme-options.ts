@@ -69,7 +69,7 @@ export function addScheme(program: Command, load: () => Promise<SchemeCommands>)
   scheme
     .command('check')
     .description('Tell all that is wrong or odd in a scheme, and what it asks for.')
-    .argument('<file>', 'the scheme, or - for standard input')
+    .argument('<file>', 'the scheme, - for standard input, or builtin:NAME')
     .option('--json', 'print JSON')
     .helpOption('-h, --help', 'show this help')
     .addHelpText(
@@ -80,7 +80,10 @@ export function addScheme(program: Command, load: () => Promise<SchemeCommands>)
   scheme
     .command('show')
     .description('Print a scheme in canonical order; its digest goes to standard error.')
-    .argument('[file]', 'the scheme, or - for standard input (default: the built-in one)')
+    .argument(
+      '[file]',
+      'the scheme, - for standard input, or builtin:NAME (default: builtin:default)',
+    )
     .option('--json', 'print JSON, with the digest')
     .helpOption('-h, --help', 'show this help')
     .action(async (file: string | undefined, flags: SchemeShowOptions) =>
@@ -142,7 +145,10 @@ function addSimulate(scheme: Command, load: () => Promise<SchemeCommands>): void
   scheme
     .command('simulate')
     .description('Run a workload through the shaper and tell what would leave.')
-    .argument('[file]', 'the scheme, or - for standard input (default: the built-in one)')
+    .argument(
+      '[file]',
+      'the scheme, - for standard input, or builtin:NAME (default: builtin:default)',
+    )
     .addOption(new Option('--wire <wire>', 'what is spoken').choices(WIRE_NAMES).default('v1'))
     .option(
       '--workload <name>',
@@ -154,7 +160,7 @@ function addSimulate(scheme: Command, load: () => Promise<SchemeCommands>): void
     .option('--flush-ms <ms>', 'how long one flush takes', parseFlush, DEFAULT_FLUSH_TIME)
     .option(
       '--shape-downlink [file]',
-      "shape the server's direction too: with the same scheme, or that of the file",
+      "shape the server's direction too: with the same scheme, that of the file, or builtin:NAME",
     )
     .option(
       '--pad-control',

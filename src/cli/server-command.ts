@@ -2,11 +2,9 @@
 // Must never log a password; the share link, which holds one, is printed unless --no-link says no.
 
 import type { Logger } from 'pino'
-import { AnyTlsError, SchemeError } from '../errors.ts'
 import { reportFailure } from '../proxy/failure.ts'
 import { dial } from '../proxy/outbound/outbound.ts'
-import { DEFAULT_SCHEME, parseScheme } from '../shaping/scheme.ts'
-import type { Scheme } from '../shaping/scheme.ts'
+import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import { Reloader } from '../serve/reload.ts'
 import type { ReloadPart } from '../serve/reload.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
@@ -14,7 +12,6 @@ import type { Address } from '../codec/address.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from '../serve/certificate.ts'
 import type { ServerCertificate } from '../serve/certificate.ts'
-import { readTextFile } from '../serve/files.ts'
 import { onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import { refuseConflicts } from './option-conflicts.ts'
@@ -31,6 +28,7 @@ import type { NodeControl, UserStore } from '../serve/users/store.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import { Reservations, serveHere } from './serving.ts'
 import type { Serving, ServingSettings } from './serving.ts'
+import { namedScheme, readPaddingScheme } from './scheme-source.ts'
 import { stateFolder } from './state-folder.ts'
 
 /**
@@ -189,10 +187,18 @@ function readSettings(options: ServerCommandOptions, node: NodeControl | undefin
   return {
     ...(password !== undefined && { password }),
     scheme:
-      paddingScheme === undefined ? (node?.scheme ?? DEFAULT_SCHEME) : readScheme(paddingScheme),
-    shapeDownlink:
-      typeof shapeDownlink === 'string' ? readScheme(shapeDownlink) : (shapeDownlink ?? false),
+      paddingScheme === undefined
+        ? (node?.scheme ?? DEFAULT_SCHEME)
+        : readPaddingScheme(paddingScheme, 'up'),
+    shapeDownlink: downlinkScheme(shapeDownlink, paddingScheme),
   }
+}
+
+/** Without a value of its own it is that of the named scheme for clients, or whatever clients have. */
+function downlinkScheme(place: string | boolean = false, forClients: string | undefined) {
+  if (typeof place === 'string') return readPaddingScheme(place, 'down')
+  const named = place && forClients !== undefined ? namedScheme(forClients) : undefined
+  return named?.down ?? place
 }
 
 function settingsPart(
@@ -226,15 +232,4 @@ async function chooseCertificate(
   const { cert, key, stateDir } = options
   if (cert !== undefined && key !== undefined) return readCertificate(cert, key)
   return keptCertificate(stateFolder(stateDir), names)
-}
-
-/** @throws AnyTlsError `ERR_FILE`, also for what is wrong in the scheme, with its line */
-function readScheme(file: string): Scheme {
-  const text = readTextFile(file, 'padding scheme')
-  try {
-    return parseScheme(text)
-  } catch (cause) {
-    if (!(cause instanceof SchemeError)) throw cause
-    throw new AnyTlsError('ERR_FILE', `padding scheme '${file}': ${cause.message}`, { cause })
-  }
 }

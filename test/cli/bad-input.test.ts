@@ -193,6 +193,21 @@ const programCases: readonly Case[] = [
     /padding scheme '.*scheme': line 3, column 5: /,
   ],
   [
+    'a padding scheme whose name is misspelt',
+    [...WITH_PASSWORD, '--padding-scheme', 'builtin:flihgts'],
+    /^anytls: padding scheme 'builtin:flihgts' is not known \(did you mean builtin:flights\?\)$/,
+  ],
+  [
+    'a padding scheme for the downlink whose name is like none',
+    [...WITH_PASSWORD, '--shape-downlink', 'builtin:'],
+    /padding scheme 'builtin:' is not known \(known: builtin:default, builtin:flights\)$/,
+  ],
+  [
+    'a padding scheme of a client whose name is one of an object',
+    [...CLIENT, '-s', 'a:1', '-p', SECRET, '--padding-scheme', 'builtin:constructor'],
+    /padding scheme 'builtin:constructor' is not known \(known: /,
+  ],
+  [
     'a padding scheme without a stop',
     [...WITH_PASSWORD, '--padding-scheme', fileWith('stopless', '0=30-30\n')],
     /padding scheme '.*stopless': line 1, column 1: .*stop/,

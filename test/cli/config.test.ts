@@ -113,7 +113,7 @@ describe('a configuration file', () => {
       'server = "a:1"\nmin_idle = 1',
       /line 2, column 1: .*did you mean min-idle\?/,
     ],
-    ['a key of the other command', 'padding-scheme = "x"', /unknown key "padding-scheme"$/],
+    ['a key of the other command', 'shape-downlink = "x"', /unknown key "shape-downlink"$/],
     ['a key that no one knows', '"\\u001b[2J" = 1', /unknown key "\\u001b\[2J"$/],
     ['a wrong type', 'insecure = "yes"', /column 12: insecure: write true or false/],
     ['a number with a fraction', 'min-idle = 1.5', /column 12: min-idle: write it in quotes/],

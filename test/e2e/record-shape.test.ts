@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeClientNegoBlock, encodeServerNegoBlock } from '../../src/wires/anytls/nego.ts'
 import { DEFAULT_WINDOW } from '../../src/wires/anytls/config.ts'
+import { NAMED_SCHEMES } from '../../src/shaping/named-schemes.ts'
 import { DEFAULT_SCHEME, parseScheme } from '../../src/shaping/scheme.ts'
 import type { Scheme } from '../../src/shaping/scheme.ts'
 import { IMPLEMENTATION } from '../../src/version.ts'
@@ -132,6 +133,31 @@ describe('record sizes on the wire', { timeout: 30_000 }, () => {
     expect(shaped.slice(0, expected.length)).toEqual(expected)
     expect(fromServer(tap.connections.at(-1)).slice(0, 2)).toEqual([nego, write.ack(1).length])
     await shapingTap.stop()
+  })
+
+  it('builtin:NAME shapes both directions, from the first connection on where the client has it, too', async () => {
+    const { up, down } = NAMED_SCHEMES.flights
+    const named = await startServer(['--padding-scheme', 'builtin:flights', '--shape-downlink'])
+    const namedTap = await startRecordTap(named.port)
+    const options = ['--wire', 'v1', '--padding-scheme', 'builtin:flights']
+    const client = await startClient(linkThrough(named, namedTap), options, { state: 'named' })
+    await talk(client, echo)
+    client.program.child.kill('SIGTERM')
+    await client.program.ended
+    expect(client.program.stderr()).not.toMatch(/the server sent a padding scheme/)
+    const [connection] = namedTap.connections
+    for (const [sizes, scheme] of [
+      [fromClient(connection), up],
+      [fromServer(connection), down],
+    ] as const) {
+      for (let index = 1; index < scheme.stop; index += 1) {
+        const [range] = scheme.entries.get(index) ?? []
+        if (range?.kind !== 'size') throw new Error('no range')
+        expect(sizes[index], `record ${index}`).toBeGreaterThanOrEqual(range.min)
+        expect(sizes[index], `record ${index}`).toBeLessThanOrEqual(range.max)
+      }
+    }
+    await namedTap.stop()
   })
 })
 
