@@ -21,7 +21,8 @@ function tablesAt(outcomes: readonly LoadOutcome[]): string {
   const counts = outcomes.map(({ loads }) => loads)
   const [fewest, most] = [Math.min(...counts), Math.max(...counts)]
   const unshaped = outcomes.find(({ name }) => name === 'unshaped')
-  const more = (value: number, than = 0) => `${(100 * (value / than - 1)).toFixed(1)} %`
+  const more = (value: number, than: number | undefined) =>
+    than === undefined ? '' : `${(100 * (value / than - 1)).toFixed(1)} %`
   const judged = outcomes.filter(({ name }) => name !== 'direct')
   const told = judged.flatMap(({ name, comparison, withGo }) => [
     [name, comparison] as const,
