@@ -98,15 +98,14 @@ async function run(): Promise<void> {
   const sites = await serveSites(join(folder, 'sites'), nginx.path, seed, count)
   const loader = new PageLoader()
   const ways = await Ways.make(folder)
-  let stopped = false
-  const stop = async () => {
-    if (stopped) return
-    stopped = true
+  const end = async () => {
     ways.stop()
-    await loader.close()
-    await sites.stop()
+    await Promise.all([loader.close(), sites.stop()])
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
+  let ended: Promise<void> | undefined
+  // A signal may come while it goes on, and must not cut it off.
+  const stop = () => (ended ??= end())
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void stop().finally(() => process.exit(130)))
   }
