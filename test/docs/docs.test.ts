@@ -120,7 +120,7 @@ describe('documentation', { timeout: 60_000 }, () => {
       scripts: Record<string, string>
     }
     const named = [...texts.values()].flatMap((text) =>
-      [...text.matchAll(/npm run ([a-z:]+)/g)].map(([, name]) => name!),
+      [...text.matchAll(/npm run ([a-z:-]+)/g)].map(([, name]) => name!),
     )
     expect(named.filter((name) => scripts[name] === undefined)).toEqual([])
   })
