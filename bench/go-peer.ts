@@ -1,4 +1,4 @@
-// The programs that `bench:go`, `bench:proxy` and `bench:far` pair, and what is asked of the running ones: who listens where, how much
+// The programs that `bench:go`, `bench:proxy`, `bench:far` and `bench:lossy` pair, and what is asked of the running ones: who listens where, how much
 // processor time and memory they took.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -40,7 +40,16 @@ export function builtGoProgram(): string {
 const PASSWORD = 'bench'
 const ANYTLS = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const TUNNEL = fileURLToPath(new URL('peers/tunnel.js', import.meta.url))
-const LISTEN = '127.0.0.1:0'
+
+/** Where programs run: on this machine, or in a network namespace of it. */
+export interface Place {
+  /** What a command begins with there. */
+  readonly enter: readonly string[]
+  /** The address that others reach it by. */
+  readonly host: string
+}
+
+const HERE: Place = { enter: [], host: '127.0.0.1' }
 
 /** Programs that all share one certificate; `state` is a folder for what ours keep. */
 export class Programs {
@@ -48,14 +57,22 @@ export class Programs {
   readonly #certificate: CertificateFiles
   readonly #state: string
   readonly #node: string
+  readonly #near: Place
+  readonly #far: Place
 
-  /** @param node what runs ours */
+  /**
+   * @param node what runs ours
+   * @param places where clients are with what they serve, and where servers are with the origin
+   */
   constructor(
     go: string,
     certificate: CertificateFiles,
     state: string,
     node: string = process.execPath,
+    { near, far }: { readonly near: Place; readonly far: Place } = { near: HERE, far: HERE },
   ) {
+    this.#near = near
+    this.#far = far
     this.#node = node
     this.#go = go
     this.#certificate = certificate
@@ -63,21 +80,29 @@ export class Programs {
   }
 
   origin(): Promise<RunningProgram> {
-    return start(this.#go, ['origin', '-listen', LISTEN])
+    return start(this.#far, this.#go, ['origin', '-listen', portOf(this.#far)])
   }
 
   /** A line that carries connections to `to`. */
   relay(to: string, { roundTrip, rate = 0 }: Line): Promise<RunningProgram> {
     const rates = ['-up', String(rate), '-down', String(rate)]
     const delay = ['-delay', `${roundTrip * 500}us`]
-    return start(this.#go, ['relay', '-listen', LISTEN, '-to', to, ...delay, ...rates])
+    return start(this.#far, this.#go, [
+      'relay',
+      '-listen',
+      portOf(this.#far),
+      '-to',
+      to,
+      ...delay,
+      ...rates,
+    ])
   }
 
   /** Two Node programs with nothing between them but TCP or TLS, to `origin` alone: what the platform costs. */
   async bare(style: BareStyle, origin: string): Promise<[RunningProgram, RunningProgram]> {
     const { key, cert } = this.#certificate
-    const server = await start(this.#node, [TUNNEL, 'server', style, origin, key, cert])
-    return [await start(this.#node, [TUNNEL, 'client', style, server.address]), server]
+    const server = await start(this.#far, this.#node, [TUNNEL, 'server', style, origin, key, cert])
+    return [await start(this.#near, this.#node, [TUNNEL, 'client', style, server.address]), server]
   }
 
   /** @param more flags for ours */
@@ -85,24 +110,24 @@ export class Programs {
     const { key, cert } = this.#certificate
     if (maker === 'Go') {
       const flags = ['-key', key, '-cert', cert, '-password', PASSWORD]
-      return start(this.#go, ['server', '-listen', LISTEN, ...flags])
+      return start(this.#far, this.#go, ['server', '-listen', portOf(this.#far), ...flags])
     }
-    return this.#ours('server', ['--key', key, '--cert', cert, '--no-link', ...more])
+    return this.#ours(this.#far, 'server', ['--key', key, '--cert', cert, '--no-link', ...more])
   }
 
   client(maker: Maker, server: string, wire: 'legacy' | 'v1'): Promise<RunningProgram> {
     const { cert, pin } = this.#certificate
     if (maker === 'Go') {
       const flags = ['-server', server, '-ca', cert, '-password', PASSWORD]
-      return start(this.#go, ['client', '-listen', LISTEN, ...flags])
+      return start(this.#near, this.#go, ['client', '-listen', portOf(this.#near), ...flags])
     }
-    return this.#ours('client', ['-s', server, '--pin', pin, '--wire', wire])
+    return this.#ours(this.#near, 'client', ['-s', server, '--pin', pin, '--wire', wire])
   }
 
-  #ours(command: string, flags: readonly string[]): Promise<RunningProgram> {
+  #ours(place: Place, command: string, flags: readonly string[]): Promise<RunningProgram> {
     const common = [
       '-l',
-      LISTEN,
+      portOf(place),
       '-p',
       PASSWORD,
       '--log-level',
@@ -110,20 +135,20 @@ export class Programs {
       '--state-dir',
       this.#state,
     ]
-    return start(this.#node, [ANYTLS, command, ...common, ...flags])
+    return start(place, this.#node, [ANYTLS, command, ...common, ...flags])
   }
 
   /** Sends `requests` requests, `concurrency` at a time, each through a tunnel of its own: seconds taken. */
   async load(
     { proxy, origin }: { proxy: string; origin: string },
     { requests, concurrency, bytes, upload = false }: Load,
+    signal?: AbortSignal,
   ): Promise<number> {
     const flags = ['-requests', requests, '-concurrency', concurrency, '-bytes', bytes].map(String)
     if (upload) flags.push('-upload')
-    const { stdout } = await promisify(execFile)(this.#go, [
-      ...['load', '-proxy', proxy, '-origin', origin],
-      ...flags,
-    ])
+    const [command, ...args] = [...this.#near.enter, this.#go]
+    const loaded = ['load', '-proxy', proxy, '-origin', origin, ...flags]
+    const { stdout } = await promisify(execFile)(command, [...args, ...loaded], { signal })
     const { seconds, failed, error } = JSON.parse(stdout) as LoadResult
     if (failed > 0) throw new Error(`${failed} of ${requests} requests failed: ${String(error)}`)
     return seconds
@@ -151,16 +176,26 @@ interface LoadResult {
   readonly error: string | null
 }
 
-async function start(command: string, args: readonly string[]): Promise<RunningProgram> {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+function portOf({ host }: Place): string {
+  return `${host}:0`
+}
+
+async function start(
+  { enter, host }: Place,
+  program: string,
+  flags: readonly string[],
+): Promise<RunningProgram> {
+  const [command, ...args] = [...enter, program, ...flags]
+  const address = new RegExp(`listening on (${host}:\\d+)`)
+  const child = spawn(command!, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'close')
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   for (;;) {
-    const [, address] = /listening on (127\.0\.0\.1:\d+)/.exec(said) ?? []
-    if (address !== undefined) {
+    const [, bound] = address.exec(said) ?? []
+    if (bound !== undefined) {
       return {
-        address,
+        address: bound,
         pid: child.pid!,
         async stop() {
           child.kill('SIGKILL')
@@ -168,7 +203,7 @@ async function start(command: string, args: readonly string[]): Promise<RunningP
         },
       }
     }
-    if (child.exitCode !== null) throw new Error(`${command} ${args[0] ?? ''}: ${said}`)
+    if (child.exitCode !== null) throw new Error(`${program} ${flags[0] ?? ''}: ${said}`)
     await Promise.race([once(child.stderr, 'data'), ended])
   }
 }

@@ -120,6 +120,7 @@ export class SessionCore implements LaneHost {
   }
   #state: 'open' | 'closing' | 'closed' = 'open'
   #established = false
+  #received = 0
   /** Whether it is settled which machine handles the peer's bytes. */
   #chosen = false
   #closingError: Error | undefined
@@ -150,6 +151,11 @@ export class SessionCore implements LaneHost {
 
   get state(): 'open' | 'closing' | 'closed' {
     return this.#state
+  }
+
+  /** Bytes that have come, and that were given to be sent. */
+  get bytesPassed(): number {
+    return this.#received + this.#writer.accepted
   }
 
   get established(): boolean {
@@ -298,6 +304,7 @@ export class SessionCore implements LaneHost {
   }
 
   #receive(bytes: Uint8Array): void {
+    this.#received += bytes.length
     // One reading of the clock serves all that a chunk causes.
     this.#instant = this.#clock.now()
     try {

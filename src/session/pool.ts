@@ -1,7 +1,6 @@
 // The client's pool of sessions: the newest idle one first, a minimum kept warm, the others closed when
 // they have been idle for long.
-// Must never hand out a stream on a session that is draining or closed, or dial more than is asked for.
-import { setMaxListeners } from 'node:events'
+// Must never hand out a stream on a session that is draining or closed.
 import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
@@ -9,6 +8,7 @@ import { DEFAULT_COMMON_TIMEOUTS } from '../engine/timeouts.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
+import { Dials } from './dials.ts'
 import type { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 
@@ -25,6 +25,11 @@ export interface SessionPoolOptions {
    * turns out to speak. Default 8.
    */
   readonly streamsPerSession?: number | (() => number) | undefined
+  /**
+   * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 40 ms
+   * to make. Default 8.
+   */
+  readonly spread?: number | undefined
   /** Streams in all on one session, after which it takes no more. Default: no limit. */
   readonly streamsInAll?: number | undefined
   /**
@@ -51,8 +56,12 @@ export interface SessionPoolOptions {
 // are alive never have to be asked before they are used.
 const PING_INTERVAL = 12_000
 
-// Sessions of its own that may end before a caller's turn, until it is told so.
-const MAX_LOST_DIALS = 3
+// Nothing has passed on a session for so long (ms): whatever its streams wait for, they are in nobody's way.
+const QUIET = 1_000
+
+// What a session carries in about a second (bytes) that weighs as much as a stream, and that a new stream does not wait
+// behind where it can wait for a connection.
+const [WEIGHS, TOO_MUCH] = [32 * 1024, 128 * 1024]
 
 interface Pooled {
   readonly session: Session
@@ -64,6 +73,10 @@ interface Pooled {
   readonly unheard: ChurningMap<Stream, number>
   /** When the last of them was opened. */
   openedLast: number
+  /** When it was last looked how much it carries, what it had carried by then, and of that since the look before (bytes). */
+  looked: number
+  carried: number
+  lately: number
   /** Runs while it is watched whether the peer says anything after a stream was opened. */
   watch: Timer | undefined
   /** The probe under way: whether the peer has shown itself. */
@@ -72,7 +85,6 @@ interface Pooled {
 
 /** Streams over as many sessions as they need. */
 export class SessionPool {
-  readonly #connect: SessionPoolOptions['connect']
   readonly #minIdle: number
   readonly #idleTimeout: number
   readonly #streamsPerSession: () => number
@@ -83,9 +95,8 @@ export class SessionPool {
   readonly #clock: Clock
   /** In the order in which they became idle, so that the newest idle one is the last. */
   readonly #pooled = new ChurningMap<Session, Pooled>()
-  readonly #abort = new AbortController()
-  /** Dials under way, and the streams that have been promised on each. */
-  readonly #dials = new Set<Dial>()
+  readonly #dials: Dials
+  #closed = false
   #sweep: Timer | undefined
   #referenced = true
 
@@ -99,13 +110,17 @@ export class SessionPool {
       throw invalid('idleTimeout must be a finite number above 0 milliseconds')
     }
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
-    const { streamsInAll = Infinity, probeAfter = DEFAULT_COMMON_TIMEOUTS.keepalive } = options
+    const {
+      streamsInAll = Infinity,
+      spread = 8,
+      probeAfter = DEFAULT_COMMON_TIMEOUTS.keepalive,
+    } = options
     const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
+    requireCount('spread', spread)
     if (!(probeAfter >= 0) || !isTime(probeTimeout) || !isTime(silence)) {
       throw invalid('probeAfter must be at least 0 milliseconds, probeTimeout and silence above 0')
     }
-    this.#connect = options.connect
     this.#minIdle = minIdle
     this.#idleTimeout = idleTimeout
     this.#streamsPerSession =
@@ -115,8 +130,15 @@ export class SessionPool {
     this.#probeTimeout = typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout
     this.#silence = typeof silence === 'number' ? () => silence : silence
     this.#clock = options.clock ?? systemClock
-    // Every dial under way listens.
-    setMaxListeners(0, this.#abort.signal)
+    this.#dials = new Dials({
+      connect: options.connect,
+      clock: this.#clock,
+      adopt: (session) => this.#adopt(session),
+      find: () => this.#pick(this.#isProven)?.session,
+      room: () => Math.min(this.#streamsPerSession(), this.#streamsInAll),
+      spread,
+      standing: () => this.#pooled.size,
+    })
   }
 
   /** Sessions that stand now. */
@@ -125,8 +147,9 @@ export class SessionPool {
   }
 
   /**
-   * Opens a stream on the newest idle session, else on one with room, else on a new one. A session that has
-   * proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
+   * Opens a stream on the newest idle session, else on one with room, else on a new one. Where the server is far and
+   * the one with room is in use, another is dialled meanwhile, up to `spread`; behind much data a stream waits for that
+   * one. A session that has proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
    * without one an idle session is given up, and one in use gets no new streams.
    *
    * A stream on a session that was used before emits `silent` when nothing was received on it and its session
@@ -138,24 +161,45 @@ export class SessionPool {
    *   in a row took no stream, with what `connect` rejects with, or with the signal's reason
    */
   async openStream(signal?: AbortSignal, request?: StreamRequest): Promise<Stream> {
-    let lost = 0
     for (;;) {
-      if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
+      if (this.#closed) throw new AnyTlsError('ERR_POOL_CLOSED')
       signal?.throwIfAborted()
       const pooled = this.#pick(this.#isProven)
-      if (pooled !== undefined) return this.#openOn(pooled, signal, request)
-      const proven = await orAborted(this.#probeDoubtful(), signal)
-      if (proven !== undefined && this.#hasRoom(proven.session)) {
-        return this.#openOn(proven, signal, request)
+      if (pooled !== undefined) {
+        if (this.#servesNow(pooled)) return this.#openOn(pooled.session, signal, request)
+      } else {
+        const proven = await orAborted(this.#probeDoubtful(), signal)
+        if (proven !== undefined) {
+          if (this.#hasRoom(proven.session)) return this.#openOn(proven.session, signal, request)
+          continue
+        }
       }
-      if (proven !== undefined) continue
-      // The session may have ended, or filled up, before this caller's turn: then once more.
-      const dialled = await this.#dial(signal)
-      if (this.#hasRoom(dialled)) return dialled.openStream({ signal, request })
-      // With streams on it, it served other callers.
-      if (dialled.streamCount === 0) lost += 1
-      if (lost === MAX_LOST_DIALS) throw new AnyTlsError('ERR_SESSION_CLOSED')
+      return this.#dials.wait((session) => this.#openOn(session, signal, request), signal)
     }
+  }
+
+  /** Whether another session would serve no better; else one is under way, and it is a question of waiting for it. */
+  #servesNow(pooled: Pooled): boolean {
+    if (pooled.idleSince !== undefined || !this.#dials.far || this.#isQuiet(pooled)) return true
+    return !this.#dials.ahead() || this.#load(pooled) <= TOO_MUCH
+  }
+
+  #isQuiet({ session, openedLast }: Pooled): boolean {
+    return this.#clock.now() - Math.max(session.lastAlive, openedLast) > QUIET
+  }
+
+  /** What the session carried in the last second or so, in bytes. */
+  #load(pooled: Pooled): number {
+    const since = pooled.session.bytesPassed - pooled.carried
+    const load = Math.max(since, pooled.lately)
+    if (this.#clock.now() - pooled.looked > QUIET) this.#look(pooled, since)
+    return load
+  }
+
+  #look(pooled: Pooled, lately: number): void {
+    pooled.looked = this.#clock.now()
+    pooled.carried = pooled.session.bytesPassed
+    pooled.lately = lately
   }
 
   /**
@@ -166,9 +210,9 @@ export class SessionPool {
    *   signal's reason
    */
   async ping(signal?: AbortSignal): Promise<number> {
-    if (this.#abort.signal.aborted) throw new AnyTlsError('ERR_POOL_CLOSED')
-    const session = this.#pick(this.#isProven)?.session ?? (await this.#dial(signal))
-    return orAborted(session.ping(), signal)
+    if (this.#closed) throw new AnyTlsError('ERR_POOL_CLOSED')
+    const session = this.#pick(this.#isProven)?.session
+    return orAborted(session?.ping() ?? this.#dials.wait((made) => made.ping(), signal), signal)
   }
 
   /**
@@ -202,7 +246,8 @@ export class SessionPool {
   }
 
   #stop(): void {
-    this.#abort.abort(new AnyTlsError('ERR_POOL_CLOSED'))
+    this.#closed = true
+    this.#dials.close()
     this.#sweep?.cancel()
   }
 
@@ -217,28 +262,36 @@ export class SessionPool {
     else session.unref()
   }
 
-  /** The newest idle session, else the one with the fewest streams, of those that are wanted. */
+  /** The newest idle session, else one that carries little and the fewest streams, of those that are wanted. */
   #pick(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
     let idle: Pooled | undefined
     let shared: Pooled | undefined
+    let least = Infinity
     for (const pooled of this.#pooled.values()) {
       const { session, idleSince } = pooled
       if (!this.#hasRoom(session) || !wanted(pooled)) continue
-      if (idleSince !== undefined) idle = pooled
-      else if (shared === undefined || session.streamCount < shared.session.streamCount) {
-        shared = pooled
+      if (idleSince !== undefined) {
+        idle = pooled
+        continue
       }
+      const weight = session.streamCount + this.#load(pooled) / WEIGHS
+      if (weight >= least) continue
+      least = weight
+      shared = pooled
     }
     return idle ?? shared
   }
 
-  /** Opens a stream on a session that stood already, and watches whether its peer is still there. */
+  /** Opens a stream, and watches whether the peer is still there if the session was used before. */
   #openOn(
-    pooled: Pooled,
+    session: Session,
     signal: AbortSignal | undefined,
     request: StreamRequest | undefined,
   ): Stream {
-    const stream = pooled.session.openStream({ signal, request })
+    const isFresh = session.openedCount === 0 || !session.established
+    const stream = session.openStream({ signal, request })
+    const pooled = this.#pooled.get(session)
+    if (isFresh || pooled === undefined) return stream
     const { unheard } = pooled
     const heard = (): void => void unheard.delete(stream)
     unheard.set(stream, this.#clock.now())
@@ -328,59 +381,25 @@ export class SessionPool {
     return alive
   }
 
-  /** Waits for a dial that has a stream to spare, or for one of its own. Who gives up leaves its place to others. */
-  async #dial(signal: AbortSignal | undefined): Promise<Session> {
-    const most = Math.min(this.#streamsPerSession(), this.#streamsInAll)
-    const dial = [...this.#dials].find(({ promised }) => promised < most) ?? this.#startDial()
-    dial.promised += 1
-    try {
-      return await orAborted(dial.session, signal)
-    } finally {
-      dial.promised -= 1
-      this.#dropUnwanted()
-    }
-  }
-
-  #startDial(): Dial {
-    const abort = new AbortController()
-    const session = this.#connect(AbortSignal.any([abort.signal, this.#abort.signal]))
-    const dial: Dial = { promised: 0, abort, session }
-    this.#dials.add(dial)
-    const done = (): void => void this.#dials.delete(dial)
-    session.then((made) => {
-      done()
-      if (abort.signal.aborted) made.destroy()
-      else this.#adopt(made)
-    }, done)
-    return dial
-  }
-
-  /** Of the dials that nobody waits for any more one goes on, for whoever comes next. */
-  #dropUnwanted(): void {
-    const [, ...superfluous] = [...this.#dials].filter(({ promised }) => promised === 0)
-    for (const dial of superfluous) {
-      this.#dials.delete(dial)
-      dial.abort.abort(
-        new AnyTlsError('ERR_POOL_CLOSED', 'nobody waits for the connection any more'),
-      )
-    }
-  }
-
-  #adopt(session: Session): void {
-    if (this.#abort.signal.aborted) session.destroy()
+  /** @returns whether it has room */
+  #adopt(session: Session): boolean {
     // It may have ended before anybody could listen.
-    if (session.closed) return
+    if (session.closed) return false
     const pooled: Pooled = {
       session,
       idleSince: undefined,
       doubted: -Infinity,
       unheard: new ChurningMap(),
       openedLast: -Infinity,
+      looked: this.#clock.now(),
+      carried: 0,
+      lately: 0,
       watch: undefined,
       probe: undefined,
     }
     const setIdle = (): void => {
       pooled.idleSince = this.#clock.now()
+      this.#look(pooled, 0)
       this.#pooled.delete(session)
       this.#pooled.set(session, pooled)
       this.#holdProcess(pooled)
@@ -397,6 +416,7 @@ export class SessionPool {
       } else if (session.streamCount === 0 && this.#pooled.get(session) !== undefined) {
         setIdle()
       }
+      this.#dials.serve(1)
     })
     session.on('streamUnanswered', () => {
       pooled.doubted = session.lastAlive
@@ -407,10 +427,11 @@ export class SessionPool {
       this.#pooled.delete(session)
     })
     setIdle()
+    return this.#hasRoom(session)
   }
 
   #scheduleSweep(delay: number): void {
-    if (this.#abort.signal.aborted) return
+    if (this.#closed) return
     this.#sweep ??= this.#clock.schedule(Math.min(delay, PING_INTERVAL), () => {
       this.#sweep = undefined
       this.#closeIdle()
@@ -441,13 +462,6 @@ export class SessionPool {
     }
     if (next < Infinity) this.#scheduleSweep(next)
   }
-}
-
-interface Dial {
-  /** Callers that wait for it. */
-  promised: number
-  readonly abort: AbortController
-  readonly session: Promise<Session>
 }
 
 /** Whether the peer has not shown itself since that was expected of it. */

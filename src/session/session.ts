@@ -96,6 +96,11 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     return this.#core.size
   }
 
+  /** Bytes that its streams and the protocol have carried so far, both ways together. */
+  get bytesPassed(): number {
+    return this.#core.bytesPassed
+  }
+
   /** Whether {@link openStream} would succeed now. */
   get mayOpen(): boolean {
     return this.#core.state === 'open' && this.#core.machine.mayOpen

@@ -235,6 +235,8 @@ async function startPool(
   const box = await middleboxInFrontOf(server.port)
   const sessions: Session[] = []
   const pool = new SessionPool({
+    // Connections are counted here, and a busy machine makes every server look far.
+    spread: 1,
     connect: async (signal) => {
       const session = await server.connect({ ...options, port: box.port, signal })
       sessions.push(session)

@@ -191,7 +191,7 @@ class Load {
   }
 
   async isUnderWay(): Promise<void> {
-    await until(() => this.#underWay > AT_ONCE / 2, 'requests are under way')
+    await until(() => this.#underWay > 2, 'requests are under way')
   }
 
   /** Asks for nothing more, and tells what failed once all are over. */

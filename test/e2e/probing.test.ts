@@ -130,6 +130,8 @@ describe.skipIf(curlProgram.isMissing)(
         '--insecure',
         '-p',
         'not it',
+        '--reply-wait',
+        'exact',
       ])
       const [, proxy = ''] = await wrong.said(/listening on ([\d.:]+)/)
       const begin = performance.now()

@@ -1,6 +1,6 @@
 // The client's pool over sessions in memory, with a fake clock.
 import { once, setMaxListeners } from 'node:events'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import { SessionPool } from '../../src/session/pool.ts'
 import type { SessionPoolOptions } from '../../src/session/pool.ts'
@@ -9,58 +9,7 @@ import type { Stream } from '../../src/session/stream.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
 import type { SessionPair } from '../support/session-pair.ts'
-
-interface Dial {
-  readonly signal: AbortSignal
-  /** Makes the session stand. */
-  succeed(): SessionPair
-  fail(error: Error): void
-}
-
-interface Bench {
-  readonly pool: SessionPool
-  readonly clock: FakeClock
-  /** Dials that were asked for, in order. */
-  readonly dials: Dial[]
-  /** Sessions that stand or stood, in the order of their dials. */
-  readonly pairs: SessionPair[]
-}
-
-/** A pool whose dials succeed at once, or with `manual` when the test says so. */
-function makePool(
-  options: Partial<SessionPoolOptions> & {
-    readonly manual?: boolean
-    readonly autoAccept?: boolean
-  } = {},
-): Bench {
-  const { manual = false, autoAccept = true, ...poolOptions } = options
-  const clock = new FakeClock()
-  const dials: Dial[] = []
-  const pairs: SessionPair[] = []
-  const pool = new SessionPool({
-    clock,
-    connect: (signal) =>
-      new Promise<Session>((resolve, reject) => {
-        const dial: Dial = {
-          signal,
-          succeed() {
-            const pair = makeSessionPair({ clock, session: { autoAccept } })
-            pair.server.on('stream', (stream) => stream.on('end', () => stream.end()).resume())
-            pairs.push(pair)
-            resolve(pair.client)
-            return pair
-          },
-          fail: reject,
-        }
-        signal.addEventListener('abort', () => reject(signal.reason as Error))
-        dials.push(dial)
-        if (!manual) dial.succeed()
-      }),
-    ...poolOptions,
-  })
-  onTestFinished(() => pool.destroy())
-  return { pool, clock, dials, pairs }
-}
+import { finish, makePool } from '../support/session-pool.ts'
 
 /** From now on nothing of what the server says arrives: a dead path, as both ends see it. */
 function cutOff({ clientEnd, serverEnd }: SessionPair): void {
@@ -68,12 +17,6 @@ function cutOff({ clientEnd, serverEnd }: SessionPair): void {
   serverEnd.pause()
   clientEnd.pause = serverEnd.pause = () => clientEnd
   clientEnd.resume = serverEnd.resume = () => clientEnd
-}
-
-async function finish(...streams: readonly Stream[]): Promise<void> {
-  for (const stream of streams) stream.resume().end()
-  await Promise.all(streams.map((stream) => once(stream, 'close')))
-  await settle()
 }
 
 describe('SessionPool: which session', () => {
@@ -181,22 +124,32 @@ describe('SessionPool: which session', () => {
     expect(pairs.map(({ client }) => client.streamCount).sort()).toEqual([2, 4, 4])
   })
 
-  it('rejects all that wait for a dial that fails, and only those', async () => {
+  it('a dial that fails costs nobody whom another serves', async () => {
+    const { pool, dials } = makePool({ manual: true, streamsPerSession: 2 })
+    const opened = [pool.openStream(), pool.openStream(), pool.openStream()]
+    await settle()
+    dials[0]?.fail(new AnyTlsError('ERR_CONNECT_FAILED'))
+    dials[1]?.succeed()
+    await settle()
+    // Two have what has room for two; for the third it is tried once more.
+    expect(dials).toHaveLength(3)
+    dials[2]?.succeed()
+    await Promise.all(opened)
+  })
+
+  it('rejects all that wait when the last dial fails', async () => {
     const { pool, dials } = makePool({ manual: true, streamsPerSession: 2 })
     const opened = [pool.openStream(), pool.openStream(), pool.openStream()]
     await settle()
     const failure = new AnyTlsError('ERR_CONNECT_FAILED')
-    dials[0]?.fail(failure)
-    dials[1]?.succeed()
-    const results = await Promise.allSettled(opened)
-    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled'])
-    expect(results[0]).toMatchObject({ reason: failure })
+    for (const dial of dials) dial.fail(failure)
+    for (const result of await Promise.allSettled(opened))
+      expect(result).toMatchObject({ reason: failure })
     // The next caller starts anew.
     const again = pool.openStream()
-    const more = pool.openStream()
     await settle()
     dials.at(-1)?.succeed()
-    await Promise.all([again, more])
+    await again
   })
 
   it('an abort while dialling rejects that caller alone; the session stays for others', async () => {

@@ -1,0 +1,209 @@
+// The sessions that a pool is making, who waits for one, and how many are worth making: near a server as few as streams
+// fit on; far from it one for each stream, up to a limit, for there what is lost on a connection holds up all its streams.
+// Must never dial for nobody, or keep somebody waiting for a dial while a session has room for long.
+import { setMaxListeners } from 'node:events'
+import { AnyTlsError } from '../errors.ts'
+import type { Clock, Timer } from './clock.ts'
+import { orAborted } from './callbacks.ts'
+import type { Session } from './session.ts'
+
+/** A server is far whose sessions take longer to make, in milliseconds: two round trips of half of that. */
+const FAR = 40
+
+/** How much longer than the dial before another may take until those who wait for it share, in milliseconds. */
+const PATIENCE = 50
+
+/** New sessions that may end before they took a stream, until callers are told so. */
+const MAX_LOST = 3
+
+export interface DialsSetup {
+  readonly connect: (signal: AbortSignal) => Promise<Session>
+  readonly clock: Clock
+  /** Whether the session was taken in and has room. */
+  readonly adopt: (session: Session) => boolean
+  /** The session that a stream would be opened on now. */
+  readonly find: () => Session | undefined
+  /** Streams that a new session has room for. */
+  readonly room: () => number
+  /** Sessions over which streams to a far server are spread before they share. */
+  readonly spread: number
+  /** Sessions that stand. */
+  readonly standing: () => number
+}
+
+interface Waiter {
+  readonly take: (session: Session) => void
+  readonly fail: (error: unknown) => void
+}
+
+interface Dial {
+  readonly abort: AbortController
+  readonly started: number
+  /** For whoever comes next. */
+  readonly ahead: boolean
+}
+
+export class Dials {
+  readonly #setup: DialsSetup
+  readonly #closed = new AbortController()
+  readonly #dials = new Set<Dial>()
+  /** In the order in which they came. */
+  readonly #waiters: Waiter[] = []
+  /** Milliseconds. */
+  #quickest = Infinity
+  #lost = 0
+  #patience: Timer | undefined
+
+  constructor(setup: DialsSetup) {
+    this.#setup = setup
+    // Every dial under way listens.
+    setMaxListeners(0, this.#closed.signal)
+  }
+
+  /** A connection more is worth its time, as far as is known. */
+  get far(): boolean {
+    if (this.#quickest < Infinity) return this.#quickest > FAR
+    const now = this.#setup.clock.now()
+    return [...this.#dials].some(({ started }) => now - started >= FAR)
+  }
+
+  /** @throws AnyTlsError `ERR_POOL_CLOSED` to those who wait, and later to whoever would */
+  close(): void {
+    this.#closed.abort(new AnyTlsError('ERR_POOL_CLOSED'))
+    this.#patience?.cancel()
+    this.#failAll(this.#closed.signal.reason)
+  }
+
+  /** Dials for whoever comes next. @returns false where there are as many sessions as are worth it */
+  ahead(): boolean {
+    if (this.#dials.size + this.#setup.standing() >= this.#setup.spread) return false
+    this.#start(true)
+    return true
+  }
+
+  /**
+   * Waits for a session with room and takes it in the turn in which it is there.
+   *
+   * @throws AnyTlsError rejects with `ERR_POOL_CLOSED`, with `ERR_SESSION_CLOSED` when three new sessions in a row had no
+   *   room, with what `connect` or `take` fails with, or with the signal's reason
+   */
+  async wait<T>(
+    take: (session: Session) => T | PromiseLike<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    this.#closed.signal.throwIfAborted()
+    let waiter!: Waiter
+    const taken = new Promise<T>((resolve, reject) => {
+      // What `take` throws is what the inner promise rejects with.
+      const settle = (session: Session): void =>
+        resolve(new Promise<T>((done) => done(take(session))))
+      waiter = { take: settle, fail: reject }
+    })
+    this.#waiters.push(waiter)
+    this.#dialEnough()
+    // A dial may take longer than its elders, or be lost.
+    if (this.#setup.find() !== undefined) this.#wait(2 * this.#quickest + PATIENCE)
+    try {
+      return await orAborted(taken, signal)
+    } finally {
+      const index = this.#waiters.indexOf(waiter)
+      if (index >= 0) {
+        this.#waiters.splice(index, 1)
+        this.#dropUnwanted()
+      }
+    }
+  }
+
+  /** Gives sessions with room to those who wait, at most `most` of them. */
+  serve(most = Infinity): void {
+    for (let count = 0; count < most && this.#waiters.length > 0; count += 1) {
+      const session = this.#setup.find()
+      if (session === undefined) break
+      this.#waiters.shift()?.take(session)
+    }
+    if (this.#waiters.length > 0) return
+    this.#patience?.cancel()
+    this.#patience = undefined
+  }
+
+  #needed(): number {
+    const { room, spread, standing } = this.#setup
+    const waiters = this.#waiters.length
+    const shared = Math.ceil(waiters / room())
+    return this.far ? Math.max(shared, Math.min(waiters, spread - standing())) : shared
+  }
+
+  #dialEnough(): void {
+    for (let more = this.#needed() - this.#dials.size; more > 0; more -= 1) this.#start(false)
+  }
+
+  #start(ahead: boolean): void {
+    const { connect, clock } = this.#setup
+    const abort = new AbortController()
+    const dial: Dial = { abort, started: clock.now(), ahead }
+    this.#dials.add(dial)
+    const isFar = this.far ? undefined : clock.schedule(FAR, () => this.#dialEnough())
+    const session = connect(AbortSignal.any([abort.signal, this.#closed.signal]))
+    const done = (): void => {
+      this.#dials.delete(dial)
+      isFar?.cancel()
+    }
+    session.then(
+      (made) => {
+        done()
+        if (abort.signal.aborted || this.#closed.signal.aborted) made.destroy()
+        else this.#dialled(made, clock.now() - dial.started)
+      },
+      (error: unknown) => {
+        done()
+        if (!abort.signal.aborted) this.#failed(error)
+      },
+    )
+  }
+
+  #dialled(session: Session, took: number): void {
+    this.#quickest = Math.min(this.#quickest, took)
+    if (!this.#setup.adopt(session)) {
+      this.#lost += 1
+      if (this.#lost < MAX_LOST) this.#dialEnough()
+      else this.#failAll(new AnyTlsError('ERR_SESSION_CLOSED'))
+      return
+    }
+    this.#lost = 0
+    // Those who can have one of their own shortly do not share.
+    this.serve(this.far ? Math.ceil(this.#waiters.length / (this.#dials.size + 1)) : Infinity)
+    if (this.#waiters.length === 0) return
+    if (this.#dials.size > 0) this.#wait(PATIENCE)
+    else this.#dialEnough()
+  }
+
+  #failed(error: unknown): void {
+    if (this.#dials.size > 0) return
+    this.serve()
+    this.#failAll(error)
+  }
+
+  #failAll(error: unknown): void {
+    this.#lost = 0
+    for (const { fail } of this.#waiters.splice(0)) fail(error)
+  }
+
+  #wait(time: number): void {
+    this.#patience ??= this.#setup.clock.schedule(time, () => {
+      this.#patience = undefined
+      this.serve()
+      this.#dialEnough()
+    })
+  }
+
+  /** Of the dials that nobody waits for any more one goes on, for whoever comes next. */
+  #dropUnwanted(): void {
+    const kept = Math.max(1, this.#needed())
+    for (const dial of [...this.#dials].filter(({ ahead }) => !ahead).slice(kept)) {
+      this.#dials.delete(dial)
+      dial.abort.abort(
+        new AnyTlsError('ERR_POOL_CLOSED', 'nobody waits for the connection any more'),
+      )
+    }
+  }
+}

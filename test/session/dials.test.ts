@@ -1,0 +1,181 @@
+// How many sessions a pool makes, and who waits for them: near a server as few as can be, far from it more.
+import { describe, expect, it } from 'vitest'
+import type { Stream } from '../../src/session/stream.ts'
+import { settle } from '../support/fake-clock.ts'
+import { finish, makePool } from '../support/session-pool.ts'
+import type { Bench } from '../support/session-pool.ts'
+
+/** Milliseconds that a dial to a server takes that is far, and to one that is near. */
+const [FAR, NEAR] = [50, 39]
+
+/** A pool with one session, which took `time` milliseconds to make. */
+async function makeStanding(time: number): Promise<Bench & { readonly first: Stream }> {
+  const bench = makePool({ manual: true })
+  const opened = bench.pool.openStream()
+  await settle()
+  await bench.clock.advance(time)
+  bench.dials[0]!.succeed()
+  return { ...bench, first: await opened }
+}
+
+const counts = ({ pairs }: Bench): readonly number[] =>
+  pairs.map(({ client }) => client.streamCount)
+
+describe('near a server', () => {
+  it('streams share a session, however busy it is', async () => {
+    const bench = await makeStanding(NEAR)
+    for (let count = 0; count < 7; count += 1) await bench.pool.openStream()
+    expect(counts(bench)).toEqual([8])
+    expect(bench.dials).toHaveLength(1)
+  })
+
+  it('callers share dials', async () => {
+    const { pool, dials, clock } = makePool({ manual: true })
+    const opened = Array.from({ length: 8 }, () => pool.openStream())
+    await settle()
+    await clock.advance(NEAR)
+    expect(dials).toHaveLength(1)
+    dials[0]!.succeed()
+    await Promise.all(opened)
+  })
+
+  it('who waits for a dial has the place of a stream that ends meanwhile', async () => {
+    const { pool, dials, pairs } = makePool({ manual: true, streamsPerSession: 1 })
+    const opened = pool.openStream()
+    await settle()
+    dials[0]!.succeed()
+    const waits = pool.openStream()
+    await settle()
+    expect(dials).toHaveLength(2)
+    await finish(await opened)
+    expect((await waits).session).toBe(pairs[0]!.client)
+    // What was dialled for it is there for the next.
+    dials[1]!.succeed()
+    await settle()
+    expect((await pool.openStream()).session).toBe(pairs[1]!.client)
+  })
+})
+
+describe('far from a server', () => {
+  it('each of the first callers has a dial of its own once it shows how far it is', async () => {
+    const bench = makePool({ manual: true })
+    const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
+    await settle()
+    expect(bench.dials).toHaveLength(1)
+    await bench.clock.advance(40)
+    expect(bench.dials).toHaveLength(3)
+    await bench.clock.advance(FAR)
+    for (const dial of bench.dials) {
+      dial.succeed()
+      await settle()
+    }
+    await Promise.all(opened)
+    expect(counts(bench)).toEqual([1, 1, 1])
+  })
+
+  it('a stream is opened at once on a session in use, and another is dialled meanwhile', async () => {
+    const bench = await makeStanding(FAR)
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([2])
+    expect(bench.dials).toHaveLength(2)
+    bench.dials[1]!.succeed()
+    await settle()
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([2, 1])
+    expect(bench.dials).toHaveLength(2)
+  })
+
+  it('a session whose streams are quiet serves as well as another', async () => {
+    const bench = await makeStanding(FAR)
+    await bench.clock.advance(1_001)
+    await bench.pool.openStream()
+    expect(bench.dials).toHaveLength(1)
+    await bench.pool.openStream()
+    expect(bench.dials).toHaveLength(2)
+  })
+
+  it('behind much data a stream waits for the dial, though not for ever', async () => {
+    const bench = await makeStanding(FAR)
+    const load = async () => {
+      bench.first.write(Buffer.alloc(300_000))
+      await settle()
+    }
+    await load()
+    const own = bench.pool.openStream()
+    await settle()
+    expect(counts(bench)).toEqual([1])
+    await bench.clock.advance(FAR)
+    bench.dials[1]!.succeed()
+    await own
+    expect(counts(bench)).toEqual([1, 1])
+    ;(await own).write(Buffer.alloc(300_000))
+    await load()
+    let shares = false
+    const late = bench.pool.openStream().then((stream) => {
+      shares = true
+      return stream
+    })
+    await bench.clock.advance(149)
+    expect(shares).toBe(false)
+    await bench.clock.advance(1)
+    await late
+    expect(counts(bench)).toEqual([1, 2])
+    expect(bench.dials).toHaveLength(3)
+  })
+
+  it('where all are in use a stream goes to one that carries little', async () => {
+    const bench = makePool({ manual: true, spread: 2 })
+    const opened = [bench.pool.openStream(), bench.pool.openStream()]
+    await settle()
+    await bench.clock.advance(FAR)
+    for (const dial of bench.dials) {
+      dial.succeed()
+      await settle()
+    }
+    const [busy] = await Promise.all(opened)
+    busy!.write(Buffer.alloc(300_000))
+    await settle()
+    for (let count = 0; count < 7; count += 1) await bench.pool.openStream()
+    expect(counts(bench)).toEqual([1, 8])
+  })
+
+  it('streams are spread over eight sessions, and then share', async () => {
+    const bench = await makeStanding(FAR)
+    for (let count = 0; count < 20; count += 1) {
+      await bench.pool.openStream()
+      await bench.clock.advance(FAR)
+      if (bench.dials.length > bench.pairs.length) bench.dials.at(-1)!.succeed()
+      await settle()
+    }
+    expect(bench.dials).toHaveLength(8)
+    expect(Math.max(...counts(bench)) - Math.min(...counts(bench))).toBeLessThanOrEqual(1)
+  })
+
+  it('those who are left when others had theirs share what stands', async () => {
+    const bench = makePool({ manual: true })
+    const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
+    await settle()
+    await bench.clock.advance(FAR)
+    bench.dials[0]!.succeed()
+    await settle()
+    expect(counts(bench)).toEqual([1])
+    await bench.clock.advance(49)
+    expect(counts(bench)).toEqual([1])
+    await bench.clock.advance(1)
+    await Promise.all(opened)
+    expect(counts(bench)).toEqual([4])
+  })
+
+  it('a pool that is closed dials no more, and tells who waits', async () => {
+    const { pool, dials, clock } = await makeStanding(FAR)
+    await pool.openStream()
+    for (let count = 0; count < 6; count += 1) await pool.openStream()
+    const waits = expect(pool.openStream()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+    await settle()
+    pool.destroy()
+    await waits
+    for (const { signal } of dials.slice(1)) expect(signal.aborted).toBe(true)
+    await settle()
+    expect(clock.armed).toBe(0)
+  })
+})
