@@ -1,10 +1,12 @@
 // The client's pool of sessions: the newest idle one first, a minimum kept warm, the others closed when
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed.
+import { randomInt as cryptoRandomInt } from 'node:crypto'
 import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
-import { DEFAULT_COMMON_TIMEOUTS } from '../engine/timeouts.ts'
+import { drawKeepalive } from '../engine/liveness.ts'
+import type { RandomInt } from '../shaping/shaper.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
@@ -34,8 +36,8 @@ export interface SessionPoolOptions {
   readonly streamsInAll?: number | undefined
   /**
    * How long a session may have been idle, or in use without a stream being accepted, to be used again
-   * without being asked for a sign of life first, in milliseconds: that costs a round trip. Default 15,000, as long as
-   * a session in use is silent before it is pinged.
+   * without being asked for a sign of life first, in milliseconds: that costs a round trip. Default 20,000, as long as
+   * a session in use may be silent before it is pinged.
    */
   readonly probeAfter?: number | undefined
   /**
@@ -50,10 +52,12 @@ export interface SessionPoolOptions {
   readonly silence?: number | (() => number) | undefined
   /** Time, for tests. */
   readonly clock?: Clock | undefined
+  /** Uniform whole numbers in [min, max), for tests. Default: `crypto.randomInt`. */
+  readonly randomInt?: RandomInt | undefined
 }
 
-// Idle sessions are pinged at least that often (ms): so they do not run into the connection timeout, and those that
-// are alive never have to be asked before they are used.
+// Idle sessions are pinged at least that often (ms), at times that are drawn (N91): so they do not run into the connection
+// timeout, and those that are alive never have to be asked before they are used.
 const PING_INTERVAL = 12_000
 
 // Nothing has passed on a session for so long (ms): whatever its streams wait for, they are in nobody's way.
@@ -93,6 +97,7 @@ export class SessionPool {
   readonly #probeTimeout: () => number
   readonly #silence: () => number
   readonly #clock: Clock
+  readonly #randomInt: RandomInt
   /** In the order in which they became idle, so that the newest idle one is the last. */
   readonly #pooled = new ChurningMap<Session, Pooled>()
   readonly #dials: Dials
@@ -110,11 +115,7 @@ export class SessionPool {
       throw invalid('idleTimeout must be a finite number above 0 milliseconds')
     }
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
-    const {
-      streamsInAll = Infinity,
-      spread = 8,
-      probeAfter = DEFAULT_COMMON_TIMEOUTS.keepalive,
-    } = options
+    const { streamsInAll = Infinity, spread = 8, probeAfter = 20_000 } = options
     const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
     requireCount('spread', spread)
@@ -130,6 +131,7 @@ export class SessionPool {
     this.#probeTimeout = typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout
     this.#silence = typeof silence === 'number' ? () => silence : silence
     this.#clock = options.clock ?? systemClock
+    this.#randomInt = options.randomInt ?? cryptoRandomInt
     this.#dials = new Dials({
       connect: options.connect,
       clock: this.#clock,
@@ -432,7 +434,9 @@ export class SessionPool {
 
   #scheduleSweep(delay: number): void {
     if (this.#closed) return
-    this.#sweep ??= this.#clock.schedule(Math.min(delay, PING_INTERVAL), () => {
+    if (this.#sweep !== undefined) return
+    const wait = Math.min(delay, drawKeepalive(PING_INTERVAL, this.#randomInt))
+    this.#sweep = this.#clock.schedule(wait, () => {
       this.#sweep = undefined
       this.#closeIdle()
     })

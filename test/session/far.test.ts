@@ -6,6 +6,7 @@ import { SessionPool } from '../../src/session/pool.ts'
 import { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import { OPEN_WINDOW } from '../../src/engine/receive-window.ts'
+import { steadyRandomInt } from '../support/seeded-random.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FarWay } from '../support/far-pair.ts'
 import type { FarEnd } from '../support/far-pair.ts'
@@ -133,7 +134,10 @@ describe('the question whether a session is still there', () => {
     const far = makeFar()
     const { clock } = far.way
     const connect = () => Promise.resolve(far.client)
-    const pool = new SessionPool({ clock, connect, minIdle: 1, idleTimeout: 20_000 })
+    const pool = new SessionPool({
+      ...{ clock, connect, minIdle: 1, idleTimeout: 20_000 },
+      randomInt: steadyRandomInt(1),
+    })
     onTestFinished(() => pool.destroy())
     const counts: number[] = []
     for (const pause of [0, 5_000, 11_000, 14_900, 29_000, 100_000, 61_234]) {
@@ -149,6 +153,7 @@ describe('the question whether a session is still there', () => {
     const pool = new SessionPool({
       clock,
       connect: () => Promise.resolve(far.client),
+      randomInt: steadyRandomInt(1),
       probeAfter: 4_000,
     })
     onTestFinished(() => pool.destroy())

@@ -9,6 +9,7 @@ import type { Stream } from '../../src/session/stream.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
 import type { SessionPair } from '../support/session-pair.ts'
+import { seededRandomInt } from '../support/seeded-random.ts'
 import { finish, makePool } from '../support/session-pool.ts'
 
 /** From now on nothing of what the server says arrives: a dead path, as both ends see it. */
@@ -304,6 +305,22 @@ describe('SessionPool: idle sessions', () => {
     expect(pairs[1]?.client.mayOpen).toBe(true)
   })
 
+  it('N91: pings idle sessions within 12 s, and not at a fixed distance', async () => {
+    const { pool, clock, pairs } = makePool({ idleTimeout: 300_000, randomInt: seededRandomInt(1) })
+    await finish(await pool.openStream())
+    const { serverEnd } = pairs[0]!
+    const distances: number[] = []
+    for (let [at, answered] = [0, serverEnd.bytesSent]; distances.length < 8; at += 1) {
+      await clock.advance(1)
+      if (serverEnd.bytesSent === answered) continue
+      answered = serverEnd.bytesSent
+      distances.push(at - distances.reduce((sum, distance) => sum + distance, 0))
+    }
+    expect(Math.max(...distances)).toBeLessThanOrEqual(12_000)
+    expect(Math.min(...distances)).toBeGreaterThanOrEqual(5_999)
+    expect(new Set(distances).size).toBeGreaterThan(2)
+  })
+
   it('D52: keeps idle sessions alive for an idleTimeout above the connection timeout', async () => {
     const { pool, clock } = makePool({ idleTimeout: 300_000 })
     await finish(await pool.openStream())
@@ -401,7 +418,7 @@ describe('SessionPool: is the peer still there?', () => {
   it('an idle session is used again at once after a short pause', async () => {
     const { pool, clock, pairs } = makePool()
     await finish(await pool.openStream())
-    await clock.advance(11_999)
+    await clock.advance(5_999)
     const before = pairs[0]!.serverEnd.bytesSent
     const stream = await pool.openStream()
     expect(stream.session).toBe(pairs[0]?.client)
@@ -423,7 +440,7 @@ describe('SessionPool: is the peer still there?', () => {
     const { pool, clock, pairs } = makePool({ probeTimeout: 2_000 })
     await finish(await pool.openStream())
     cutOff(pairs[0]!)
-    await clock.advance(15_001)
+    await clock.advance(20_001)
     const [first, second] = [pool.openStream(), pool.openStream()]
     await clock.advance(1_999)
     expect(pairs).toHaveLength(1)
@@ -464,7 +481,7 @@ describe('SessionPool: is the peer still there?', () => {
     const first = await pool.openStream()
     await settle()
     cutOff(pairs[0]!)
-    await clock.advance(15_001)
+    await clock.advance(20_001)
     const second = pool.openStream()
     await clock.advance(2_000)
     expect((await second).session).toBe(pairs[1]?.client)
@@ -488,7 +505,7 @@ describe('SessionPool: is the peer still there?', () => {
     const streams = [await pool.openStream(), await pool.openStream(), await pool.openStream()]
     await finish(...streams)
     for (const pair of pairs) cutOff(pair)
-    await clock.advance(15_001)
+    await clock.advance(20_001)
     const opened = pool.openStream()
     await clock.advance(2_000)
     expect((await opened).session).toBe(pairs[3]?.client)
@@ -500,7 +517,7 @@ describe('SessionPool: is the peer still there?', () => {
     const streams = [await pool.openStream(), await pool.openStream()]
     await finish(...streams)
     cutOff(pairs[1]!)
-    await clock.advance(15_001)
+    await clock.advance(20_001)
     expect((await pool.openStream()).session).toBe(pairs[0]?.client)
     expect(pairs).toHaveLength(2)
   })

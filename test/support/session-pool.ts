@@ -6,6 +6,7 @@ import type { SessionPoolOptions } from '../../src/session/pool.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import { FakeClock, settle } from './fake-clock.ts'
+import { steadyRandomInt } from './seeded-random.ts'
 import { makeSessionPair } from './session-pair.ts'
 import type { SessionPair } from './session-pair.ts'
 
@@ -38,6 +39,7 @@ export function makePool(
   const pairs: SessionPair[] = []
   const pool = new SessionPool({
     clock,
+    randomInt: steadyRandomInt(1),
     connect: (signal) =>
       new Promise<Session>((resolve, reject) => {
         const dial: Dial = {
