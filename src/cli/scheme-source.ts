@@ -1,7 +1,7 @@
 // The schemes that options name: files, and `builtin:NAME`.
 // Must never take a name for a file: a misspelt one is told with the one that was most likely meant.
 import { AnyTlsError, SchemeError } from '../errors.ts'
-import { readTextFile } from '../serve/files.ts'
+import { fileError, readTextFile } from '../serve/files.ts'
 import { NAMED_SCHEMES } from '../shaping/named-schemes.ts'
 import type { NamedScheme, SchemeName } from '../shaping/named-schemes.ts'
 import { parseScheme } from '../shaping/scheme.ts'
@@ -42,6 +42,6 @@ export function readPaddingScheme(place: string, direction: keyof NamedScheme): 
     return parseScheme(text)
   } catch (cause) {
     if (!(cause instanceof SchemeError)) throw cause
-    throw new AnyTlsError('ERR_FILE', `padding scheme '${place}': ${cause.message}`, { cause })
+    throw fileError(`padding scheme '${place}': ${cause.message}`)
   }
 }

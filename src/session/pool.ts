@@ -36,8 +36,8 @@ export interface SessionPoolOptions {
   readonly streamsInAll?: number | undefined
   /**
    * How long a session may have been idle, or in use without a stream being accepted, to be used again
-   * without being asked for a sign of life first, in milliseconds: that costs a round trip. Default 20,000, as long as
-   * a session in use may be silent before it is pinged.
+   * without being asked for a sign of life first, in milliseconds: that costs a round trip. Default 15,000, which
+   * one in use is seldom silent for before it is pinged (N91).
    */
   readonly probeAfter?: number | undefined
   /**
@@ -115,7 +115,7 @@ export class SessionPool {
       throw invalid('idleTimeout must be a finite number above 0 milliseconds')
     }
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
-    const { streamsInAll = Infinity, spread = 8, probeAfter = 20_000 } = options
+    const { streamsInAll = Infinity, spread = 8, probeAfter = 15_000 } = options
     const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
     requireCount('spread', spread)

@@ -183,7 +183,8 @@ describe('the active heartbeat of the original wire', () => {
       await setTimeout(1_200)
       const counted = machine.heartbeats - before
       expect(counted).toBeGreaterThanOrEqual(4)
-      expect(counted).toBeLessThanOrEqual(13)
+      // Each is drawn from half of the interval to all of it.
+      expect(counted).toBeLessThanOrEqual(25)
       if (withStream) await talk(stream)
       expect(session.closed).toBe(false)
       stream.destroy()

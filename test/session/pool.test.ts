@@ -440,7 +440,7 @@ describe('SessionPool: is the peer still there?', () => {
     const { pool, clock, pairs } = makePool({ probeTimeout: 2_000 })
     await finish(await pool.openStream())
     cutOff(pairs[0]!)
-    await clock.advance(20_001)
+    await clock.advance(15_001)
     const [first, second] = [pool.openStream(), pool.openStream()]
     await clock.advance(1_999)
     expect(pairs).toHaveLength(1)
@@ -481,7 +481,7 @@ describe('SessionPool: is the peer still there?', () => {
     const first = await pool.openStream()
     await settle()
     cutOff(pairs[0]!)
-    await clock.advance(20_001)
+    await clock.advance(15_001)
     const second = pool.openStream()
     await clock.advance(2_000)
     expect((await second).session).toBe(pairs[1]?.client)
@@ -505,7 +505,7 @@ describe('SessionPool: is the peer still there?', () => {
     const streams = [await pool.openStream(), await pool.openStream(), await pool.openStream()]
     await finish(...streams)
     for (const pair of pairs) cutOff(pair)
-    await clock.advance(20_001)
+    await clock.advance(15_001)
     const opened = pool.openStream()
     await clock.advance(2_000)
     expect((await opened).session).toBe(pairs[3]?.client)
@@ -517,7 +517,7 @@ describe('SessionPool: is the peer still there?', () => {
     const streams = [await pool.openStream(), await pool.openStream()]
     await finish(...streams)
     cutOff(pairs[1]!)
-    await clock.advance(20_001)
+    await clock.advance(15_001)
     expect((await pool.openStream()).session).toBe(pairs[0]?.client)
     expect(pairs).toHaveLength(2)
   })

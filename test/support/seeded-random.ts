@@ -16,10 +16,14 @@ export function seededRandomInt(seed: number): RandomInt {
 }
 
 /**
- * Like {@link seededRandomInt}, but for times between pings, which it does not draw: they are 15 s, by the default of at
- * most 20 s, so that a test can be exact to the millisecond.
+ * `randomInt` for all but the times between pings, which it is not asked for: they are 15 s, by the default of at most
+ * 20 s, so that a test can be exact to the millisecond, and a seed gives a scheme the same numbers on every wire.
  */
-export function steadyRandomInt(seed: number): RandomInt {
-  const randomInt = seededRandomInt(seed)
+export function steady(randomInt: RandomInt): RandomInt {
   return (min, max) => (max === KEEPALIVE_DRAWS ? (max - 1) / 2 : randomInt(min, max))
+}
+
+/** A {@link steady} source of {@link seededRandomInt}. */
+export function steadyRandomInt(seed: number): RandomInt {
+  return steady(seededRandomInt(seed))
 }
