@@ -7,11 +7,11 @@ import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
 import type { Session } from './session.ts'
 
-/** A server is far whose sessions take longer to make, in milliseconds: two round trips of half of that. */
-const FAR = 40
-
-/** A first dial that takes longer shows a far server, in milliseconds: a program that has just started takes its time, too. */
-const SLOW = 100
+/**
+ * A server is far whose sessions take longer to make, in milliseconds: two round trips of half of that, or less, as a
+ * program that has just started takes its time, too.
+ */
+const FAR = 150
 
 /** How much longer than the dial before another may take until those who wait for it share, in milliseconds. */
 const PATIENCE = 50
@@ -67,7 +67,7 @@ export class Dials {
   get far(): boolean {
     if (this.#quickest < Infinity) return this.#quickest > FAR
     const now = this.#setup.clock.now()
-    return [...this.#dials].some(({ started }) => now - started >= SLOW)
+    return [...this.#dials].some(({ started }) => now - started >= FAR)
   }
 
   /** @throws AnyTlsError `ERR_POOL_CLOSED` to those who wait, and later to whoever would */
@@ -145,7 +145,7 @@ export class Dials {
     const abort = new AbortController()
     const dial: Dial = { abort, started: clock.now(), ahead }
     this.#dials.add(dial)
-    const isFar = this.far ? undefined : clock.schedule(SLOW, () => this.#dialEnough())
+    const isFar = this.far ? undefined : clock.schedule(FAR, () => this.#dialEnough())
     const session = connect(AbortSignal.any([abort.signal, this.#closed.signal]))
     const done = (): void => {
       this.#dials.delete(dial)

@@ -28,7 +28,7 @@ export interface SessionPoolOptions {
    */
   readonly streamsPerSession?: number | (() => number) | undefined
   /**
-   * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 40 ms
+   * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 150 ms
    * to make. Default 8.
    */
   readonly spread?: number | undefined

@@ -6,7 +6,7 @@ import { finish, makePool } from '../support/session-pool.ts'
 import type { Bench } from '../support/session-pool.ts'
 
 /** Milliseconds that a dial to a server takes that is far, and to one that is near. */
-const [FAR, NEAR] = [50, 39]
+const [FAR, NEAR] = [151, 149]
 
 /** A pool with one session, which took `time` milliseconds to make. */
 async function makeStanding(time: number): Promise<Bench & { readonly first: Stream }> {
@@ -62,7 +62,7 @@ describe('far from a server', () => {
     const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
     await settle()
     expect(bench.dials).toHaveLength(1)
-    await bench.clock.advance(100)
+    await bench.clock.advance(150)
     expect(bench.dials).toHaveLength(3)
     await bench.clock.advance(FAR)
     for (const dial of bench.dials) {
@@ -115,7 +115,7 @@ describe('far from a server', () => {
       shares = true
       return stream
     })
-    await bench.clock.advance(149)
+    await bench.clock.advance(351)
     expect(shares).toBe(false)
     await bench.clock.advance(1)
     await late
@@ -127,7 +127,7 @@ describe('far from a server', () => {
     const bench = makePool({ manual: true, spread: 2 })
     const opened = [bench.pool.openStream(), bench.pool.openStream()]
     await settle()
-    await bench.clock.advance(100)
+    await bench.clock.advance(FAR)
     for (const dial of bench.dials) {
       dial.succeed()
       await settle()
@@ -141,8 +141,10 @@ describe('far from a server', () => {
 
   it('streams are spread over eight sessions, and then share', async () => {
     const bench = await makeStanding(FAR)
+    const streams = [bench.first]
     for (let count = 0; count < 20; count += 1) {
-      await bench.pool.openStream()
+      streams.push(await bench.pool.openStream())
+      for (const stream of streams) stream.write('not quiet')
       await bench.clock.advance(FAR)
       if (bench.dials.length > bench.pairs.length) bench.dials.at(-1)!.succeed()
       await settle()
@@ -155,7 +157,7 @@ describe('far from a server', () => {
     const bench = makePool({ manual: true })
     const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
     await settle()
-    await bench.clock.advance(100)
+    await bench.clock.advance(FAR)
     bench.dials[0]!.succeed()
     await settle()
     expect(counts(bench)).toEqual([1])
