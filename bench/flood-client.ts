@@ -27,6 +27,9 @@ export interface FloodReport {
 /** How long the hello and what comes before the flood take to have their effect, in ms. */
 const SETTLE = 400
 
+/** How much longer a server may take to end the connection, in ms. */
+const PATIENCE = 2_000
+
 const [order] = (await once(process, 'message')) as [FloodOrder]
 const wire = FORGED[order.wire]
 const plan = FLOODS.find(({ name }) => name === order.flood)?.plan(wire, order.targets)
@@ -58,8 +61,10 @@ for (const block of plan.blocks) {
   if (!inTime || state.ended) break
   sent += block.length
 }
-// What the kernels hold has still to be worked off.
+// What the kernels hold has still to be worked off, and a busy server needs a while to come to what ends it.
 await delay(SETTLE)
+for (const end = performance.now() + PATIENCE; !state.ended && performance.now() < end;)
+  await delay(20)
 const report: FloodReport = { sent, ended: state.ended }
 process.send?.(report)
 process.on('message', () => process.exit(0))
