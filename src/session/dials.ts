@@ -30,7 +30,7 @@ export interface DialsSetup {
   readonly room: () => number
   /** Sessions over which streams to a far server are spread before they share. */
   readonly spread: number
-  /** Sessions that stand. */
+  /** Sessions that stand and take streams. */
   readonly standing: () => number
 }
 
@@ -146,7 +146,9 @@ export class Dials {
     const dial: Dial = { abort, started: clock.now(), ahead }
     this.#dials.add(dial)
     const isFar = this.far ? undefined : clock.schedule(FAR, () => this.#dialEnough())
-    const session = connect(AbortSignal.any([abort.signal, this.#closed.signal]))
+    const signal = AbortSignal.any([abort.signal, this.#closed.signal])
+    // Asked at once; what it throws is a dial that fails, as what it rejects with is.
+    const session = new Promise<Session>((resolve) => resolve(connect(signal)))
     const done = (): void => {
       this.#dials.delete(dial)
       isFar?.cancel()

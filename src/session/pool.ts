@@ -139,7 +139,7 @@ export class SessionPool {
       find: () => this.#pick(this.#isProven)?.session,
       room: () => Math.min(this.#streamsPerSession(), this.#streamsInAll),
       spread,
-      standing: () => this.#pooled.size,
+      standing: () => this.#pooled.list().filter(({ session }) => session.mayOpen).length,
     })
   }
 

@@ -39,6 +39,20 @@ describe('near a server', () => {
     await Promise.all(opened)
   })
 
+  it('a connect that throws is a dial that fails, and the next caller has another', async () => {
+    const failure = new Error('no way there')
+    let count = 0
+    const { pool } = makePool({
+      connect: () => {
+        count += 1
+        throw failure
+      },
+    })
+    await expect(pool.openStream()).rejects.toBe(failure)
+    await expect(pool.openStream()).rejects.toBe(failure)
+    expect(count).toBe(2)
+  })
+
   it('who waits for a dial has the place of a stream that ends meanwhile', async () => {
     const { pool, dials, pairs } = makePool({ manual: true, streamsPerSession: 1 })
     const opened = pool.openStream()
@@ -166,6 +180,28 @@ describe('far from a server', () => {
     await bench.clock.advance(1)
     await Promise.all(opened)
     expect(counts(bench)).toEqual([4])
+  })
+
+  it('sessions that drain do not count among those over which streams are spread', async () => {
+    const bench = makePool({ manual: true, spread: 2 })
+    const opened = [bench.pool.openStream(), bench.pool.openStream()]
+    await settle()
+    await bench.clock.advance(2 * FAR)
+    for (const dial of bench.dials) {
+      dial.succeed()
+      await settle()
+    }
+    await Promise.all(opened)
+    for (const { server } of bench.pairs) void server.close()
+    await settle()
+    const again = [bench.pool.openStream(), bench.pool.openStream()]
+    await settle()
+    expect(bench.dials).toHaveLength(4)
+    for (const dial of bench.dials.slice(2)) {
+      dial.succeed()
+      await settle()
+    }
+    await Promise.all(again)
   })
 
   it('a pool that is closed dials no more, and tells who waits', async () => {
