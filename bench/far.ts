@@ -5,10 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureRounds, printHead, printRows } from './beside-go.ts'
+import type { NamedLoad, Peer } from './beside-go.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
 import { builtGoProgram, Programs } from './go-peer.ts'
-import type { Line, Load, Maker, RunningProgram } from './go-peer.ts'
-import { median } from './median.ts'
+import type { Line, Load, RunningProgram } from './go-peer.ts'
 
 const { values } = parseArgs({
   options: {
@@ -25,27 +26,10 @@ const ROUNDS = Number(values.rounds ?? (values.quick ? 1 : 5))
 const MB = 1_000_000
 const RATE = Number(values.rate) * MB
 
-interface Peer {
-  readonly name: string
-  readonly maker: Maker
-  readonly wire: 'legacy' | 'v1'
-}
-
-const GO: Peer = { name: 'Go', maker: 'Go', wire: 'legacy' }
-const OURS: readonly Peer[] = [
-  { name: 'anytls, v1', maker: 'anytls', wire: 'v1' },
-  { name: 'anytls, original wire', maker: 'anytls', wire: 'legacy' },
-]
-const PEERS = [GO, ...OURS]
-
 /** On connections that stand already. */
 const WARM_UP: Load = { requests: 16, concurrency: 8, bytes: 1_000 }
 
-interface Job extends Load {
-  readonly name: string
-}
-
-const JOBS: readonly Job[] = [
+const JOBS: readonly NamedLoad[] = [
   { name: '64 requests of 1 kB, 8 at once', requests: 64, concurrency: 8, bytes: 1_000 },
   ...[false, true].flatMap((upload) => [
     { name: '1 MB', requests: 1, concurrency: 1, bytes: MB, upload },
@@ -53,8 +37,6 @@ const JOBS: readonly Job[] = [
     { name: '8 × 12.5 MB at once', requests: 8, concurrency: 8, bytes: 12.5 * MB, upload },
   ]),
 ]
-
-type Seconds = Map<Peer, Map<Job, number[]>>
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-far-'))
 const programs = new Programs(builtGoProgram(), await writeCertificateFiles(folder), folder)
@@ -65,28 +47,19 @@ console.log(
   `Node ${process.version}, ${cpus().length} cores, ${machine}${line}; ${ROUNDS} rounds, medians: ` +
     `seconds of Go, and ours as multiples of them (least–most)\n`,
 )
-row(['round trip', 'what', 'Go, s', ...OURS.map(({ name }) => name)])
-row(new Array<string>(3 + OURS.length).fill('---'))
-for (const roundTrip of ROUND_TRIPS) print(roundTrip, await measureAt({ roundTrip, rate: RATE }))
+printHead(['round trip'])
+for (const roundTrip of ROUND_TRIPS) {
+  const between = { roundTrip, rate: RATE }
+  const seconds = await measureRounds(ROUNDS, JOBS, (peer, times) => measure(peer, between, times))
+  printRows([`${roundTrip} ms`], seconds)
+}
 await origin.stop()
 rmSync(folder, { recursive: true })
-
-async function measureAt(between: Line): Promise<Seconds> {
-  const seconds: Seconds = new Map(
-    PEERS.map((peer) => [peer, new Map(JOBS.map((job) => [job, []]))]),
-  )
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const peer of round % 2 === 0 ? PEERS : PEERS.toReversed()) {
-      await measure(peer, between, seconds.get(peer)!)
-    }
-  }
-  return seconds
-}
 
 async function measure(
   { maker, wire }: Peer,
   between: Line,
-  seconds: Map<Job, number[]>,
+  seconds: ReadonlyMap<NamedLoad, number[]>,
 ): Promise<void> {
   const server = await programs.server(maker)
   const relay = await programs.relay(server.address, between)
@@ -96,24 +69,4 @@ async function measure(
   await programs.load(way, WARM_UP)
   for (const [job, times] of seconds) times.push(await programs.load(way, job))
   await Promise.all(all.map((program) => program.stop()))
-}
-
-function print(roundTrip: number, seconds: Seconds): void {
-  for (const job of JOBS) {
-    const ofGo = seconds.get(GO)!.get(job)!
-    const ratios = OURS.map((peer) => {
-      const each = seconds
-        .get(peer)!
-        .get(job)!
-        .map((time, round) => time / ofGo[round]!)
-      const spread = `${Math.min(...each).toFixed(2)}–${Math.max(...each).toFixed(2)}`
-      return ROUNDS === 1 ? median(each).toFixed(2) : `${median(each).toFixed(2)} (${spread})`
-    })
-    const way = job.upload === undefined ? '' : job.upload ? ' up' : ' down'
-    row([`${roundTrip} ms`, job.name + way, median(ofGo).toFixed(3), ...ratios])
-  }
-}
-
-function row(cells: readonly string[]): void {
-  console.log(`| ${cells.join(' | ')} |`)
 }

@@ -10,10 +10,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { measureRounds, printHead, printRows } from './beside-go.ts'
+import type { NamedLoad, Peer } from './beside-go.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
 import { builtGoProgram, Programs } from './go-peer.ts'
-import type { Load, Maker } from './go-peer.ts'
-import { median } from './median.ts'
+import type { Load } from './go-peer.ts'
 
 const { values } = parseArgs({
   options: {
@@ -29,23 +30,9 @@ const ROUNDS = Number(values.rounds)
 const MB = 1_000_000
 const LINK = fileURLToPath(new URL('../../shared/tools/link.py', import.meta.url))
 
-interface Peer {
-  readonly name: string
-  readonly maker: Maker
-  readonly wire: 'legacy' | 'v1'
-}
-
-const GO: Peer = { name: 'Go', maker: 'Go', wire: 'legacy' }
-const OURS: readonly Peer[] = [
-  { name: 'anytls, v1', maker: 'anytls', wire: 'v1' },
-  { name: 'anytls, original wire', maker: 'anytls', wire: 'legacy' },
-]
-const PEERS = [GO, ...OURS]
-
 const SMALL: Load = { requests: 64, concurrency: 8, bytes: 8_000 }
 
-interface Job extends Load {
-  readonly name: string
+interface Job extends NamedLoad {
   /** Runs meanwhile, from half a second before on. */
   readonly beside?: Load
 }
@@ -53,9 +40,9 @@ interface Job extends Load {
 const ALL_JOBS: readonly Job[] = [
   { name: '8 requests of 8 kB at once, the first ones', requests: 8, concurrency: 8, bytes: 8_000 },
   { name: '64 requests of 8 kB, 8 at once', ...SMALL },
-  { name: '8 × 2 MB at once, down', requests: 8, concurrency: 8, bytes: 2 * MB },
-  { name: '4 MB, down', requests: 1, concurrency: 1, bytes: 4 * MB },
-  { name: '8 × 1 MB at once, up', requests: 8, concurrency: 8, bytes: MB, upload: true },
+  { name: '8 × 2 MB at once', requests: 8, concurrency: 8, bytes: 2 * MB, upload: false },
+  { name: '4 MB', requests: 1, concurrency: 1, bytes: 4 * MB, upload: false },
+  { name: '8 × 1 MB at once', requests: 8, concurrency: 8, bytes: MB, upload: true },
   {
     name: '64 requests of 8 kB, 8 at once, beside two downloads',
     ...SMALL,
@@ -64,8 +51,6 @@ const ALL_JOBS: readonly Job[] = [
 ]
 
 const JOBS = ALL_JOBS.filter((job) => job.name.includes(values.jobs))
-
-type Seconds = Map<Peer, Map<Job, number[]>>
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-lossy-'))
 const name = `lossy${process.pid}`
@@ -80,41 +65,28 @@ console.log(
   `Node ${process.version}, ${2 * Number(values.delay)} ms, ${values.rate} Mbit/s; ${ROUNDS} rounds, medians: seconds ` +
     `of Go, and ours as multiples of them (least–most)\n`,
 )
-row(['control', 'loss', 'what', 'Go, s', ...OURS.map((peer) => peer.name)])
-row(new Array<string>(4 + OURS.length).fill('---'))
+printHead(['control', 'loss'])
 try {
   for (const control of values.control.split(',')) {
-    for (const loss of values.loss.split(','))
-      print([control, `${loss} %`], await measureAt(control, loss))
+    for (const loss of values.loss.split(',')) {
+      const seconds = await measureRounds(ROUNDS, JOBS, async (peer, times, round) => {
+        // The same losses for each of a round, as far as they send the same.
+        const link = await startLink(control, ['--loss', loss, '--seed', String(round + 1)])
+        try {
+          await measure(peer, times)
+        } finally {
+          link.kill('SIGTERM')
+          await once(link, 'close')
+        }
+      })
+      printRows([control, `${loss} %`], seconds)
+    }
   }
 } finally {
   rmSync(folder, { recursive: true })
 }
 
-async function measureAt(control: string, loss: string): Promise<Seconds> {
-  const seconds: Seconds = new Map(
-    PEERS.map((peer) => [peer, new Map(JOBS.map((job) => [job, []]))]),
-  )
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const peer of round % 2 === 0 ? PEERS : PEERS.toReversed()) {
-      // The same losses for each of a round, as far as they send the same.
-      const link = await startLink(['--loss', loss, '--seed', String(round + 1)])
-      try {
-        for (const end of ['a', 'b']) {
-          const route = ['route', 'replace', '10.77.1.0/24', 'dev', `${name}${end}`]
-          execFileSync('ip', ['-n', `${name}-${end}`, ...route, 'congctl', control])
-        }
-        await measure(peer, seconds.get(peer)!)
-      } finally {
-        link.kill('SIGTERM')
-        await once(link, 'close')
-      }
-    }
-  }
-  return seconds
-}
-
-async function startLink(more: readonly string[]): Promise<ChildProcess> {
+async function startLink(control: string, more: readonly string[]): Promise<ChildProcess> {
   const link = spawn(
     'python3',
     [LINK, '--name', name, '--delay', values.delay, '--rate', values.rate, ...more],
@@ -122,10 +94,14 @@ async function startLink(more: readonly string[]): Promise<ChildProcess> {
   )
   const [said] = (await Promise.race([once(link.stdout, 'data'), once(link, 'close')])) as [unknown]
   if (!String(said).startsWith('ready')) throw new Error(`no link: ${String(said)}`)
+  for (const end of ['a', 'b']) {
+    const route = ['route', 'replace', '10.77.1.0/24', 'dev', `${name}${end}`]
+    execFileSync('ip', ['-n', `${name}-${end}`, ...route, 'congctl', control])
+  }
   return link
 }
 
-async function measure({ maker, wire }: Peer, seconds: Map<Job, number[]>): Promise<void> {
+async function measure({ maker, wire }: Peer, seconds: ReadonlyMap<Job, number[]>): Promise<void> {
   const origin = await programs.origin()
   const server = await programs.server(maker)
   const client = await programs.client(maker, server.address, wire)
@@ -139,23 +115,4 @@ async function measure({ maker, wire }: Peer, seconds: Map<Job, number[]>): Prom
     over.abort()
   }
   await Promise.all([client, server, origin].map((program) => program.stop()))
-}
-
-function print(where: readonly string[], seconds: Seconds): void {
-  for (const job of JOBS) {
-    const ofGo = seconds.get(GO)!.get(job)!
-    const ratios = OURS.map((peer) => {
-      const each = seconds
-        .get(peer)!
-        .get(job)!
-        .map((time, round) => time / ofGo[round]!)
-      const spread = `${Math.min(...each).toFixed(2)}–${Math.max(...each).toFixed(2)}`
-      return ROUNDS === 1 ? median(each).toFixed(2) : `${median(each).toFixed(2)} (${spread})`
-    })
-    row([...where, job.name, median(ofGo).toFixed(3), ...ratios])
-  }
-}
-
-function row(cells: readonly string[]): void {
-  console.log(`| ${cells.join(' | ')} |`)
 }

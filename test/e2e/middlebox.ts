@@ -1,6 +1,6 @@
 // What stands between a client and its server: forwards connections, sends new ones elsewhere when told
 // to, and forgets those that stand, as a box on the way does that has dropped its state, resets them, or is late.
-// Must never look at what passes, or close a connection that it has forgotten.
+// Must never look at what passes, or close a connection that it has forgotten before it is told to.
 import { once } from 'node:events'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
@@ -17,6 +17,8 @@ export interface Middlebox {
   forget(): void
   /** Resets the connections that stand, at both ends. */
   reset(): void
+  /** Resets those that it has forgotten, as when the box itself is gone. */
+  resetForgotten(): void
   /** What comes from now on is delivered `wait` milliseconds later, one piece after the other. */
   delay(wait: number): void
   stop(): Promise<void>
@@ -68,6 +70,9 @@ export async function startMiddlebox(target: number): Promise<Middlebox> {
     reset() {
       for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy()
       pairs.clear()
+    },
+    resetForgotten() {
+      for (const socket of forgotten.splice(0)) socket.resetAndDestroy()
     },
     delay(next) {
       wait = next

@@ -129,7 +129,7 @@ export async function countsIn({ redis }: Site, folder: string): Promise<readonl
   return counts.sort(([one], [other]) => one - other).map(([, used]) => used)
 }
 
-/** Of all of ours that stays and of Redis, with no client there: HAProxy keeps half-open links for its own times. */
+/** Of all that stays, with no client there. */
 export function descriptors({ fleet, redis }: Site): Descriptors {
   const counts: Record<string, number> = {}
   const count = (name: string, pid: number | undefined): void => {
@@ -140,6 +140,7 @@ export function descriptors({ fleet, redis }: Site): Descriptors {
       count(`server ${index}, ${at === 0 ? 'primary process' : `worker ${at}`}`, pid)
     }
   }
+  count('HAProxy', fleet.balancer?.pid)
   count('Redis', redis.pid)
   return counts
 }
