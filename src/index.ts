@@ -5,7 +5,7 @@ export type { ErrorCode } from './errors.ts'
 export { CloseCode } from './engine/close-code.ts'
 export { connect, type ConnectOptions } from './tls/dial.ts'
 export type { ServerUsers } from './tls/first-record.ts'
-export { createServer, type Server, type ServerEvents, type ServerOptions } from './tls/listen.ts'
+export { createServer, type Server, type ServerEvents } from './tls/listen.ts'
 export {
   MemoryWireStore,
   type KnownWire,
@@ -22,7 +22,7 @@ export { SessionPool, type SessionPoolOptions } from './session/pool.ts'
 export type { SessionUser, Stream } from './session/stream.ts'
 export type { SessionTimeouts } from './tls/session-options.ts'
 export type { Timeouts } from './wires/anytls/config.ts'
-export type { ServerUpdate } from './tls/listen.ts'
+export type { ServerOptions, ServerUpdate } from './tls/server-options.ts'
 export type { FallbackConnection } from './fallback/fallback-connection.ts'
 export type { ProxyProtocolEnds, ProxyProtocolVersion } from './codec/proxy-protocol.ts'
 export type { Clock, Timer } from './session/clock.ts'

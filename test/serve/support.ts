@@ -11,7 +11,7 @@ import { openFileStore } from '../../src/serve/users/file-store.ts'
 import type { UserStore } from '../../src/serve/users/store.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
-import type { ServerOptions } from '../../src/tls/listen.ts'
+import type { ServerOptions } from '../../src/tls/server-options.ts'
 import { startEchoServer } from '../support/server.ts'
 import type { TestServer } from '../support/server.ts'
 

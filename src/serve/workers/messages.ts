@@ -1,7 +1,7 @@
 // What the primary process of a server and its workers tell each other.
 // Must never go anywhere but through the channel between them: there are passwords in it.
 import type { ErrorCode } from '../../errors.ts'
-import type { ServerUpdate } from '../../tls/listen.ts'
+import type { ServerUpdate } from '../../tls/server-options.ts'
 import type { Address } from '../../codec/address.ts'
 import type { FallbackCause, SessionView } from '../admin/observer.ts'
 import type { PanelRoutes } from '../panel/panel-routes.ts'
