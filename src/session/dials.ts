@@ -7,10 +7,7 @@ import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
 import type { Session } from './session.ts'
 
-/**
- * A server is far whose sessions take longer to make, in milliseconds: two round trips of half of that, or less, as a
- * program that has just started takes its time, too.
- */
+/** Two round trips to a server that is far take longer, in milliseconds: as a session does to be made. */
 const FAR = 150
 
 /** How much longer than the dial before another may take until those who wait for it share, in milliseconds. */
@@ -52,7 +49,7 @@ export class Dials {
   readonly #dials = new Set<Dial>()
   /** In the order in which they came. */
   readonly #waiters: Waiter[] = []
-  /** Milliseconds. */
+  /** What two round trips took when they were quickest, in milliseconds: the rest was somebody's work. */
   #quickest = Infinity
   #lost = 0
   #patience: Timer | undefined
@@ -115,6 +112,11 @@ export class Dials {
         this.#dropUnwanted()
       }
     }
+  }
+
+  /** A stream was answered `time` milliseconds after it was opened. */
+  answered(time: number): void {
+    this.#quickest = Math.min(this.#quickest, 2 * time)
   }
 
   /** Gives sessions with room to those who wait, at most `most` of them. */

@@ -29,7 +29,7 @@ export interface SessionPoolOptions {
   readonly streamsPerSession?: number | (() => number) | undefined
   /**
    * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 150 ms
-   * to make. Default 8.
+   * to make, and that answers no stream in half of that. Default 8.
    */
   readonly spread?: number | undefined
   /** Streams in all on one session, after which it takes no more. Default: no limit. */
@@ -292,13 +292,15 @@ export class SessionPool {
   ): Stream {
     const isFresh = session.openedCount === 0 || !session.established
     const stream = session.openStream({ signal, request })
+    const opened = this.#clock.now()
+    stream.once('accept', () => this.#dials.answered(this.#clock.now() - opened))
     const pooled = this.#pooled.get(session)
     if (isFresh || pooled === undefined) return stream
     const { unheard } = pooled
     const heard = (): void => void unheard.delete(stream)
-    unheard.set(stream, this.#clock.now())
+    unheard.set(stream, opened)
     stream.once('accept', heard).once('close', heard)
-    pooled.openedLast = this.#clock.now()
+    pooled.openedLast = opened
     if (pooled.watch === undefined) this.#watch(pooled, pooled.openedLast)
     return stream
   }

@@ -10,7 +10,8 @@ const [FAR, NEAR] = [151, 149]
 
 /** A pool with one session, which took `time` milliseconds to make. */
 async function makeStanding(time: number): Promise<Bench & { readonly first: Stream }> {
-  const bench = makePool({ manual: true })
+  // Who is accepted has an answer without a round trip here.
+  const bench = makePool({ manual: true, autoAccept: false })
   const opened = bench.pool.openStream()
   await settle()
   await bench.clock.advance(time)
@@ -24,6 +25,18 @@ const counts = ({ pairs }: Bench): readonly number[] =>
 describe('near a server', () => {
   it('streams share a session, however busy it is', async () => {
     const bench = await makeStanding(NEAR)
+    for (let count = 0; count < 7; count += 1) await bench.pool.openStream()
+    expect(counts(bench)).toEqual([8])
+    expect(bench.dials).toHaveLength(1)
+  })
+
+  it('is who answers quickly, however long the first dial took', async () => {
+    const bench = makePool({ manual: true })
+    const opened = bench.pool.openStream()
+    await settle()
+    await bench.clock.advance(10 * FAR)
+    bench.dials[0]!.succeed()
+    await (await opened).accepted()
     for (let count = 0; count < 7; count += 1) await bench.pool.openStream()
     expect(counts(bench)).toEqual([8])
     expect(bench.dials).toHaveLength(1)
@@ -72,7 +85,7 @@ describe('near a server', () => {
 
 describe('far from a server', () => {
   it('each of the first callers has a dial of its own once it shows how far it is', async () => {
-    const bench = makePool({ manual: true })
+    const bench = makePool({ manual: true, autoAccept: false })
     const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
     await settle()
     expect(bench.dials).toHaveLength(1)
@@ -138,7 +151,7 @@ describe('far from a server', () => {
   })
 
   it('where all are in use a stream goes to one that carries little', async () => {
-    const bench = makePool({ manual: true, spread: 2 })
+    const bench = makePool({ manual: true, autoAccept: false, spread: 2 })
     const opened = [bench.pool.openStream(), bench.pool.openStream()]
     await settle()
     await bench.clock.advance(FAR)
@@ -168,7 +181,7 @@ describe('far from a server', () => {
   })
 
   it('those who are left when others had theirs share what stands', async () => {
-    const bench = makePool({ manual: true })
+    const bench = makePool({ manual: true, autoAccept: false })
     const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
     await settle()
     await bench.clock.advance(FAR)
@@ -183,7 +196,7 @@ describe('far from a server', () => {
   })
 
   it('sessions that drain do not count among those over which streams are spread', async () => {
-    const bench = makePool({ manual: true, spread: 2 })
+    const bench = makePool({ manual: true, autoAccept: false, spread: 2 })
     const opened = [bench.pool.openStream(), bench.pool.openStream()]
     await settle()
     await bench.clock.advance(2 * FAR)
