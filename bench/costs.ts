@@ -15,7 +15,8 @@ import type { Session } from '../src/index.ts'
 import { createTunnelOpener } from '../src/proxy.ts'
 import { openRedisStore } from '../src/serve/redis/redis-store.ts'
 import type { UserStore } from '../src/serve/users/store.ts'
-import { addMany, freePort, TestRedis } from '../test/serve/redis/redis.ts'
+import { closedPort } from '../test/proxy/support.ts'
+import { addMany, TestRedis } from '../test/serve/redis/redis.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
 import { processorSeconds, residentMemory } from './go-peer.ts'
 import { median } from './median.ts'
@@ -84,7 +85,7 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-costs-'))
 const certificate = await writeCertificateFiles(folder)
 const load = loadavg()[0] ?? NaN
 mkdirSync(join(folder, 'redis'))
-const redis = new TestRedis(await freePort(), [], join(folder, 'redis'))
+const redis = new TestRedis(await closedPort(), [], join(folder, 'redis'))
 await redis.start()
 const target = await startTarget()
 try {

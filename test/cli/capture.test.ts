@@ -15,6 +15,7 @@ import { createProgram } from '../../src/cli/program.ts'
 import type { Commands } from '../../src/cli/program.ts'
 import { packetOf, pcapFile, record, segmentsOf } from '../harness/pcap/packets.ts'
 import type { Turn } from '../harness/pcap/packets.ts'
+import { closedPort } from '../proxy/support.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
 import { runProgram, stop } from './run-program.ts'
 import type { Program } from './run-program.ts'
@@ -43,16 +44,6 @@ function run(...args: string[]): Program {
   const program = runProgram(['capture', ...args])
   running.push(program)
   return program
-}
-
-/** One that nobody listens on just now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** A capture of `count` connections, each with a record each way. */
@@ -248,7 +239,7 @@ describe('anytls capture', { timeout: 60_000 }, () => {
       ['127.0.0.1', 'localhost'],
       ['0.0.0.0', '127.0.0.1'],
     ]) {
-      const port = await freePort()
+      const port = await closedPort()
       const program = run(
         '--listen',
         `${address}:${port}`,

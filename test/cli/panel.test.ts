@@ -2,8 +2,6 @@
 
 import { once } from 'node:events'
 import { X509Certificate } from 'node:crypto'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
@@ -14,6 +12,7 @@ import type { Session } from '../../src/session/session.ts'
 import type { Scheme } from '../../src/shaping/scheme.ts'
 import { connect } from '../../src/tls/dial.ts'
 import { childrenOf } from '../e2e/failures/processes.ts'
+import { closedPort } from '../proxy/support.ts'
 import { Panel, startPanel, TOKEN } from '../serve/panel/panel.ts'
 import { makeFolder } from '../serve/support.ts'
 import { makeTestCertificate } from '../support/certificate.ts'
@@ -62,15 +61,6 @@ async function echo(session: Session, host: string, port: number, bytes: number)
   return got
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 describe('a node of a panel', { timeout: 60_000 }, () => {
   it('Issue 13.4: serves whom the panel names, where it says; bytes arrive once over kill -9 and a panel that is away', async () => {
     const panel = await startPanel(
@@ -78,7 +68,7 @@ describe('a node of a panel', { timeout: 60_000 }, () => {
       { id: 2, uuid: 'uuid-two' },
       { id: 3, uuid: 'uuid-three' },
     )
-    const [target, port, folder] = [await startTarget(), await freePort(), makeFolder()]
+    const [target, port, folder] = [await startTarget(), await closedPort(), makeFolder()]
     panel.config['server_port'] = String(port)
     panel.config['routes'] = [{ id: 1, match: ['localhost'], action: 'block' }]
     const node = await startNode(panel, folder)

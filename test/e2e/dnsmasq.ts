@@ -15,10 +15,22 @@ export const dnsmasqProgram = requireProgram('dnsmasq')
 export async function startDnsmasq(
   names: Readonly<Record<string, readonly string[]>>,
 ): Promise<number> {
-  const port = await freeUdpPort()
   const addresses = Object.entries(names).flatMap(([name, list]) =>
     list.map((address) => `--address=/${name}/${address}`),
   )
+  // It listens on TCP and UDP, and a port that is free for one may be taken on the other by then.
+  for (let left = 5; ; left--) {
+    const port = await freeUdpPort()
+    const said = await started(port, addresses)
+    if (said === undefined) return port
+    if (left === 0 || !said.includes('Address already in use')) {
+      throw new Error(`dnsmasq has ended: ${said}`)
+    }
+  }
+}
+
+/** Resolves once dnsmasq answers on `port`, or with what it said when it has ended instead. */
+async function started(port: number, addresses: readonly string[]): Promise<string | undefined> {
   const child = spawn(
     dnsmasqProgram.path,
     [
@@ -44,10 +56,13 @@ export async function startDnsmasq(
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   while (!said.includes('started')) {
-    if (child.exitCode !== null) throw new Error(`dnsmasq has ended: ${said}`)
+    if (child.exitCode !== null) {
+      await ended
+      return said
+    }
     await setTimeout(20)
   }
-  return port
+  return undefined
 }
 
 async function freeUdpPort(): Promise<number> {

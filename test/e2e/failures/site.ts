@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
-import { freePort, TestRedis, until } from '../../serve/redis/redis.ts'
+import { closedPort } from '../../proxy/support.ts'
+import { TestRedis, until } from '../../serve/redis/redis.ts'
 import { Fleet } from '../fleet.ts'
 import type { FleetServer } from '../fleet.ts'
 import { startMiddlebox } from '../middlebox.ts'
@@ -39,7 +40,7 @@ export async function startSite(haproxy: string, folder: string, users: number):
   mkdirSync(join(folder, 'redis'))
   // What Redis has said is done is on its disk: what is lost is the answer.
   const durable = ['--appendonly', 'yes', '--appendfsync', 'always']
-  const redis = new TestRedis(await freePort(), durable, join(folder, 'redis'))
+  const redis = new TestRedis(await closedPort(), durable, join(folder, 'redis'))
   await redis.start()
   const redisLine = await startMiddlebox(redis.port)
   const passwords = Array.from({ length: users }, (_, index) => `password of ${index}`)

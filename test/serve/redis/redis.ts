@@ -3,13 +3,13 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { makeUser } from '../../../src/serve/users/user.ts'
 import type { NewUser, User } from '../../../src/serve/users/user.ts'
 import { formatUser } from '../../../src/serve/users/users-file.ts'
+import { closedPort } from '../../proxy/support.ts'
 import { makeFolder } from '../support.ts'
 
 export const PASSWORD = 'redis-secret-%@'
@@ -108,19 +108,10 @@ function commandOf(words: readonly string[]): string {
 }
 
 export async function startRedis(...args: readonly string[]): Promise<TestRedis> {
-  const redis = new TestRedis(await freePort(), args)
+  const redis = new TestRedis(await closedPort(), args)
   onTestFinished(() => redis.kill())
   await redis.start()
   return redis
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Looks until it is so, 10 s at most; what rejects is not so yet. */

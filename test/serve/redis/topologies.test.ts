@@ -8,7 +8,8 @@ import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
 import { makeSelfSigned } from '../../../src/serve/self-signed.ts'
 import type { UserStore } from '../../../src/serve/users/store.ts'
 import { makeFolder } from '../support.ts'
-import { freePort, startRedis, TestRedis, until } from './redis.ts'
+import { closedPort } from '../../proxy/support.ts'
+import { startRedis, TestRedis, until } from './redis.ts'
 
 async function open(place: string): Promise<{ store: UserStore; warnings: string[] }> {
   const warnings: string[] = []
@@ -31,7 +32,7 @@ const used = (store: UserStore) => store.usage.of([...store.users][0]?.id ?? '')
 
 /** A Sentinel that takes two seconds to see that a master is gone. */
 async function startSentinel(master: number): Promise<number> {
-  const port = await freePort()
+  const port = await closedPort()
   const file = join(makeFolder(), 'sentinel.conf')
   writeFileSync(
     file,
@@ -121,7 +122,7 @@ describe('more than one Redis', { timeout: 30_000 }, () => {
     const { key, cert } = await makeSelfSigned(['127.0.0.1'])
     writeFileSync(join(folder, 'key'), key)
     writeFileSync(join(folder, 'cert'), cert)
-    const port = await freePort()
+    const port = await closedPort()
     const tls = ['--tls-port', String(port), '--tls-auth-clients', 'no']
     await startRedis(
       ...tls,
