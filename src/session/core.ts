@@ -1,35 +1,28 @@
-// Drives one machine over one Duplex: moves bytes, keeps the timers, hands what happens to the lanes and to the
-// session. Everything that one turn of the loop brings is handled in one turn here (D47).
+// Drives one machine over one Duplex: between what comes in and what goes out, hands what happens to the lanes and to
+// the session, and keeps the timers. Everything that one turn of the loop brings is handled in one turn here (D47).
 // Must never know which wire the machine speaks, buffer without a bound, or let a listener's exception stop a turn.
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
 import { ChurningMap } from '../codec/churning.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import type { Handover, Machine, MachineEvent, StreamRequest } from '../engine/machine.ts'
-import { DEFAULT_PRIORITY, SendScheduler } from '../engine/send-scheduler.ts'
+import { DEFAULT_PRIORITY } from '../engine/send-scheduler.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { guarded } from './callbacks.ts'
 import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
+import { Intake } from './intake.ts'
 import { Lane } from './lane.ts'
 import type { LaneHost } from './lane.ts'
-import { dropReads, keepReads, readsAreLent, takeReads } from './lent-reads.ts'
-import type { Pace, SessionPaces } from './pace.ts'
-import { RecordWriter } from './record-writer.ts'
+import { Outlet } from './outlet.ts'
+import type { SessionPaces } from './pace.ts'
 import { UnreadGuard } from './unread-guard.ts'
-
-/** Bytes under way to the socket at which streams have to wait. */
-const OUTPUT_HIGH_WATER = 262_144
 
 /**
  * Bytes under way at which their leaving is a sign of life. Less than that the kernel takes from us on a
  * dead path as well, and each retry of an application would put the end of the session off.
  */
 const PROGRESS_BACKLOG = 65_536
-
-/** Bytes under way at which even reading stops, so that a peer cannot make us answer without end. */
-const OUTPUT_LIMIT = 2 * 1_048_576
 
 /**
  * At the end of a session: how long no bytes may leave, and how long the peer may take to end after the
@@ -39,9 +32,6 @@ const FLUSH_TIMEOUT = 15_000
 
 /** The same for a session that ends with an error, or is destroyed: a peer that goes on sending is read no longer. */
 const ABORT_TIMEOUT = 1_000
-
-/** Longest time without reading for a pace, in milliseconds: less than peers wait for an answer to a ping. */
-const MAX_PACED = 4_000
 
 const NOTHING = new Uint8Array(0)
 
@@ -81,23 +71,18 @@ interface Ping {
 }
 
 export class SessionCore implements LaneHost {
-  readonly readsLent: boolean
   readonly #duplex: Duplex
   readonly #tell: (event: CoreEvent) => void
   readonly #chooseMachine: CoreOptions['chooseMachine']
   readonly #clock: Clock
-  readonly #writer: RecordWriter
+  readonly #intake: Intake
+  readonly #outlet: Outlet
   readonly #lanes = new ChurningMap<number, Lane>()
-  readonly #ready = new SendScheduler<Lane>()
   readonly #unread: UnreadGuard
   readonly #pings: Ping[] = []
   #machine: Machine
   /** Lanes that something has arrived for in this turn. */
   #unsettled: Lane[] = []
-  /** Lanes whose last bytes are on their way to the writer in this turn. */
-  #drained: Lane[] = []
-  /** Lanes whose last bytes are with the writer, and where they end in its output. */
-  readonly #leaving: { readonly lane: Lane; readonly at: number }[] = []
   #timer: Timer | undefined
   #timerDue = Infinity
   #stallTimer: Timer | undefined
@@ -108,19 +93,8 @@ export class SessionCore implements LaneHost {
   #sendsLent = false
   /** Events that listeners caused while others were being told. */
   readonly #later: MachineEvent[] = []
-  #continuation: NodeJS.Immediate | undefined
-  #reading = true
-  /** Reading is stopped because of streams that are not read, or of the pace. */
-  #held = false
-  #paces: SessionPaces = { receive: undefined, send: undefined }
-  /** Timers of directions that wait for their pace. */
-  readonly #paced: { receive: Timer | undefined; send: Timer | undefined } = {
-    receive: undefined,
-    send: undefined,
-  }
   #state: 'open' | 'closing' | 'closed' = 'open'
   #established = false
-  #received = 0
   /** Whether it is settled which machine handles the peer's bytes. */
   #chosen = false
   #closingError: Error | undefined
@@ -135,14 +109,23 @@ export class SessionCore implements LaneHost {
     this.#chooseMachine = options.chooseMachine
     this.#tell = tell
     this.#unread = new UnreadGuard(options.stallTimeout ?? 20_000)
-    this.#writer = new RecordWriter(options.duplex, this.#onProgress)
-    this.readsLent = readsAreLent(options.duplex)
+    const resumed = (): void => this.#turn()
+    this.#intake = new Intake(this.#duplex, this.#clock, {
+      receive: this.#receive,
+      goOn: this.#onGoOn,
+      resumed,
+    })
+    this.#outlet = new Outlet(this.#duplex, this.#clock, { progressed: this.#onProgress, resumed })
     this.#duplex.on('end', this.#onEnd)
     this.#duplex.on('error', this.#onError)
     this.#duplex.on('close', this.#onClose)
     if (this.#duplex.destroyed) process.nextTick(this.#onClose)
-    takeReads(this.#duplex, this.#onData)
+    this.#intake.start()
     this.#schedule()
+  }
+
+  get readsLent(): boolean {
+    return this.#intake.lent
   }
 
   get machine(): Machine {
@@ -155,7 +138,7 @@ export class SessionCore implements LaneHost {
 
   /** Bytes that have come, and that were given to be sent. */
   get bytesPassed(): number {
-    return this.#received + this.#writer.accepted
+    return this.#intake.received + this.#outlet.accepted
   }
 
   get established(): boolean {
@@ -169,7 +152,8 @@ export class SessionCore implements LaneHost {
 
   /** Keeps a pace from now on. */
   pace(paces: SessionPaces): void {
-    this.#paces = paces
+    this.#intake.pace = paces.receive
+    this.#outlet.pace = paces.send
   }
 
   /** @throws AnyTlsError as {@link Machine.openStream}, and `ERR_SESSION_CLOSED` */
@@ -210,16 +194,16 @@ export class SessionCore implements LaneHost {
   destroy(error: Error | undefined, reason?: string): void {
     if (this.#state === 'closed') return
     this.#machine.abort(CloseCode.Graceful, this.#clock.now(), reason)
-    this.#writer.write(this.#machine.takeWrites())
+    this.#outlet.write(this.#machine, false)
     for (const lane of this.#lanes.list()) {
       guarded(() => lane.sink?.destroy(error))
     }
     this.#finish(error)
-    if (this.#writer.backlog === 0) {
+    if (this.#outlet.backlog === 0) {
       this.#duplex.destroy()
       return
     }
-    this.#writer.end()
+    this.#outlet.end()
     const cut = this.#clock.schedule(ABORT_TIMEOUT, () => this.#duplex.destroy())
     this.#duplex.resume()
     this.#duplex.once('finish', () => this.#duplex.destroy())
@@ -227,12 +211,12 @@ export class SessionCore implements LaneHost {
   }
 
   ready(lane: Lane): void {
-    this.#ready.add(lane)
+    this.#outlet.add(lane)
     this.#schedule()
   }
 
   push(lane: Lane): void {
-    this.#ready.add(lane)
+    this.#outlet.add(lane)
     if (this.#handling || this.#sendsLent) {
       this.#schedule()
       return
@@ -243,7 +227,7 @@ export class SessionCore implements LaneHost {
   }
 
   drained(lane: Lane): void {
-    this.#drained.push(lane)
+    this.#outlet.drained(lane)
   }
 
   accept(lane: Lane): void {
@@ -284,32 +268,12 @@ export class SessionCore implements LaneHost {
     return this.#instant ?? this.#clock.now()
   }
 
-  readonly #onData = (chunk: unknown): void => {
-    const bytes = this.#bytesOf(chunk)
-    if (bytes === undefined) {
-      this.#duplex.destroy(new TypeError('what carries a session must deliver bytes'))
-      return
-    }
-    this.#receive(bytes)
-  }
-
-  /** What a socket gives is nobody else's, or lent. Whatever another Duplex delivers may be used again, so it is copied. */
-  #bytesOf(chunk: unknown): Uint8Array | undefined {
-    if (this.readsLent) return chunk as Uint8Array
-    if (this.#duplex instanceof Socket && Buffer.isBuffer(chunk)) return chunk
-    if (typeof chunk === 'string') {
-      return Buffer.from(chunk, this.#duplex.readableEncoding ?? 'utf8')
-    }
-    return chunk instanceof Uint8Array ? Buffer.from(chunk) : undefined
-  }
-
-  #receive(bytes: Uint8Array): void {
-    this.#received += bytes.length
+  readonly #receive = (bytes: Uint8Array): void => {
     // One reading of the clock serves all that a chunk causes.
     this.#instant = this.#clock.now()
     try {
       if (!this.#chosen) this.#choose(bytes, this.#instant)
-      if (bytes.length > 0) this.#keepPace('receive', bytes.length)
+      if (bytes.length > 0) this.#intake.took(bytes.length, this.#instant)
       this.#take(this.#machine.receive(bytes, this.#instant))
     } finally {
       this.#instant = undefined
@@ -323,8 +287,7 @@ export class SessionCore implements LaneHost {
   }
 
   /** D47: what one chunk brought beyond the bound of a turn is handled in the next ones. */
-  readonly #onContinuation = (): void => {
-    this.#continuation = undefined
+  readonly #onGoOn = (): void => {
     if (this.#state === 'open' && this.#machine.hasMore) this.#receive(NOTHING)
   }
 
@@ -351,22 +314,11 @@ export class SessionCore implements LaneHost {
   }
 
   readonly #onProgress = (): void => {
-    this.#tellLeft()
     if (this.#state === 'closed') return
-    if (this.#writer.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#now)
+    if (this.#outlet.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#now)
     if (this.#state === 'closing') this.#armFlushTimer()
     // In the lull after each write of a conversation there is nothing to move.
-    if (this.#ready.size > 0 || this.#state === 'closing' || !this.#reading) this.#turn()
-  }
-
-  #tellLeft(): void {
-    const { left } = this.#writer
-    for (;;) {
-      const first = this.#leaving[0]
-      if (first === undefined || first.at > left) return
-      this.#leaving.shift()
-      guarded(() => first.lane.sink?.left())
-    }
+    if (this.#outlet.waiting || this.#state === 'closing' || !this.#intake.reading) this.#turn()
   }
 
   readonly #onTimer = (): void => {
@@ -402,53 +354,14 @@ export class SessionCore implements LaneHost {
   /** Moves waiting stream data and frames to the writer, then looks at pauses and timers. */
   #turn(): void {
     if (this.#state === 'closed') return
-    this.#pump()
-    this.#write()
+    if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now)
+    this.#outlet.write(this.#machine, this.#sendsLent)
     if (this.#state === 'closing') {
-      this.#writer.end()
+      this.#outlet.end()
       return
     }
     this.#updateReading()
     this.#armTimer()
-  }
-
-  #write(): void {
-    const writes = this.#machine.takeWrites()
-    const drained = this.#drained
-    if (drained.length > 0) {
-      this.#drained = []
-      let at = this.#writer.accepted
-      for (const { bytes } of writes) at += bytes
-      for (const lane of drained) this.#leaving.push({ lane, at })
-    }
-    if (writes.length > 0) this.#writer.write(writes, this.#sendsLent)
-    // What the sink took at once, or nothing at all, has left already.
-    if (drained.length > 0) this.#tellLeft()
-  }
-
-  #pump(): void {
-    if (this.#ready.size === 0 || this.#state !== 'open' || this.#paced.send !== undefined) return
-    const { send } = this.#paces
-    const most = OUTPUT_HIGH_WATER - this.#writer.backlog
-    const granted = send === undefined ? most : Math.min(most, send.quantum)
-    let room = granted
-    while (room > 0 && this.#ready.size > 0) {
-      room = this.#ready.pump(this.#machine, room, this.#now)
-    }
-    if (room < granted) this.#keepPace('send', granted - room)
-  }
-
-  /** What was moved in one direction makes the next of it wait. */
-  #keepPace(direction: keyof SessionPaces, bytes: number): void {
-    const pace: Pace | undefined = this.#paces[direction]
-    if (pace === undefined) return
-    const pause = pace.take(bytes, this.#now)
-    const wait = direction === 'receive' ? Math.min(pause, MAX_PACED) : pause
-    if (wait === 0 || this.#paced[direction] !== undefined) return
-    this.#paced[direction] = this.#clock.schedule(wait, () => {
-      this.#paced[direction] = undefined
-      this.#turn()
-    })
   }
 
   #handle(events: readonly MachineEvent[]): void {
@@ -506,7 +419,7 @@ export class SessionCore implements LaneHost {
         break
       case 'credit': {
         const lane = this.#lanes.get(event.stream)
-        if (lane !== undefined && lane.pendingBytes > 0) this.#ready.add(lane)
+        if (lane !== undefined && lane.pendingBytes > 0) this.#outlet.add(lane)
         break
       }
       case 'established':
@@ -575,7 +488,7 @@ export class SessionCore implements LaneHost {
     const lane = this.#lanes.get(id)
     if (lane === undefined) return
     this.#lanes.delete(id)
-    this.#ready.delete(lane)
+    this.#outlet.delete(lane)
     guarded(() => this.#tell(LANE_ENDED))
   }
 
@@ -583,19 +496,7 @@ export class SessionCore implements LaneHost {
   #updateReading(): void {
     const stalled = this.#unread.holding
     if (stalled) this.#armStallTimer()
-    const held = stalled || this.#paced.receive !== undefined
-    if (held !== this.#held) {
-      this.#held = held
-      // Output that does not move excuses nobody: that is silence as well.
-      this.#machine.setReading(!held, this.#now)
-    }
-    const { hasMore } = this.#machine
-    if (hasMore) this.#continuation ??= setImmediate(this.#onContinuation)
-    const reading = !held && !hasMore && this.#writer.backlog < OUTPUT_LIMIT
-    if (reading === this.#reading) return
-    this.#reading = reading
-    if (reading) this.#duplex.resume()
-    else this.#duplex.pause()
+    this.#intake.update(this.#machine, stalled, this.#outlet.backlog, this.#now)
   }
 
   #armStallTimer(): void {
@@ -625,9 +526,7 @@ export class SessionCore implements LaneHost {
     this.#patience = error === undefined ? FLUSH_TIMEOUT : ABORT_TIMEOUT
     this.#endLanes(error)
     this.#cancelTimers()
-    // Nothing that still arrives is of interest, but it must be read for the peer's end to be seen.
-    dropReads(this.#duplex, this.#onData)
-    this.#duplex.resume()
+    this.#intake.drain()
     this.#armFlushTimer()
     this.#tell({ type: 'ending', error })
   }
@@ -641,10 +540,9 @@ export class SessionCore implements LaneHost {
     this.#detach()
     this.#state = 'closed'
     this.#cancelTimers()
-    this.#writer.abandon()
+    this.#outlet.handOver()
     this.#endLanes(handover.error)
-    keepReads(this.#duplex)
-    this.#duplex.pause()
+    this.#intake.handOver()
     guarded(() => this.#tell({ type: 'handover', handover }))
     this.#tell({ type: 'close', error: handover.error })
   }
@@ -658,13 +556,12 @@ export class SessionCore implements LaneHost {
     this.#duplex.on('error', ignore)
     this.#cancelTimers()
     this.#endLanes(cause)
-    const lost = sessionError(cause)
-    for (const { lane } of this.#leaving.splice(0)) guarded(() => lane.sink?.destroy(lost))
+    this.#outlet.lose(sessionError(cause))
     guarded(() => this.#tell({ type: 'close', error: cause }))
   }
 
   #detach(): void {
-    dropReads(this.#duplex, this.#onData)
+    this.#intake.stop()
     this.#duplex.off('end', this.#onEnd)
     this.#duplex.off('close', this.#onClose)
     this.#duplex.off('error', this.#onError)
@@ -673,19 +570,15 @@ export class SessionCore implements LaneHost {
   #cancelTimers(): void {
     this.#timer?.cancel()
     this.#stallTimer?.cancel()
-    this.#paced.receive?.cancel()
-    this.#paced.send?.cancel()
     this.#timer = undefined
     this.#stallTimer = undefined
-    clearImmediate(this.#continuation)
-    this.#continuation = undefined
   }
 
   #endLanes(error: Error | undefined): void {
     const cause = sessionError(error)
     const lanes = this.#lanes.list()
     this.#lanes.clear()
-    this.#ready.clear()
+    this.#outlet.clear()
     this.#unread.clear()
     for (const lane of lanes) guarded(() => lane.sink?.closed(cause))
     for (const ping of this.#pings.splice(0)) ping.reject(cause)

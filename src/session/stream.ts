@@ -3,11 +3,11 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Duplex, Readable } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
-import { BlockQueue } from '../codec/block-queue.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import type { StreamRequest, Wire } from '../engine/machine.ts'
 import type { Timer } from './clock.ts'
 import { streamClosed } from './diagnostics.ts'
+import { Inbox } from './inbox.ts'
 import type { Lane, LaneSink } from './lane.ts'
 
 /** Bytes that the writable side buffers before it signals back-pressure. */
@@ -21,9 +21,6 @@ const LATE_WRITE_TIMEOUT = 30_000
 
 /** The largest datagram, in bytes, as a length of 16 bits tells it. */
 const MAX_DATAGRAM = 65_535
-
-/** Views of fewer bytes are always copied for the reader: they would keep the record that they came in. */
-const WORTH_KEEPING = 4_096
 
 const baseLength = Object.getOwnPropertyDescriptor(Readable.prototype, 'readableLength')
 
@@ -100,9 +97,7 @@ export class Stream extends Duplex {
   readonly #sink: LaneSink
   readonly #context = new AsyncResource('AnyTlsStream', { requireManualDestroy: true })
   /** Received bytes that the readable side has not asked for. */
-  #queue: BlockQueue | undefined
-  /** The only piece of this turn so far; it is lent. */
-  #lent: Uint8Array | undefined
+  readonly #inbox: Inbox
   /** The readable side has asked for the next piece. */
   #wanted = false
   /** Bytes with the readable side that the peer has no credit back for. */
@@ -129,7 +124,7 @@ export class Stream extends Duplex {
     // Of the bytes that wait, the readable side holds but one piece.
     Object.defineProperty(Stream.prototype, 'readableLength', {
       get(this: Stream): number {
-        return this.#held + (this.#queue?.length ?? 0) + (this.#lent?.length ?? 0)
+        return this.#held + this.#inbox.length
       },
     })
   }
@@ -140,6 +135,7 @@ export class Stream extends Duplex {
     this.session = session
     this.messages = lane.messages
     this.#lane = lane
+    this.#inbox = new Inbox(lane.messages, lane.readsLent)
     this.#sink = this.#makeSink()
     lane.attach(this.#sink)
   }
@@ -313,8 +309,7 @@ export class Stream extends Duplex {
   override _destroy(error: Error | null, callback: WriteCallback): void {
     this.#timer?.cancel()
     this.#lateWriteTimer?.cancel()
-    this.#queue = undefined
-    this.#lent = undefined
+    this.#inbox.clear()
     // What broke off must not look complete to the peer (D49). Why it broke is nobody's business there.
     const broken = !this.writableFinished && (error !== null || this.writableLength > 0)
     if (this.#written !== undefined || this.#waiter !== undefined) {
@@ -364,41 +359,19 @@ export class Stream extends Duplex {
   #onData(view: Uint8Array): void {
     if (this.destroyed) return
     this.#timer?.refresh()
-    if (this.messages) {
-      this.#enqueueMessage(view)
-      return
-    }
-    const { length } = (this.#queue ??= new BlockQueue())
-    if (length === 0 && this.#lent === undefined) {
-      this.#lent = view
-      return
-    }
-    this.#keepLent()
-    this.#queue.push(view)
-  }
-
-  #keepLent(): void {
-    if (this.#lent === undefined) return
-    this.#queue?.push(this.#lent)
-    this.#lent = undefined
-  }
-
-  #enqueueMessage(view: Uint8Array): void {
-    const queue = (this.#queue ??= new BlockQueue())
-    queue.push(Uint8Array.of(view.length >> 8, view.length & 255))
-    queue.push(view)
+    this.#inbox.push(view)
   }
 
   readonly #onSettle = (): void => {
     while (this.#mayEmit()) {
-      const piece = this.#takePiece()
+      const piece = this.#inbox.take()
       if (piece === undefined) return
       // First of all: what a listener does, or throws, must not keep the peer waiting.
       this.#lane.consumed(piece.length)
       this.emit('data', piece)
     }
     this.#pushWaiting()
-    this.#keepLent()
+    this.#inbox.keep()
   }
 
   /**
@@ -415,24 +388,10 @@ export class Stream extends Duplex {
     )
   }
 
-  /** The next bytes for the reader, who owns them. */
-  #takePiece(): Buffer | undefined {
-    const queue = this.#queue
-    if (this.#lent !== undefined) {
-      const lent = this.#lent
-      this.#lent = undefined
-      return ownBuffer(lent, this.#lane.readsLent)
-    }
-    if (queue === undefined || queue.length === 0) return undefined
-    if (!this.messages) return bufferOf(queue.take())
-    const [high = 0, low = 0] = queue.takeExactly(2)
-    return bufferOf(queue.takeExactly((high << 8) | low))
-  }
-
   /** Gives the readable side the piece that it has asked for. */
   #pushWaiting(): void {
     if (!this.#wanted || this.destroyed) return
-    const piece = this.#takePiece()
+    const piece = this.#inbox.take()
     if (piece !== undefined) {
       this.#wanted = false
       this.#handed += piece.length
@@ -476,7 +435,7 @@ export class Stream extends Duplex {
 
   /** Ends the readable side once nothing waits for it. */
   #endReadable(): void {
-    if ((this.#queue?.length ?? 0) > 0) return
+    if (this.#inbox.length > 0) return
     this.#wanted = false
     this.push(null)
   }
@@ -577,42 +536,6 @@ export class Stream extends Duplex {
     this.#written = undefined
     callback?.()
   }
-}
-
-/**
- * A Buffer of the reader's own (D46): a copy of what the socket has only lent, and of small views, so that they do not
- * keep the record that they came in.
- */
-function ownBuffer(view: Uint8Array, isLent: boolean): Buffer {
-  const whole = view.length >= WORTH_KEEPING && 5 * view.length >= 4 * view.buffer.byteLength
-  return whole && !isLent ? bufferOf(view) : copyOf(view)
-}
-
-/** Small copies share a block, as those of Buffer do; but from Node 24 on its blocks have 64 KiB, which one byte keeps. */
-const SHARED_BLOCK = 8_192
-let shared = Buffer.allocUnsafeSlow(SHARED_BLOCK)
-let sharedUsed = 0
-
-function copyOf(view: Uint8Array): Buffer {
-  const { length } = view
-  if (length > SHARED_BLOCK / 2) {
-    const copy = Buffer.allocUnsafeSlow(length)
-    copy.set(view)
-    return copy
-  }
-  if (sharedUsed + length > SHARED_BLOCK) {
-    shared = Buffer.allocUnsafeSlow(SHARED_BLOCK)
-    sharedUsed = 0
-  }
-  shared.set(view, sharedUsed)
-  sharedUsed += length
-  return Buffer.from(shared.buffer, sharedUsed - length, length)
-}
-
-function bufferOf(view: Uint8Array): Buffer
-function bufferOf(view: Uint8Array | undefined): Buffer | undefined
-function bufferOf(view: Uint8Array | undefined): Buffer | undefined {
-  return view && Buffer.from(view.buffer, view.byteOffset, view.byteLength)
 }
 
 function makeWaiter(): AcceptWaiter {
