@@ -274,13 +274,6 @@ describe('ends', () => {
     expect(told(client.abort(0, 0))).toEqual(['closed'])
     expect(said(client)).toEqual(['END 1 1', 'END 2 1'])
   })
-
-  it('a server that goes while sub-connections are open is a lost connection, and else in order', () => {
-    const client = openClient()
-    client.openStream(0, TCP)
-    expect(told(client.endOfInput(0))).toEqual(['closed ERR_CONNECTION_LOST'])
-    expect(told(openClient().endOfInput(0))).toEqual(['closed'])
-  })
 })
 
 describe('a server that breaks the protocol', () => {

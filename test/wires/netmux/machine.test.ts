@@ -382,11 +382,6 @@ describe('net-mux: Ping and GoAway', () => {
     ])
   })
 
-  it('net-mux: without a GoAway the end of the input is an error while streams stand', () => {
-    expect(told(opened().endOfInput(0))).toEqual(['closed ERR_CONNECTION_LOST'])
-    expect(told(makeMachine('client').endOfInput(0))).toEqual(['closed'])
-  })
-
   it('net-mux: a GoAway with an error ends the session with that code', () => {
     for (const [code, reason] of [
       [1, 'protocol error'],
