@@ -1,13 +1,13 @@
 // Connections on which nothing happens: pages that were loaded and stay open, directly and through tunnels, and what
 // an onlooker makes of the silence. It begins where no record has passed for a while.
 import type { Comparison } from '../../src/harness/compare/compare.ts'
-import { sequenceOf } from '../../src/harness/compare/features.ts'
 import { summarize } from '../../src/harness/report/statistics.ts'
 import type { Run } from '../../src/harness/report/source.ts'
 import { DEFAULT_SCHEME_TEXT } from '../../src/shaping/scheme.ts'
 import { NO_SHAPING } from './loads.ts'
 import type { Study } from './main.ts'
 import { pagePath, pollingPath } from './sites.ts'
+import { areaByClock, keepsTime, silenceOf, silencesOf } from './silences.ts'
 import { compareRuns, doAll, openStation } from './station.ts'
 import type { Station } from './station.ts'
 
@@ -20,6 +20,10 @@ export interface IdleOutcome {
   readonly silences: { readonly median: number; readonly deviation: number } | undefined
   /** Share of these silences that last from 14.9 to 15.1 s. */
   readonly fifteen: number
+  /** Share of connections that a rule without examples takes for kept alive by the clock. */
+  readonly byRule: number
+  /** How well the distance of the first silences from 15 s alone tells them from polling pages: 0.5 to 1. */
+  readonly byClock: number | undefined
   /** With quiet pages and with polling ones, loaded directly: all features, and times alone. */
   readonly withQuiet: Judgement | undefined
   readonly withPolling: Judgement | undefined
@@ -32,11 +36,6 @@ interface Judgement {
 
 /** How long a page stays open, in ms: below the 75 s after which nginx closes. */
 const KEPT = 70_000
-/** No record for that long, in ms: the silence has begun. */
-const SILENCE = 4_000
-/** What is looked at from there on, in ms: before the page is closed. */
-const WINDOW = KEPT - SILENCE - 2_000
-
 /** @param loads connections of each kind at most */
 export async function studyIdle(
   study: Study,
@@ -83,7 +82,7 @@ export async function studyIdle(
   const seen: { readonly name: string; readonly runs: readonly Run[] }[] = []
   for (const station of stations) {
     const { runs } = await station.close()
-    seen.push({ name: station.way.name, runs: runs.flatMap((run) => silenceOf(run) ?? []) })
+    seen.push({ name: station.way.name, runs: runs.flatMap((run) => silenceOf(run, KEPT) ?? []) })
   }
   const of = (name: string) => seen.find((one) => one.name === name)?.runs ?? []
   const judge = (name: string, runs: readonly Run[], by: string): Judgement | undefined =>
@@ -94,7 +93,8 @@ export async function studyIdle(
           times: compareRuns(of(by).map(withoutSizes), runs.map(withoutSizes), seed),
         }
   return seen.map(({ name, runs }): IdleOutcome => {
-    const silences = runs.flatMap(silencesOf)
+    const each = runs.map(silencesOf)
+    const silences = each.flat()
     const summary = summarize(silences)
     const middle = silences.reduce((sum, value) => sum + value / silences.length, 0)
     const squares = silences.map((value) => (value - middle) ** 2 / silences.length)
@@ -107,42 +107,15 @@ export async function studyIdle(
       records: { up: mean('up') - 1, down: mean('down') },
       silences: summary && { median: summary.median, deviation: Math.sqrt(variance) },
       fifteen: silences.filter((ms) => ms >= 14_900 && ms <= 15_100).length / silences.length,
+      byRule: each.filter(keepsTime).length / Math.max(each.length, 1),
+      byClock: areaByClock(of('direct, polling').map(silencesOf), each),
       withQuiet: judge(name, runs, 'direct'),
       withPolling: judge(name, runs, 'direct, polling'),
     }
   })
 }
 
-/**
- * What comes behind the first silence, which every connection has, behind a mark at its beginning that is the same for
- * all: a connection on which nothing comes has no record otherwise. `undefined` for connections that ended before.
- */
-function silenceOf(run: Run): Run | undefined {
-  const { times } = sequenceOf(run)
-  let place = 1
-  while (place < times.length && (times[place] ?? 0) - (times[place - 1] ?? 0) < SILENCE) place += 1
-  const began = times[place - 1]
-  if (began === undefined) return undefined
-  const first = Math.min(run.up.times[0] ?? Infinity, run.down.times[0] ?? Infinity)
-  const cut = ({ times, sizes }: Run['up'], mark: boolean) => {
-    const kept = times
-      .map((time, index) => ({ time: time - first - began, size: sizes[index] ?? 0 }))
-      .filter(({ time }) => time > 0 && time < WINDOW)
-    if (mark) kept.unshift({ time: 0, size: 1 })
-    return { times: kept.map(({ time }) => time), sizes: kept.map(({ size }) => size) }
-  }
-  return { up: cut(run.up, true), down: cut(run.down, false) }
-}
-
 function withoutSizes({ up, down }: Run): Run {
   const bare = ({ times }: Run['up']) => ({ times, sizes: times.map(() => 1) })
   return { up: bare(up), down: bare(down) }
-}
-
-/** Times between records, those within an exchange left out. */
-function silencesOf(run: Run): number[] {
-  const { times } = sequenceOf(run)
-  return [...times.slice(1)]
-    .map((time, place) => time - (times[place] ?? 0))
-    .filter((silence) => silence >= SILENCE)
 }

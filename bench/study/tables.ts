@@ -74,23 +74,27 @@ function idleTables(outcomes: readonly IdleOutcome[]): string {
     'What passes once nothing has for 4 s, within 64 s, and AUC against direct connections, 95 % interval',
     table([
       [
-        ...['', 'connections', 'records up', 'down', 'silence, s', '14.9 to 15.1 s'],
-        ...['against quiet', 'times alone', 'against polling', 'times alone'],
+        ...['', 'connections', 'records up', 'down', 'silence, s', '14.9 to 15.1 s', 'by the rule'],
+        ...['against quiet', 'times alone', 'against polling', 'times alone', 'clock alone'],
       ],
-      ...outcomes.map(({ name, connections, records, silences, fifteen, ...by }) => [
-        name,
-        String(connections),
-        records.up.toFixed(1),
-        records.down.toFixed(1),
-        silences
-          ? `${(silences.median / 1000).toFixed(2)} ± ${(silences.deviation / 1000).toFixed(2)}`
-          : 'all',
-        silences ? `${(100 * fifteen).toFixed(0)} %` : '',
-        area(by.withQuiet?.all),
-        area(by.withQuiet?.times),
-        area(by.withPolling?.all),
-        area(by.withPolling?.times),
-      ]),
+      ...outcomes.map(
+        ({ name, connections, records, silences, fifteen, byRule, byClock, ...by }) => [
+          name,
+          String(connections),
+          records.up.toFixed(1),
+          records.down.toFixed(1),
+          silences
+            ? `${(silences.median / 1000).toFixed(2)} ± ${(silences.deviation / 1000).toFixed(2)}`
+            : 'all',
+          silences ? `${(100 * fifteen).toFixed(0)} %` : '',
+          `${(100 * byRule).toFixed(0)} %`,
+          area(by.withQuiet?.all),
+          area(by.withQuiet?.times),
+          area(by.withPolling?.all),
+          area(by.withPolling?.times),
+          byClock?.toFixed(2) ?? '',
+        ],
+      ),
     ]),
   ].join('\n')
 }

@@ -1,4 +1,6 @@
 // `expectShape`: what a shaper makes passes, whatever the scheme; what it cannot make is named.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeCaptureLine } from '../../src/harness/capture/capture-event.ts'
@@ -139,5 +141,23 @@ describe('expectShape', () => {
     const scheme = parseScheme('stop=3\n1=40-60\n2=70-90')
     const simulation = simulate({ scheme, wire: WIRES.v1, workload: WORKLOADS.page })
     expect(() => expectShape(simulation).toFollow(DEFAULT_SCHEME)).toThrow(ShapeError)
+  })
+})
+
+describe('expectShape under node:test', () => {
+  it('fails the test that it stands in, with record, size and range, and no other', () => {
+    const file = fileURLToPath(new URL('expect-shape.node.ts', import.meta.url))
+    const { stdout, status } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', '--test', '--test-reporter=tap', file],
+      // The runner of this very test must not take it for one of its own.
+      { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined }, timeout: 20_000 },
+    )
+    expect(stdout).toContain('# pass 1\n# fail 1\n')
+    expect(stdout).toMatch(/^ok 1 - follows/m)
+    expect(stdout).toMatch(/^not ok 2 - does not follow/m)
+    expect(stdout).toContain('record 1 up carries')
+    expect(stdout).toContain("code: 'ERR_SHAPE_MISMATCH'")
+    expect(status).toBe(1)
   })
 })
