@@ -15,7 +15,7 @@ const LONG = [
 
 /** What measures times, memory or the sizes of records, or loads the machine: one file at a time, and last. */
 const ALONE = [
-  'test/e2e/two-ends/{browser,prober,programs}.test.ts',
+  'test/e2e/two-ends/{answers,browser,prober,requests,socks,tools}.test.ts',
   'test/e2e/{bulk,floods,load,record-shape,report-browser}.test.ts',
   'test/e2e/{deploy,failures/failures,haproxy,servers,shaping-on-the-wire,slow-reader}.test.ts',
   'test/interop/{netmux,shaping-story}.test.ts',

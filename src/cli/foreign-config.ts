@@ -13,6 +13,9 @@ export function recogniseForeign(text: string): string | undefined {
   if (/^(?:-\s*\{?\s*)?(?:proxies|name|type|server|port|password)\s*:(?:\s|$)/m.test(trimmed)) {
     return `it is YAML, such as a configuration of Clash (mihomo): ${BY_HAND}`
   }
+  if (/^(?:[^=\n]*=\s*)?anytls\s*[,=]/im.test(trimmed)) {
+    return `it is a line of a configuration of Surge, Loon or Quantumult X: ${BY_HAND}`
+  }
   if (isBase64List(trimmed)) {
     return 'it is base64, such as a subscription: decode it (base64 -d) and give one anytls:// line of it'
   }

@@ -168,8 +168,12 @@ export function parseServer(text: string): ShareLink {
   return parseServerAt('-s, --server', text)
 }
 
-/** A share link, or an address that becomes one which says no more. `place` is what the user calls it. */
-export function parseServerAt(place: string, text: string): ShareLink {
+/**
+ * A share link, or an address that becomes one which says no more, also in the quotes that a shell or a page has left
+ * around it. `place` is what the user calls it.
+ */
+export function parseServerAt(place: string, quoted: string): ShareLink {
+  const text = quoted.trim().replace(/^["'`<\u2018\u201c](.*)["'`>\u2019\u201d]$/s, '$1')
   if (isShareLink(text)) return parseShareLink(text)
   const foreign = recogniseForeign(text)
   if (foreign !== undefined) throw invalid(`${place}: ${foreign}`)

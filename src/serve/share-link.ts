@@ -57,6 +57,7 @@ export function parseShareLink(text: string): ShareLink {
   const [beforeQuery, query = ''] = splitAtFirst(beforeName, '?')
   const [authority, path = ''] = splitAtFirst(beforeQuery, '/')
   if (!authority.includes('@')) refuseSplitPassword(query, name)
+  refusePacked(authority)
   if (path !== '') throw invalid('a path is not allowed (a / in the password is written %2F)')
 
   const at = authority.lastIndexOf('@')
@@ -100,6 +101,14 @@ function refuseSplitPassword(query: string, name = ''): void {
   throw invalid(`an @ stands behind a ${sign} (a ${sign} in the password is written ${escaped})`)
 }
 
+/** Some programs pack `password@host:port`: as a name it would be looked up, password and all. */
+function refusePacked(authority: string): void {
+  if (!/^[\w+-]{8,}={0,2}$/.test(authority)) return
+  const unpacked = Buffer.from(authority, 'base64').toString('latin1')
+  if (!/^[\x21-\x7e]*@[\x21-\x7e]+$/.test(unpacked)) return
+  throw invalid('what follows anytls:// is base64: decode it (base64 -d)')
+}
+
 /** `user:pass` where pass counts, or the password alone. */
 function parsePassword(userinfo: string): string {
   const [first, second] = splitAtFirst(userinfo, ':')
@@ -127,22 +136,29 @@ export function asciiAuthority(text: string): string {
   return `${toAsciiName(decoded) ?? host}${port === undefined ? '' : `:${port}`}`
 }
 
+/** Values by key as {@link canonical} has it. Pages that links are copied from may have escaped the `&`. */
 function parseQuery(query: string): Map<string, string> {
   const keys = new Map<string, string>()
-  for (const item of query.split('&')) {
-    const [key, value = ''] = splitAtFirst(item, '=')
-    if (key === '' || keys.has(key)) continue
-    keys.set(key, WEIGHTY_KEYS.has(key) ? decode(value, key) : value)
+  for (const item of query.replaceAll('&amp;', '&').split('&')) {
+    const [written, value = ''] = splitAtFirst(item, '=')
+    const key = canonical(written)
+    // What mihomo calls the pin is the name of a browser elsewhere.
+    const meant = key === 'fingerprint' && isPin(value) ? 'pin' : key
+    if (meant === '' || keys.has(meant)) continue
+    const weighty = WEIGHTY_KEYS.get(meant)
+    keys.set(meant, weighty === undefined ? value : decode(value, weighty))
   }
   return keys
 }
 
-const SNI_KEYS = ['sni', 'peer', 'servername', 'serverName', 'server_name']
-const INSECURE_KEYS = [
-  ...['insecure', 'allowInsecure', 'allow_insecure', 'allowinsecure', 'allow-insecure'],
-  ...['skip-cert-verify', 'skip_cert_verify', 'skipCertVerify'],
-]
-const PIN_KEYS = ['hpkp', 'pinSHA256', 'pinsha256', 'pin-sha256', 'pin_sha256', 'pin']
+/** Programs write one key as `allowInsecure`, `allow_insecure` and `Allow-Insecure`. */
+function canonical(key: string): string {
+  return key.toLowerCase().replace(/[-_]/g, '')
+}
+
+const SNI_KEYS = ['sni', 'peer', 'serverName']
+const INSECURE_KEYS = ['insecure', 'allowInsecure', 'skip-cert-verify']
+const PIN_KEYS = ['hpkp', 'pinSHA256', 'pin', 'pcs']
 
 /** Keys that ask for what we cannot do, but with the values that say so: what it is, and those values. */
 const DEMANDS: readonly (readonly [
@@ -150,42 +166,34 @@ const DEMANDS: readonly (readonly [
   keys: readonly string[],
   harmless: readonly string[],
 ])[] = [
-  ['security other than TLS', ['security'], ['tls']],
+  ['security other than TLS', ['security', 'tls'], ['tls', '1', 'true']],
   ['a transport other than TCP', ['type', 'net', 'network', 'transport'], ['tcp', 'raw']],
-  ['REALITY', ['pbk', 'sid', 'spx', 'publicKey', 'public-key', 'shortId', 'short-id'], []],
-  ['a flow of another protocol', ['flow'], ['none']],
+  ['REALITY', ['pbk', 'sid', 'spx', 'pqv', 'reality', 'publicKey', 'shortId'], ['0', 'false']],
+  ['a flow of another protocol', ['flow', 'xtls'], ['none', '0']],
   ['an encryption of another protocol', ['encryption'], ['none']],
-  ['an obfuscation', ['obfs', 'plugin', 'headerType'], ['none']],
-  ['encrypted client hello', ['ech', 'echConfig', 'ech-config'], ['0', 'false']],
+  ['an obfuscation', ['obfs', 'plugin', 'headerType', 'fm'], ['none']],
+  ['encrypted client hello', ['ech', 'echConfig', 'echConfigList'], ['0', 'false']],
   ['a pinned public key', ['certificate_public_key_sha256', 'pinnedPublicKey'], []],
 ]
 
 /** What changes nothing for the wire, as far as it is known: only these are ever repeated. */
 const HARMLESS_KEYS = [
-  ...[
-    'fp',
-    'fingerprint',
-    'client-fingerprint',
-    'udp',
-    'tfo',
-    'fast-open',
-    'mptcp',
-    'mux',
-    'remarks',
-    'group',
-  ],
-  ...['idle_session_check_interval', 'idle_session_timeout', 'min_idle_session', 'up', 'down'],
+  ...['fp', 'fingerprint', 'client-fingerprint', 'udp', 'tfo', 'fast-open', 'mptcp', 'mux'],
+  ...['remarks', 'group', 'host', 'path', 'up', 'down'],
+  ...['idle_session_check_interval', 'idle_session_timeout', 'min_idle_session'],
 ]
 
-const WEIGHTY_KEYS = new Set([
-  ...[...SNI_KEYS, ...INSECURE_KEYS, ...PIN_KEYS, 'alpn'],
-  ...DEMANDS.flatMap(([, keys]) => keys),
-])
+const WEIGHTY_KEYS: ReadonlyMap<string, string> = new Map(
+  [
+    ...[...SNI_KEYS, ...INSECURE_KEYS, ...PIN_KEYS, 'alpn'],
+    ...DEMANDS.flatMap(([, keys]) => keys),
+  ].map((key) => [canonical(key), key]),
+)
 
 function refuseWhatWeCannotDo(keys: ReadonlyMap<string, string>): void {
   for (const [what, names, harmless] of DEMANDS) {
     const name = names.find((candidate) => {
-      const value = keys.get(candidate)?.toLowerCase() ?? ''
+      const value = keys.get(canonical(candidate))?.toLowerCase() ?? ''
       return value !== '' && !harmless.includes(value)
     })
     if (name !== undefined) throw invalid(`${name} asks for ${what}, which anytls cannot do`)
@@ -194,7 +202,7 @@ function refuseWhatWeCannotDo(keys: ReadonlyMap<string, string>): void {
 
 function describeIgnored(keys: readonly string[]): string | undefined {
   const ignored = keys.filter((key) => !WEIGHTY_KEYS.has(key))
-  const known = HARMLESS_KEYS.filter((key) => ignored.includes(key))
+  const known = HARMLESS_KEYS.filter((key) => ignored.includes(canonical(key)))
   const unknown = ignored.length - known.length
   const parts = [
     ...known,
@@ -205,7 +213,7 @@ function describeIgnored(keys: readonly string[]): string | undefined {
 
 /** The value of the first of some keys that has one. */
 function first(keys: ReadonlyMap<string, string>, names: readonly string[]): string | undefined {
-  return names.map((name) => keys.get(name)).find((value) => value)
+  return names.map((name) => keys.get(canonical(name))).find((value) => value)
 }
 
 function parseSni(text: string): string {
@@ -215,8 +223,8 @@ function parseSni(text: string): string {
 }
 
 function parseInsecure(keys: ReadonlyMap<string, string>): boolean {
-  const key = INSECURE_KEYS.find((name) => keys.get(name)) ?? 'insecure'
-  switch (keys.get(key)?.toLowerCase()) {
+  const key = INSECURE_KEYS.find((name) => keys.get(canonical(name))) ?? 'insecure'
+  switch (keys.get(canonical(key))?.toLowerCase()) {
     case '1':
     case 'true':
     case 'yes':
@@ -231,6 +239,14 @@ function parseInsecure(keys: ReadonlyMap<string, string>): boolean {
       return false
     default:
       throw invalid(`${key} is neither 0 nor 1`)
+  }
+}
+
+function isPin(text: string): boolean {
+  try {
+    return parsePin(text) !== ''
+  } catch {
+    return false
   }
 }
 

@@ -106,6 +106,21 @@ const usageCases: readonly Case[] = [
     [...CLIENT, '-s', Buffer.from(`anytls://${SECRET}@example.com`).toString('base64')],
     /it is base64.*base64 -d/,
   ],
+  [
+    'a line of Surge for a server',
+    [...CLIENT, '-s', `Home = anytls, example.com, 443, password=${SECRET}`],
+    /it is a line of a configuration of Surge, Loon or Quantumult X.*HOST:PORT/,
+  ],
+  [
+    'a line of Quantumult X for a server',
+    [...CLIENT, '-s', `anytls=example.com:443, password=${SECRET}, over-tls=true`],
+    /it is a line of a configuration of Surge, Loon or Quantumult X.*HOST:PORT/,
+  ],
+  [
+    'password, host and port in base64 for a server',
+    [...CLIENT, '-s', `anytls://${Buffer.from(`${SECRET}@example.com:443`).toString('base64url')}`],
+    /what follows anytls:\/\/ is base64: decode it/,
+  ],
   ['a password for a server', [...CLIENT, '-s', SECRET], /--server: the port is missing/],
   ['a server with port 0', [...CLIENT, '-s', 'a:0'], /--server: a server cannot have port 0/],
   ['a bad pin', [...CLIENT, '-s', 'a:1', '--pin', '12'], /--pin.*64 hex/],

@@ -10,7 +10,15 @@ import { hashPassword } from '../../src/wires/anytls/auth.ts'
 import { closedPort, curl, readAll } from '../proxy/support.ts'
 import { nginxProgram, startNginx } from './nginx.ts'
 import type { Nginx } from './nginx.ts'
-import { curlProgram, describeRequest, serveHttp, startClient, startServer } from './support.ts'
+import { AWAKE, startDeafEndpoint } from '../support/deaf-endpoint.ts'
+import {
+  curlProgram,
+  describeRequest,
+  serveHttp,
+  startClient,
+  startServer,
+  whenDone,
+} from './support.ts'
 import type { ServerProgram } from './support.ts'
 
 const HOME = '<!doctype html><title>Behind it</title>\n'
@@ -137,3 +145,26 @@ describe.skipIf(isMissing)(
 function withoutDate(answer: Buffer): Buffer {
   return Buffer.from(answer.toString('latin1').replace(/^date: .*\r\n/im, ''), 'latin1')
 }
+
+// How a full backlog behaves is the system's affair.
+describe('in front of a server that stands still', () => {
+  it.skipIf(process.platform !== 'linux')(
+    'D54: the start tells of it, visitors wait, and get their page once it goes on (only on Linux)',
+    async () => {
+      const deaf = await startDeafEndpoint()
+      whenDone(() => deaf.stop())
+      const { port, program } = await startServer(['--fallback', `http://127.0.0.1:${deaf.port}`])
+      const visitor = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      await once(visitor, 'secureConnect')
+      visitor.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      const answer = readAll(visitor)
+      let isOver = false
+      void answer.then(() => (isOver = true))
+      // That takes its 5 s.
+      await program.said(/the fallback .* cannot be reached .*visitors get an error page/)
+      expect(isOver).toBe(false)
+      deaf.wake()
+      expect(String(await answer)).toMatch(new RegExp(`^HTTP/1\\.1 200 OK\r\n[^]*${AWAKE}`))
+    },
+  )
+})

@@ -1,5 +1,4 @@
 // The relay to a fallback endpoint, over real TLS: every byte, both ways, and how connections end.
-import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -13,6 +12,7 @@ import { createFallback } from '../../src/fallback/fallback.ts'
 import type { Fallback, FallbackOptions } from '../../src/fallback/fallback.ts'
 import { createServer } from '../../src/tls/listen.ts'
 import { makeTestCertificate } from '../support/certificate.ts'
+import { startDeafEndpoint } from '../support/deaf-endpoint.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { listenForFallback, readAll } from '../support/fallback-listener.ts'
 import type { FallbackListener, HandoverOptions } from '../support/fallback-listener.ts'
@@ -424,39 +424,5 @@ async function untilSteady(progress: () => number): Promise<void> {
     await sleep(20)
     unchanged = progress() === last ? unchanged + 1 : 0
     last = progress()
-  }
-}
-
-/** A port whose connections are never completed: its process does not accept and its backlog is full. */
-async function startDeafEndpoint(): Promise<{
-  host: string
-  port: number
-  stop: () => Promise<unknown>
-}> {
-  const child = spawn(
-    process.execPath,
-    [
-      '-e',
-      `const server = require('node:net').createServer()
-       server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
-         require('node:fs').writeSync(1, String(server.address().port))
-         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-       })`,
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const [chunk] = (await once(child.stdout, 'data')) as [Buffer]
-  const port = Number(chunk.toString())
-  // A backlog of 1 holds two; a third connection is not completed.
-  const fill = [1, 2].map(() => connect(port, '127.0.0.1'))
-  await Promise.all(fill.map((socket) => once(socket, 'connect')))
-  return {
-    host: '127.0.0.1',
-    port,
-    async stop() {
-      for (const socket of fill) socket.destroy()
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    },
   }
 }

@@ -131,6 +131,8 @@ export function bodyOf(head: AnswerHead, method: string): AnswerBody {
   const codings = headerValues(head.headers, 'transfer-encoding')
     .map((coding) => coding.toLowerCase())
     .filter((coding) => coding !== 'identity')
+    // Two layers of software that each say it, and everybody takes it for one.
+    .filter((coding, at, all) => coding !== 'chunked' || all[at - 1] !== 'chunked')
   const length = contentLength(head.headers)
   // RFC 9110 section 8.6: no length with these, and none beside codings (RFC 9112 section 6.3).
   const told = codings.length > 0 || status === 204 || length === undefined

@@ -93,6 +93,7 @@ class Forwarding {
   }
 
   #receive(bytes: Buffer): void {
+    const isFirst = this.#answer === undefined
     let left = bytes
     while (this.#answer === undefined) {
       const read = this.#heads.receive(left)
@@ -106,10 +107,14 @@ class Forwarding {
     }
     const { body } = this.#answer
     const { response, stream } = this.#exchange
+    let delivered = 0
     const taken = body.receive(left, (data) => {
+      delivered += data.length
       if (!response.write(data)) stream.pause()
     })
     if (body.isOver) this.#complete(taken === left.length)
+    // A head that comes alone is what a program waits for: of events, or to go on with its own body.
+    else if (isFirst && delivered === 0) response.flushHeaders()
   }
 
   #onHead(head: AnswerHead): void {
@@ -197,11 +202,22 @@ function requestHead({ request, origin, upgrade, keep }: Exchange): {
     'transfer-encoding' in headers ? 'chunked' : 'content-length' in headers ? 'length' : 'none'
   const connection = upgrade ? 'Upgrade' : keep ? 'keep-alive' : 'close'
   const lines = ['Host', origin.host, ...endToEndHeaders(rawHeaders, 'host')]
+  const forwards = forwardsLeft(request)
+  if (forwards !== undefined) {
+    const at = lines.findIndex((name) => name.toLowerCase() === 'max-forwards')
+    lines[at + 1] = String(forwards - 1)
+  }
   // RFC 9110 section 8.6: so that nobody waits for a body.
   if (framing === 'none' && METHODS_WITH_BODY.includes(method)) lines.push('Content-Length', '0')
   if (upgrade) lines.push('Upgrade', headers.upgrade ?? '')
   lines.push('Connection', connection)
   return { text: `${method} ${origin.path} HTTP/1.1\r\n${headerText(lines)}`, framing }
+}
+
+/** How often a request may still be forwarded, where it says so (RFC 9110 section 7.6.2). */
+export function forwardsLeft({ method = '', headers }: IncomingMessage): number | undefined {
+  const value = String(headers['max-forwards'])
+  return /^(?:OPTIONS|TRACE)$/.test(method) && /^\d{1,9}$/.test(value) ? Number(value) : undefined
 }
 
 const METHODS_WITH_BODY: readonly string[] = ['POST', 'PUT', 'PATCH']

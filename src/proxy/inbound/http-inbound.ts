@@ -10,7 +10,7 @@ import { closeGently } from '../close-gently.ts'
 import { FAILURES, reportFailure } from '../failure.ts'
 import { MAX_HEAD } from './http-answer.ts'
 import { BodyReader } from './http-body.ts'
-import { forward } from './http-forward.ts'
+import { forward, forwardsLeft } from './http-forward.ts'
 import type { Ending, Exchange } from './http-forward.ts'
 import { authenticatesConnection, KeptOrigin } from './http-kept.ts'
 import { mendRequestLine, parseConnectTarget, parseOrigin } from './http-target.ts'
@@ -32,6 +32,9 @@ const MAX_PIPELINED = 32
  * closed looks the same as one that waits for its answer.
  */
 const HALF_OPEN_PROBE = 10_000
+
+/** The first byte of a program that takes this for a proxy behind TLS. */
+const TLS_HANDSHAKE = 22
 
 const CHALLENGE = { 'Proxy-Authenticate': 'Basic realm="anytls"' }
 type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
@@ -206,6 +209,15 @@ export class HttpInbound {
       refuse(400, 'a request of HTTP/1.1 has a Host header')
       return undefined
     }
+    // RFC 9112 section 3.2: which of them is meant nobody can know.
+    if ((request.headersDistinct.host?.length ?? 0) > 1) {
+      refuse(400, 'a request has one Host header')
+      return undefined
+    }
+    if (forwardsLeft(request) === 0) {
+      answer(response, 200, 'this proxy is as far as the request may go')
+      return undefined
+    }
     const origin = parseOrigin(request.url ?? '', request.method)
     if (origin === undefined) {
       refuse(400, 'this is a proxy: ask it for http://host/path, or with CONNECT for host:port')
@@ -259,7 +271,10 @@ export class HttpInbound {
   /** What the parser refuses, or what came too slowly. */
   #onClientError(error: ClientError, socket: Socket): void {
     const { code = '', rawPacket } = error
-    const [status, text] = CLIENT_ERRORS[code] ?? [400, `not a request that can be read (${code})`]
+    const [status, text] =
+      rawPacket?.[0] === TLS_HANDSHAKE
+        ? [400, 'this port speaks no TLS: programs ask it as http://, not https://']
+        : (CLIENT_ERRORS[code] ?? [400, `not a request that can be read (${code})`])
     const { underWay, served } = this.#connectionOf(socket)
     if (!/^(?:HPE|ERR_HTTP)_/.test(code) || !socket.writable) {
       socket.destroy()

@@ -3,7 +3,7 @@
 import type { Address } from '../../codec/address.ts'
 import { parseHostPort } from '../../codec/host-port.ts'
 import { formatIPv6, parseIPv6 } from '../../codec/ip.ts'
-import { toAsciiName } from '../host.ts'
+import { toAsciiName, unmapped } from '../host.ts'
 
 /** Where a request in absolute form (RFC 9112 section 3.2.2) goes. */
 export interface Origin {
@@ -30,7 +30,7 @@ export function parseOrigin(url: string, method = 'GET'): Origin | undefined {
   const host = withAsciiHost(authority.slice(authority.lastIndexOf('@') + 1).replace(/:$/, ''))
   const path = method === 'OPTIONS' && rest === '' ? '*' : rest.startsWith('/') ? rest : `/${rest}`
   try {
-    return { target: parseHostPort(host, DEFAULT_PORT), host, path }
+    return { target: parseTarget(host, DEFAULT_PORT), host, path }
   } catch {
     return undefined
   }
@@ -42,10 +42,15 @@ export function parseConnectTarget(authority: string): Address | undefined {
   const ipv6 = parseIPv6(bare)
   const host = ipv6 === undefined ? undefined : formatIPv6(ipv6)
   try {
-    return parseHostPort(host === undefined ? withAsciiHost(authority) : `[${host}]:${port}`)
+    return parseTarget(host === undefined ? withAsciiHost(authority) : `[${host}]:${port}`)
   } catch {
     return undefined
   }
+}
+
+function parseTarget(authority: string, defaultPort?: number): Address {
+  const { host, port } = parseHostPort(authority, defaultPort)
+  return { host: unmapped(host), port }
 }
 
 /** `host[:port]` whose host may be percent-encoded UTF-8 (RFC 3986 section 3.2.2). */

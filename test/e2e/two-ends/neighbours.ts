@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { closedPort } from '../../proxy/support.ts'
 import { makeTestCertificate } from '../../support/certificate.ts'
+import { startDeafEndpoint } from '../../support/deaf-endpoint.ts'
 import { nginxProgram } from '../nginx.ts'
 import { folder, run, serve, whenDone } from '../support.ts'
 
@@ -25,6 +26,8 @@ export interface Neighbours {
   readonly dead: Pair
   /** In front of a server that takes {@link SLOW} for an answer. */
   readonly slow: Pair
+  /** In front of a server that lets nobody connect, and refuses nobody. */
+  readonly deaf: Pair
 }
 
 /** In ms. */
@@ -41,13 +44,21 @@ export async function startNeighbours(): Promise<Neighbours> {
     }),
   )
   const nobody = await closedPort()
-  const behind = { site: '', dead: proxyTo(nobody), slow: proxyTo(slow.port) }
+  const deaf = await startDeafEndpoint()
+  whenDone(() => deaf.stop())
+  const behind = {
+    site: '',
+    dead: proxyTo(nobody),
+    slow: proxyTo(slow.port),
+    deaf: proxyTo(deaf.port),
+  }
   const pairs = Object.entries(behind).map(async ([name, config]) => {
     const [nginx, plain, h2] = [await closedPort(), await closedPort(), await closedPort()]
     const server = `server {
       listen 127.0.0.1:${nginx} ssl http2; listen 127.0.0.1:${plain}; listen 127.0.0.1:${h2} http2;
       ${config} }`
-    const fallbacks = name === 'dead' ? [nobody, nobody] : [plain, h2]
+    const instead = { dead: nobody, deaf: deaf.port }[name]
+    const fallbacks = instead === undefined ? [plain, h2] : [instead, instead]
     return { name, nginx, server, fallbacks }
   })
   const all = await Promise.all(pairs)

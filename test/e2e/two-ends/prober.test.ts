@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { curl } from '../../proxy/support.ts'
 import { nginxProgram } from '../nginx.ts'
 import { curlProgram } from '../support.ts'
 import { startNeighbours } from './neighbours.ts'
@@ -59,6 +60,28 @@ describe.skipIf(missing)(
         await Promise.all([undefined, 'http/1.1', 'h2'].map(measure))
       },
       90_000,
+    )
+
+    // Sooner than that: test/e2e/fallback.test.ts.
+    it.skipIf(process.env.ANYTLS_LONG !== 'true' || process.platform !== 'linux').for([
+      ['HTTP/1.1', '--http1.1'],
+      ['h2', '--http2'],
+    ])(
+      'D54: a site that lets nobody connect is a 504 after 60 s, over %s (only with ANYTLS_LONG=true on Linux: npm run test:two-ends)',
+      { timeout: 90_000 },
+      async ([, version = '']) => {
+        const { nginx, ours } = neighbours.deaf
+        const ask = async (port: number) => {
+          const began = performance.now()
+          const { stdout } = await curl('-ksi', '-m', '80', version, `https://127.0.0.1:${port}/`)
+          const answer = String(stdout).replaceAll(/^date:.*\r\n/gim, '')
+          return { answer, seconds: (performance.now() - began) / 1_000 }
+        }
+        const [theirs, own] = await Promise.all([ask(nginx), ask(ours)])
+        expect(own.answer).toMatch(/^HTTP\S+ 504/)
+        expect(own.answer).toBe(theirs.answer)
+        expect(Math.abs(own.seconds - theirs.seconds)).toBeLessThan(2)
+      },
     )
   },
 )

@@ -1,72 +1,30 @@
-// What programs and origins in the wild expect of a forward proxy, one test for each kind of public report: real programs
-// and raw sockets, through both of ours.
+// What origins in the wild answer, and what programs do that ask for another protocol: one test for each kind of public
+// report about forward proxies, by real programs and raw sockets, through both of ours.
 
 import { execFile, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import http from 'node:http'
 import net from 'node:net'
 import type { Socket } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { closedPort, connectTo, curl, readAll, readExactly } from '../../proxy/support.ts'
-import { associate, bindUdp } from '../../support/socks5-udp.ts'
-import {
-  curlProgram,
-  serve,
-  serveHttp,
-  startClient,
-  startServer,
-  until,
-  whenDone,
-} from '../support.ts'
+import { connectTo, curl, readAll, readExactly } from '../../proxy/support.ts'
+import { curlProgram, serve, serveHttp } from '../support.ts'
 import type { ClientProgram } from '../support.ts'
+import { get, readUntil, serveAnswer, startPrograms, url } from './programs.ts'
+import type { Ask } from './programs.ts'
 
 const PYTHON = process.env.ANYTLS_TEST_PYTHON ?? 'python3'
 const hasAiohttp = spawnSync(PYTHON, ['-c', 'import aiohttp']).status === 0
 if (!hasAiohttp && process.env.CI === 'true') throw new Error('aiohttp is missing, and CI needs it')
 
 let client: ClientProgram
+let ask: Ask
 
 beforeAll(async () => {
-  // The exact answers, however busy the machine is.
-  client = await startClient((await startServer()).link, ['--reply-wait', 'exact'])
+  ;({ client, ask } = await startPrograms())
 })
-
-/** An origin that answers each connection's first bytes with `answer`, as it is. */
-async function serveAnswer(answer: string | Buffer, received: string[] = []): Promise<number> {
-  const { port } = await serve(
-    net.createServer({ allowHalfOpen: true }, (socket) => {
-      socket.once('data', (chunk) => {
-        received.push(chunk.toString('latin1'))
-        socket.end(answer, 'latin1')
-      })
-    }),
-  )
-  return port
-}
-
-function url(port: number, path = '/'): string {
-  return `http://127.0.0.1:${port}${path}`
-}
-
-/** Everything that comes for `text`, a request of a program that then waits. */
-async function ask(text: string | Buffer): Promise<string> {
-  const program = await connectTo(client.port)
-  program.write(text)
-  return (await readAll(program)).toString('latin1')
-}
-
-function get(target: string, ...headers: string[]): string {
-  return [`GET ${target} HTTP/1.1`, 'Host: x', ...headers, 'Connection: close', '', ''].join('\r\n')
-}
-
-async function readUntil(socket: Socket, pattern: RegExp): Promise<string> {
-  let text = ''
-  while (!pattern.test(text)) text += (await readExactly(socket, 1)).toString('latin1')
-  return text
-}
 
 describe.skipIf(curlProgram.isMissing)(`answers that curl takes${curlProgram.note}`, () => {
   it.for([
@@ -110,6 +68,18 @@ describe.skipIf(curlProgram.isMissing)(`answers that curl takes${curlProgram.not
       'HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: identity\r\n\r\nbody',
     ],
     ['HTTP/1.0 without a length', 'HTTP/1.0 200 OK\r\nX-A: 1\r\n\r\nbody'],
+    [
+      'chunked said twice',
+      'HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n',
+    ],
+    [
+      'a length with zeros and spaces around it',
+      'HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length:  004  \r\n\r\nbody',
+    ],
+    [
+      'an empty value, and a name that is none',
+      'HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B:\r\nX C@: 1\r\nContent-Length: 4\r\n\r\nbody',
+    ],
   ] as const)('%s: passed on, clean', async ([, answer]) => {
     const port = await serveAnswer(answer)
     const { code, stdout, stderr } = await curl('-i', '-x', client.proxy, url(port))
@@ -184,6 +154,49 @@ describe.skipIf(curlProgram.isMissing)(`answers that curl takes${curlProgram.not
       /^HTTP\/1\.1 102 Processing\r\n\r\nHTTP\/1\.1 103 Early Hints\r\nLink: <\/a>\r\n\r\nHTTP\/1\.1 104 More\r\n\r\nHTTP\/1\.1 204 Fine\r\n/,
     )
     expect(await ask(`GET ${url(port)} HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.1 204 /)
+  })
+
+  it('a status that is in no list, bytes beyond ASCII and headers of one name go through both ways', async () => {
+    const received: string[] = []
+    const port = await serveAnswer(
+      'HTTP/1.1 999 Denied\r\nX-A: \xc3\xbc\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nno',
+      received,
+    )
+    const request = get(url(port, '/a|b{c}"<>^`\\[]?x=|"'), 'X-B: \xc3\xbc')
+    expect(await ask(Buffer.from(request, 'latin1'))).toMatch(
+      /^HTTP\/1\.1 999 Denied\r\nX-A: \xc3\xbc\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n/,
+    )
+    expect(received[0]).toMatch(/^GET \/a\|b\{c\}"<>\^`\\\[\]\?x=\|" HTTP[^]*X-B: \xc3\xbc\r\n/)
+  })
+
+  it.for([
+    ['events', 'Content-Type: text/event-stream', ''],
+    ['chunks whose first is announced', 'Transfer-Encoding: chunked', '5\r\n'],
+    ['a length', 'Content-Length: 5', ''],
+  ])('a head that comes alone, of %s, is passed on at once', async ([, header = '', behind]) => {
+    const { port } = await serve(
+      net.createServer((socket) => {
+        socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\n${header}\r\n\r\n${behind}`))
+      }),
+    )
+    const program = await connectTo(client.port)
+    program.write(`GET ${url(port)} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    expect(await readUntil(program, /\r\n\r\n$/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    program.destroy()
+  })
+
+  it('a program that goes on with its body once it has read the head of the answer', async () => {
+    const { port } = await serveHttp((request, response) => {
+      response.flushHeaders()
+      request.pipe(response)
+    })
+    const program = await connectTo(client.port)
+    const head = `POST ${url(port)} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
+    program.write(`${head}4\r\nping\r\n`)
+    await readUntil(program, /\r\n\r\n4\r\nping\r\n$/)
+    program.write('4\r\npong\r\n0\r\n\r\n')
+    expect(await readUntil(program, /\r\n0\r\n\r\n$/)).toBe('4\r\npong\r\n0\r\n\r\n')
+    program.destroy()
   })
 
   it('NTLM: the requests of one program use one connection to the origin', async () => {
@@ -316,115 +329,3 @@ function aWebSocketEcho(): http.Server {
   })
   return server
 }
-
-describe('requests as programs write them', () => {
-  it('OPTIONS without a path asks the origin itself; http://host:/ is its default port', async () => {
-    const received: string[] = []
-    const port = await serveAnswer('HTTP/1.1 204 Fine\r\n\r\n', received)
-    const target = `http://127.0.0.1:${port}`
-    expect(await ask(get(target).replace('GET', 'OPTIONS'))).toMatch(/^HTTP\/1\.1 204 /)
-    expect(received[0]).toMatch(/^OPTIONS \* HTTP\/1\.1\r\n/)
-    // Nobody listens on port 80 of this address.
-    await ask(get('http://127.0.0.9:/'))
-    await until(() => /127\.0\.0\.9:80/.test(client.program.stderr()), 'port 80 was asked for')
-  })
-
-  it('a program that half-closes behind its request gets its answer', async () => {
-    const { port } = await serveHttp((_request, response) => {
-      void setTimeout(300).then(() => response.end('late'))
-    })
-    const program = await connectTo(client.port)
-    program.end(`GET ${url(port)} HTTP/1.1\r\nHost: x\r\n\r\n`)
-    expect(String(await readAll(program))).toMatch(/^HTTP\/1\.1 200 OK[^]*late/)
-  })
-
-  it('a kept connection outlives 7 s without a request', async () => {
-    const port = await serveAnswer('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
-    const program = await connectTo(client.port)
-    const request = `GET ${url(port)} HTTP/1.1\r\nHost: x\r\n\r\n`
-    program.write(request)
-    expect(await readUntil(program, /\r\n\r\nok$/)).toMatch(/^Keep-Alive: timeout=75\r$/m)
-    await setTimeout(7_000)
-    program.write(request)
-    expect(await readUntil(program, /\r\n\r\nok$/)).toMatch(/^HTTP\/1\.1 200 OK/)
-  })
-
-  it('CONNECT to an IPv6 address without brackets', async () => {
-    const port = await closedPort()
-    expect(await ask(`CONNECT ::1:${port} HTTP/1.1\r\nHost: x\r\n\r\n`)).toMatch(/^HTTP\/1\.1 502 /)
-    expect(client.program.stderr()).toContain(`[::1]:${port}`)
-  })
-
-  it('names beyond ASCII go out in their ASCII form, paths percent-encoded, on any request', async () => {
-    const sees = (name: string) =>
-      until(() => client.program.stderr().includes(name), `${name} was asked for`)
-    const answers = [
-      ask(get('http://b\u00fccher.invalid/')),
-      ask(get('http://b%C3%BCcher2.invalid/')),
-      ask('CONNECT m\u00fcnchen.invalid:443 HTTP/1.1\r\nHost: x\r\n\r\n'),
-    ]
-    for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 502 /)
-    await sees('xn--bcher-kva.invalid:80')
-    await sees('xn--bcher2-3ya.invalid:80')
-    await sees('xn--mnchen-3ya.invalid:443')
-    const name = Buffer.from('stra\u00dfe.invalid')
-    const program = await connectTo(client.port)
-    program.write(
-      Buffer.concat([Buffer.from([5, 1, 0, 5, 1, 0, 3, name.length]), name, Buffer.from([0, 80])]),
-    )
-    await readExactly(program, 4)
-    await sees('xn--strae-oqa.invalid:80')
-    const received: string[] = []
-    const port = await serveAnswer('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', received)
-    // The second one comes on a kept connection, and again on its own.
-    const { code } = await curl('-x', client.proxy, url(port, '/a'), url(port, '/\u00fc'))
-    expect(code).toBe(0)
-    expect(received.map((text) => text.split(' ')[1])).toEqual(['/a', '/%C3%BC'])
-  })
-
-  it('what the parser refuses leaves one line in the log', async () => {
-    const lines = () => client.program.stderr().match(/did not ask properly/g)?.length ?? 0
-    const hostless = 'GET http://a.test/ HTTP/1.1\r\nConnection: close\r\n\r\n'
-    for (const request of ['nonsense\r\n\r\n', hostless, get('/')]) {
-      const before = lines()
-      expect(await ask(request)).toMatch(/^HTTP\/1\.1 400 /)
-      expect(lines()).toBe(before + 1)
-    }
-  })
-})
-
-describe('SOCKS as programs write it', () => {
-  it.skipIf(curlProgram.isMissing).for([
-    ['--socks4', '127.0.0.1'],
-    ['--socks4a', 'localhost'],
-  ] as const)('curl %s fetches a page (only where curl is installed)', async ([way, host]) => {
-    const { port } = await serveHttp((request, response) => response.end(request.headers.host))
-    const { code, stdout } = await curl(way, client.proxy, `http://${host}:${port}/`)
-    expect(code).toBe(0)
-    expect(String(stdout)).toBe(`${host}:${port}`)
-    const failed = await curl(way, client.proxy, `http://${host}:${await closedPort()}/`)
-    expect(failed.code).toBe(97)
-  })
-
-  it('SOCKS5 with only user and password offered is served on an open port', async () => {
-    const { port } = await serveHttp((_request, response) => response.end('a page'))
-    const program = await connectTo(client.port)
-    program.write(
-      Buffer.from([5, 1, 2, 1, 1, 97, 1, 98, 5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255]),
-    )
-    expect([...(await readExactly(program, 6))]).toEqual([5, 2, 1, 0, 5, 0])
-  })
-
-  it('UDP to ::ffff:127.0.0.1 goes over IPv4, and the answer comes from there', async () => {
-    const echo = await bindUdp()
-    whenDone(() => echo.close())
-    echo.on('message', (data, { port, address }) => echo.send(data, port, address))
-    const program = await associate(client.port)
-    whenDone(() => program.close())
-    const { port } = echo.address()
-    program.send({ host: '::ffff:127.0.0.1', port }, 'ping')
-    const [back] = await program.waitFor(1)
-    expect(back?.address).toEqual({ host: '127.0.0.1', port })
-    expect(String(Buffer.from(back?.data ?? []))).toBe('ping')
-  })
-})
