@@ -1,5 +1,4 @@
 // One of the client processes of bench/held.ts: sessions with streams that ask and are answered for as long as it lasts.
-// Must never count an answer that is not what was asked for.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../src/index.ts'
 import type { Session } from '../src/index.ts'

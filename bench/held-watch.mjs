@@ -1,5 +1,4 @@
 // Loaded before the program that is measured: answers its parent what memory it holds, and after a collection if asked.
-// Must never keep the program up, or change what it does.
 process.on('message', (question) => {
   if (question === 'collected') globalThis.gc?.()
   process.send?.({ ...process.memoryUsage(), cpu: process.cpuUsage() })

@@ -1,7 +1,6 @@
 // Reckons what 10,000 to 1,000,000 users need, from the costs that bench/costs.ts measured (bench/costs.json) and assumptions
 // that are named here: servers, memory, work of Redis, time until a revocation is in force everywhere, and what is too much
 // first. Seeded. `npm run bench:scale`, with `-- --check` to hold the same sums against three servers of two workers that run.
-// Must never be read as a measurement: what it has not been checked against it supposes.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

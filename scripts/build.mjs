@@ -1,6 +1,5 @@
 // Builds `dist/`: the library, which depends on @noble/hashes alone; its types; and the commands, which bring
 // what they use with them in pieces that load when they are needed. `npm run build`.
-// Must never leave a file in dist/ that it did not write.
 
 import { spawnSync } from 'node:child_process'
 import {

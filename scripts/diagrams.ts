@@ -1,5 +1,4 @@
 // Draws spec-notes/state-machines.md from the state tables: `npm run diagrams`.
-// Must never say anything about a state that the tables do not say.
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { format, resolveConfig } from 'prettier'

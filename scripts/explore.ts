@@ -1,6 +1,5 @@
 // The long form of test/sim/explore.test.ts: `npm run explore [states a wire]`. Two streams with all that can happen, up
 // to that many states, and one stream for as long as it takes.
-// Must never use a random source: the same figures come out each time.
 import { EXPLORED_WIRES } from '../test/sim/explored-wires.ts'
 import type { Bounds } from '../test/sim/explored-world.ts'
 import { explore } from '../test/sim/explorer.ts'

@@ -1,6 +1,5 @@
 // A release in one go: `node scripts/release.mjs 0.2.0`. Writes version and changelog, builds, packs, installs the package
 // in an empty folder and tries it there, then commits and tags. Publishing stays with a person: the last line says how.
-// Must never leave a commit or a tag behind when something fails.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

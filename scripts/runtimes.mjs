@@ -1,6 +1,5 @@
 // Installs other runtimes from npm, each in its pinned version into a folder of its own, and runs a command with
 // one: `node scripts/runtimes.mjs node-24 node_modules/vitest/vitest.mjs run --project unit`.
-// Must never touch the packages of the project: what only CI needs does not make everybody's install larger.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'

@@ -1,6 +1,5 @@
 // `npm run test:nodes`: the unit tests on the other Nodes that the package promises, on 24 some of those with sockets and
 // programs, and what needs no TLS on Bun and Deno. They come from npm (runtimes.mjs).
-// Must never stop at the first that fails: all are told.
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'

@@ -1,6 +1,5 @@
 // `npm run test:types`: the types of the built package with the oldest and the newest compilers that users have. They come
 // from npm, into a folder of their own.
-// Must never look at sources: what counts is what is published.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -129,14 +129,6 @@ describe('the layers', () => {
 })
 
 describe('the package', () => {
-  it('every file opens with what it is for and what it must never do', () => {
-    const wrong = files.filter(({ text }) => {
-      const opening = /^(?:#!.*\n)?((?:\/\/.*\n)+)/.exec(text)?.[1] ?? ''
-      return !/must never/i.test(opening)
-    })
-    expect(wrong.map(({ path }) => path)).toEqual([])
-  })
-
   it('every test that may be skipped says in its title when', () => {
     const parens = String.raw`\((?:[^()]|\([^()]*\))*\)`
     const condition = String.raw`\.(?:skipIf|runIf)(?=\()`

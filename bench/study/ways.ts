@@ -1,5 +1,4 @@
 // The ways of loading pages: directly, through our tunnel under a scheme, through sing-anytls at both ends.
-// Must never leave a process behind: whoever makes ways stops them.
 import { fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

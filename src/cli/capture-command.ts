@@ -1,5 +1,4 @@
 // `anytls capture`: relays TCP connections and writes down the TLS records that go by, until it is told to stop.
-// Must never go on relaying when it can no longer write.
 
 import { lookup } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'

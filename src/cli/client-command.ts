@@ -1,5 +1,4 @@
 // `anytls client`: a local SOCKS5 and HTTP proxy whose tunnels go through the server.
-// Must never log a password, nor what programs send.
 
 import type { Logger } from 'pino'
 import { AnyTlsError } from '../errors.ts'

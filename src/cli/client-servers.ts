@@ -1,5 +1,4 @@
 // The servers of the client: how each is reached, its sessions, and what the log is told of it.
-// Must never log a password.
 
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'

@@ -1,5 +1,4 @@
 // A comparison as text for people.
-// Must never tell of a difference without how sure it is.
 
 import type { Comparison } from '../harness/compare/compare.ts'
 import type { Interval } from '../harness/compare/evaluate.ts'

@@ -1,5 +1,5 @@
 // Options from a configuration file: its keys are the long names of the command's own options.
-// Must never repeat a value in a message, or let the file win over the command line.
+// Must never let the file win over the command line.
 
 import { Command, CommanderError } from 'commander'
 import type { Option } from 'commander'

@@ -1,5 +1,4 @@
 // `anytls capture --from`: makes a capture of what another program captured, or traces of a capture.
-// Must never write anything before all of the input has been read.
 
 import { createReadStream, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
 // Fetches a page through a SOCKS5 proxy, as the demo's proof that the whole thing works.
-// Must never be used for more than the demo: no authentication, no TLS, pages of ordinary size.
+// No authentication, no TLS, pages of ordinary size: enough for the demo.
 
 import { once } from 'node:events'
 import { get } from 'node:http'

@@ -1,5 +1,5 @@
 // The log of the programs: to standard error, as text for people or as one JSON object a line.
-// Must never write a control character that came from outside, nor a password.
+// Must never write a control character that came from outside.
 
 import { isatty } from 'node:tty'
 import { pino, stdTimeFunctions } from 'pino'

@@ -1,5 +1,4 @@
 // Lines that may come in floods, said once a minute each.
-// Must never grow with what comes from outside: what it has no room for is said.
 
 const INTERVAL = 60_000
 const MAX_KEYS = 256

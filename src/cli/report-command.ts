@@ -1,5 +1,5 @@
 // `anytls report`: turns captures and simulations into one HTML page.
-// Must never read a file without a bound, or leave out a file that it was given.
+// Must never read a file without a bound.
 
 import { writeFileSync } from 'node:fs'
 import { AnyTlsError } from '../errors.ts'

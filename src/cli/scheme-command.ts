@@ -1,5 +1,4 @@
 // `anytls scheme`: reads the files, and prints what the shaping harness finds.
-// Must never write results anywhere but to standard output and the file that was named for them.
 
 import { writeFileSync } from 'node:fs'
 import { fitScheme } from '../harness/fit/fit.ts'

@@ -1,5 +1,4 @@
 // The schemes that options name: files, and `builtin:NAME`.
-// Must never take a name for a file: a misspelt one is told with the one that was most likely meant.
 import { AnyTlsError, SchemeError } from '../errors.ts'
 import { fileError, readTextFile } from '../serve/files.ts'
 import { NAMED_SCHEMES } from '../shaping/named-schemes.ts'

@@ -1,5 +1,4 @@
 // What `anytls scheme check` says about a scheme that is well, and `anytls scheme fit` about the one that it made.
-// Must never hold a number of its own.
 
 import type { Fit, Nearness } from '../harness/fit/fit.ts'
 import type { SchemeSummary, Spread } from '../shaping/scheme-summary.ts'

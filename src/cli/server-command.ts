@@ -1,5 +1,5 @@
 // `anytls server`: accepts clients and dials out for them, until it is told to stop.
-// Must never log a password; the share link, which holds one, is printed unless --no-link says no.
+// Must never show the share link, which holds a password, when --no-link says no.
 
 import type { Logger } from 'pino'
 import { reportFailure } from '../proxy/failure.ts'

@@ -1,5 +1,4 @@
 // One JSON file with something to remember of each server, for the next start.
-// Must never fail a connection: what is wrong with the file is told, and life goes on without it.
 
 import { describeError } from './failure.ts'
 import { MAX_FILE_SIZE, readTextFileIfThere, writePrivateFile } from '../serve/files.ts'

@@ -1,6 +1,5 @@
 // What a server logs: a line for each session as it comes and goes, and what became of streams.
-// Must never let a client fill the log: of each kind and session a line a second, and how many were left out. Must
-// never name a target above the level debug.
+// Must never let a client fill the log: of each kind and session a line a second, and how many were left out.
 
 import type { Logger } from 'pino'
 import { AnyTlsError } from '../errors.ts'

@@ -1,5 +1,4 @@
 // Keeps what servers sent and what they speak in files, for connections after a restart (D23).
-// Must never hold anything secret.
 
 import { join } from 'node:path'
 import { parseRawScheme } from '../shaping/scheme.ts'

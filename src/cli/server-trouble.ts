@@ -1,5 +1,4 @@
 // Why the client cannot use a server, in one line that names the option that would help.
-// Must never show a password, nor what a peer said without its being escaped by the log.
 
 import { AnyTlsError } from '../errors.ts'
 import { UNTRUSTED } from '../tls/connect-problem.ts'

@@ -1,5 +1,4 @@
 // What `anytls server` serves with: here a server in this process; workers.ts has many.
-// Must never know more of the options than a server is made of: files are read by who runs it.
 
 import type { Logger } from 'pino'
 import type { Address } from '../codec/address.ts'

@@ -1,5 +1,4 @@
 // Simulations as text for people and as CSV for spreadsheets.
-// Must never round what a spreadsheet reckons with.
 
 import type { SimulatedDeliver } from '../harness/simulate/simulate.ts'
 import type { DirectionSummary, Simulation } from '../harness/simulate/simulation.ts'

@@ -1,5 +1,4 @@
 // Tables as plain text.
-// Must never cut what does not fit.
 
 /** Rows of cells, the columns lined up: the first `left` columns to the left, the others to the right. */
 export function formatTable(rows: readonly (readonly string[])[], left = 1): string {

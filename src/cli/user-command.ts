@@ -1,5 +1,4 @@
 // `anytls user`: the users of a server, kept where `--users` says.
-// Must never print anything but results on standard output, nor a password but in a link.
 
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'

@@ -1,5 +1,4 @@
 // What `anytls user list` and `show` print for people.
-// Must never show a password or its hash, or a name as it came.
 
 import { usedOf } from '../serve/usage/ledger.ts'
 import { formatBytes, formatQuota, shortBytes } from '../serve/users/amounts.ts'

@@ -1,5 +1,4 @@
 // What a process does that is a worker of `anytls server --workers`: it serves, and tells the primary process all.
-// Must never outlive that one, or read a file that it has read already.
 
 import { AnyTlsError } from '../errors.ts'
 import { Accounts } from '../serve/accounts.ts'

@@ -1,5 +1,5 @@
 // `anytls server --workers`: the server in several processes, as the primary one runs them.
-// Must never let a password get into the arguments of a process, or be loaded for a server of one process.
+// Must never let a password get into the arguments of a process.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

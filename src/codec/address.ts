@@ -1,5 +1,5 @@
 // The SOCKS address (RFC 1928, section 5) as the AnyTLS wires carry it: type, address, port.
-// Must never: resolve a name, or put a byte outside 0x21-0x7E into a host.
+// Must never put a byte outside 0x21-0x7E into a host.
 import { AnyTlsError } from '../errors.ts'
 import { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from './ip.ts'
 

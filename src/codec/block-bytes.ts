@@ -1,6 +1,6 @@
 // What appendices A and B of the draft have in common: ASCII text in bytes, and what is wrong with a byte
 // that neither permits. Internal to the two block codecs.
-// Must never: decide what a block means, or accept a byte above 0x7E.
+// Must never accept a byte above 0x7E.
 import { BlockError } from '../errors.ts'
 
 export const LF = 0x0a

@@ -1,5 +1,5 @@
 // Bytes waiting in order, as the views they came in: the pending data of a stream.
-// Must never: copy bytes, or keep a view that has been taken. Its owner bounds `length`.
+// Must never copy bytes, or keep a view that has been taken. Its owner bounds `length`.
 
 // Below this many empty places at the front, moving the rest down is not worth it.
 const COMPACT_MIN = 64

@@ -1,5 +1,4 @@
 // Joining bytes, for every folder that must not know Node's Buffer.
-// Must never be used on stream data in passing: a view or a list of views serves there.
 
 /** One array holding `parts` in order. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,7 +1,8 @@
 // A map and a set for what comes and goes: streams, connections, requests.
-// Must never live on one Map or Set for ever. When the table inside of one is full, V8 makes the next one, and the old one
-// leads to it. Once such a table has survived a full collection, each table that follows is kept by the dead one before
-// it, with all that was ever in it, until the next full collection: the young generation is never empty again.
+// One Map or Set that lives for ever costs memory: when the table inside of one is full, V8 makes the next one, and
+// the old one leads to it. Once such a table has survived a full collection, each table that follows is kept by the
+// dead one before it, with all that was ever in it, until the next full collection: the young generation is never
+// empty again.
 
 /** After how many additions, beside twice what is there, what is there moves to a fresh one. */
 const RENEWAL = 64

@@ -1,5 +1,5 @@
 // What a TLS client asks for in its ClientHello, looked at before TLS is (RFC 8446, sections 4.1.2 and 5.1).
-// Must never: wait for more bytes than a ClientHello may have, or judge one: that is for TLS.
+// Must never wait for more bytes than a ClientHello may have.
 import { concatBytes } from './bytes.ts'
 
 /** The part of a ClientHello that says where to go. */

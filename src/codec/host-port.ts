@@ -1,5 +1,5 @@
 // `host:port` as people write it: `name:80`, `192.0.2.1:80`, `[2001:db8::1]:80`.
-// Must never: put text into an error message without escaping it.
+// Must never put text into an error message without escaping it.
 import { AnyTlsError } from '../errors.ts'
 import { NAME_MAX_LENGTH } from './address.ts'
 import type { Address } from './address.ts'

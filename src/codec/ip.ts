@@ -1,5 +1,5 @@
 // IP addresses between text and bytes. IPv6 text is written as RFC 5952 asks.
-// Must never: accept a form that some other parser reads as another address (octal, short IPv4, zone ids).
+// Must never accept a form that some other parser reads as another address (octal, short IPv4, zone ids).
 
 const IPV4_TEXT_MAX = '255.255.255.255'.length
 const DOT = 0x2e

@@ -1,5 +1,5 @@
 // The KV data block (draft, Appendix A): lines of `key=value,value` in printable ASCII.
-// Must never: emit a block that the decoder rejects, or give a key or a value a meaning.
+// Must never emit a block that the decoder rejects.
 import { BlockError } from '../errors.ts'
 import { asciiText, characterError, LF, textBytes } from './block-bytes.ts'
 

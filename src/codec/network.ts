@@ -1,5 +1,5 @@
 // Networks of IP addresses, as people write them: `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1`.
-// Must never: take an address for one of another family, but for IPv4 mapped into IPv6, which is IPv4.
+// Must never take an address for one of another family, but for IPv4 mapped into IPv6, which is IPv4.
 import { AnyTlsError } from '../errors.ts'
 import { parseIPv4, parseIPv6, unmapped } from './ip.ts'
 

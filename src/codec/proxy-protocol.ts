@@ -1,7 +1,6 @@
 // The header of the PROXY protocol, versions 1 and 2 (haproxy, doc/proxy-protocol.txt): it tells the endpoint
 // behind a relay who the client is.
-// Must never: name an address that is not a numeric one, fail because one is not known, or ask for more bytes
-// than a header may have.
+// Must never ask for more bytes than a header may have.
 import { AnyTlsError } from '../errors.ts'
 import type { Address } from './address.ts'
 import { concatBytes } from './bytes.ts'

@@ -1,6 +1,5 @@
 // Which path the first request of a connection asks for, by the bytes it begins with: HTTP/1.1 (RFC 9112, section 3)
 // or h2 (RFC 9113, section 3.4 and 6.2; its headers by RFC 7541).
-// Must never: read on for more than a path, or take longer for what it does not understand.
 const TARGET_MAX = 1_024
 const METHOD_MAX = 16
 

@@ -1,5 +1,5 @@
 // The TEXT data block (draft, Appendix B): opaque text in 0x20-0x7E and LF, safe to show on a terminal.
-// Must never: let any other byte through, in either direction.
+// Must never let any other byte through, in either direction.
 import { asciiText, characterError, LF, textBytes } from './block-bytes.ts'
 
 /**

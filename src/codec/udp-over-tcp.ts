@@ -1,5 +1,5 @@
 // UDP over TCP, versions 1 and 2: the request that opens an association, and datagrams in a stream of bytes.
-// Must never hold more than one head and one datagram, or take a length that no UDP datagram has.
+// Must never take a length that no UDP datagram has.
 import { AnyTlsError } from '../errors.ts'
 import { decodeAddress, encodeAddress } from './address.ts'
 import type { Address, AddressTypes } from './address.ts'

@@ -1,6 +1,6 @@
 // Variable-length integers (draft, Appendix C; RFC 9000 section 16): 1, 2, 4 or 8 bytes, big endian,
 // the two top bits of the first byte give the length.
-// Must never: keep state, or read beyond the bytes it is given.
+// Must never read beyond the bytes it is given.
 import { AnyTlsError } from '../errors.ts'
 
 /** How many bytes an encoded integer may take. */

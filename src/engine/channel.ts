@@ -1,6 +1,5 @@
 // The two ways out of a machine, and the time of the call that is under way: events to its session, frames to
 // its peer.
-// Must never copy what is passed through, or read a clock.
 import type { PaddingFormat, RandomInt, Shaper } from '../shaping/shaper.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { Liveness } from './liveness.ts'

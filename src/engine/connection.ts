@@ -1,5 +1,5 @@
 // The state of one connection as the value of a wire works on it: moves by a state table, streams, the ways out.
-// Must never do I/O, know what a frame looks like, or move to a state that its table does not name.
+// Must never move to a state that its table does not name.
 import { AnyTlsError } from '../errors.ts'
 import { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'

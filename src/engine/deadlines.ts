@@ -1,6 +1,5 @@
 // A min-heap of deadlines, one entry for each thing that has one; entries know their place, so that
 // removal costs O(log n) and nothing that is gone lingers.
-// Must never read a clock.
 
 /** Something with a deadline, in milliseconds. `heapIndex` belongs to the heap: -1 when outside. */
 export interface Timed {

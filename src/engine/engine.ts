@@ -1,6 +1,5 @@
 // One machine for all wires: takes calls and bytes, asks the value of the wire, gives back events and Writes.
 // Calls go one way: engine, then the wire's role, then the connection and its streams.
-// Must never do I/O, or know which wire it speaks.
 import { AnyTlsError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { FrameReader } from '../codec/frame-reader.ts'

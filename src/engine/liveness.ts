@@ -1,6 +1,5 @@
 // Whether the other end is still there: when the last frame passed, when a ping must be sent, and when
 // silence has lasted too long (draft, Timeout; D8, D26).
-// Must never read a clock or decide what happens: it answers with deadlines.
 import type { RandomInt } from '../shaping/shaper.ts'
 
 /** A time between pings is one of so many, at equal distances. */

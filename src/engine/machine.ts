@@ -1,5 +1,4 @@
 // What every wire offers to the session that drives it: bytes in, events out, time as an argument.
-// Must never do I/O, read a clock, or know which wire it is.
 import type { AnyTlsError } from '../errors.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { Address } from '../codec/address.ts'

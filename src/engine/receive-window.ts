@@ -1,6 +1,5 @@
 // How much one end takes on one stream, as numbers: a window of a fixed size, or one that is open as wide as no line
 // needs and is narrowed to what the reader takes in two round trips once it falls behind (mux1, STREAM_HOLD).
-// Must never read a clock, or write a frame: it answers with numbers.
 
 /** What a stream may receive unless its reader is behind, in bytes: more than any line has under way. */
 export const OPEN_WINDOW = 1_073_741_824

@@ -1,6 +1,5 @@
 // How often a peer may open a stream and reset it at once (D47): a token bucket, as HTTP/2 servers have had since
 // 2023. Such an opening costs the peer nothing and this end an event, a stream and what the application makes of it.
-// Must never read a clock.
 
 /** Resets that may come in one burst. */
 export const RESET_BURST = 1_000

@@ -1,5 +1,5 @@
 // Whose turn it is to send: streams with data waiting, one Frame a turn, by priority (Mux.Pro, Priority; D41).
-// Must never hold data itself, or send what a stream has no credit for.
+// Must never send what a stream has no credit for.
 import type { Machine } from './machine.ts'
 
 /** Priority of a stream that nobody gave one: between the first, 0, and the last, 255. */

@@ -1,6 +1,5 @@
 // State tables: every state of a connection against every input. The machines move by their table alone,
 // and the diagrams in spec-notes are drawn from them.
-// Must never hold a state or a frame of one wire.
 
 /** What happens on every wire beside its frames: calls of the application, the clock, the end of input. */
 export const COMMON_INPUTS = [

@@ -1,5 +1,4 @@
 // What a machine remembers of one stream: which directions are open, credit, deadlines.
-// Must never hold data: bytes pass through the machine, they do not stay.
 import type { Timed } from './deadlines.ts'
 import { ReceiveWindow } from './receive-window.ts'
 

@@ -1,5 +1,4 @@
 // The streams of one connection: by id and by deadline.
-// Must never keep anything of a stream that is gone.
 import { ChurningMap } from '../codec/churning.ts'
 import { Deadlines } from './deadlines.ts'
 import type { StreamRecord } from './stream-record.ts'

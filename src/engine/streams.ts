@@ -1,6 +1,5 @@
 // The streams of one connection, whatever the wire: which directions are open, credit, deadlines, and
 // when each of them is over.
-// Must never judge a frame by the state of the connection, or know what a frame looks like.
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'

@@ -1,5 +1,4 @@
 // The time limits that all wires have in common, and their defaults (D26).
-// Must never hold one that only some wire knows.
 
 /** Time limits of a connection in milliseconds. */
 export interface LivenessTimeouts {

@@ -1,7 +1,6 @@
 // The fallback without an endpoint: a small static site on the connection itself, HTTP/1.1 and h2, served by
 // Node's own servers, so that errors, limits and timeouts are those of any web server made with Node.
-// Must never: have anything in it that other sites do not have. Who knows these pages can recognise them all
-// the same: a server that must not be recognised needs a fallback endpoint of its own.
+// Who knows these pages can recognise them: a server that must not be recognised needs a fallback endpoint of its own.
 import { createServer as createHttp1Server, ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { createServer as createH2Server } from 'node:http2'

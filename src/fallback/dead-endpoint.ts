@@ -1,5 +1,4 @@
 // What visitors get while the fallback's endpoint is not there: what nginx says for a dead upstream (D54).
-// Must never: say more than that.
 import type { SiteAnswer, SiteRequest } from './site-answer.ts'
 import { createTargets } from './built-in-site.ts'
 import type { FallbackTarget } from './fallback-connection.ts'

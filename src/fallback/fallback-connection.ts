@@ -1,5 +1,4 @@
 // What a fallback is handed, and what every kind of fallback does with it.
-// Must never: write a byte of its own to the client.
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Address } from '../codec/address.ts'

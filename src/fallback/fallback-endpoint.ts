@@ -1,5 +1,5 @@
 // Where a fallback is, as people write it: `http://host:port`, `tcp://host:port`, `host:port`.
-// Must never: promise what a relay of bytes cannot do (speak TLS to the endpoint, change a path).
+// Must never promise what a relay of bytes cannot do (speak TLS to the endpoint, change a path).
 import { AnyTlsError } from '../errors.ts'
 import type { Address } from '../codec/address.ts'
 import { parseHostPort } from '../codec/host-port.ts'

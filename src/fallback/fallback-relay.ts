@@ -1,6 +1,6 @@
 // A fallback that is another server: plaintext is relayed both ways, byte for byte, as a balancer that ends
 // TLS does. Half-close and reset are passed on (D15).
-// Must never: look at the bytes, or do anything at a time that depends on them.
+// Must never look at the bytes.
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { ChurningSet } from '../codec/churning.ts'

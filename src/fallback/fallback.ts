@@ -1,6 +1,6 @@
 // Who answers a connection that is not ANYTLS (draft, Authentication; D15-D17): another server, the built-in
 // site, or nobody.
-// Must never: show by what it does that there was anything but a web server.
+// Must never show by what it does that there was anything but a web server.
 import { ChurningSet } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'

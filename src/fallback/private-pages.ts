@@ -1,5 +1,5 @@
 // Pages on the same port that only who knows their path is to see; for everybody else there are none.
-// Must never: show to who knows no path, by an answer or by its time, that there are any.
+// Must never show to who knows no path, by an answer or by its time, that there are any.
 import { readH2Target, readHttp1Target } from '../codec/request-target.ts'
 import { createTargets } from './built-in-site.ts'
 import type { Answer } from './built-in-site.ts'

@@ -1,5 +1,4 @@
 // What the built-in site answers to a request, for HTTP/1.1 and h2 alike: a static site with validators.
-// Must never: depend on who asks, or send a header that other static sites do not send.
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { NOT_FOUND_PAGE, SITE_FILES } from './site-content.ts'

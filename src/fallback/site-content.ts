@@ -1,5 +1,5 @@
 // What the built-in site shows: the pages of a community garden that does not exist.
-// Must never: name a product, a protocol, a real place or a date, or load anything from elsewhere.
+// Must never name a product, a protocol, a real place or a date, or load anything from elsewhere.
 
 /** A file of the site. */
 export interface SiteFile {

@@ -1,5 +1,4 @@
 // Agents for node:http and node:https whose connections are tunnels.
-// Must never keep a tunnel for a later request: opening one costs no handshake.
 import http from 'node:http'
 import https from 'node:https'
 import tls from 'node:tls'

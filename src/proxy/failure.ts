@@ -1,5 +1,5 @@
 // Why a target could not be reached, in one table: what the server tells the client over the stream,
-// and what the client tells the program behind it. Must never show text that came from a peer.
+// and what the client tells the program behind it.
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError, PeerCloseError } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'

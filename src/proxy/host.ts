@@ -1,5 +1,4 @@
 // Hosts as programs and people write them, in the one form that goes over a wire.
-// Must never hand on a name whose ASCII form has characters that no host has.
 import { domainToASCII } from 'node:url'
 import { isIPv4 } from 'node:net'
 import type { Address, DecodedAddress } from '../codec/address.ts'

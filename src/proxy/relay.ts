@@ -1,6 +1,5 @@
 // Joins two Duplexes until both are over: bytes both ways with back-pressure, half-close, reset. A stream of a session
 // and a socket are joined without pipe and Duplex in between (lean-relay.ts), anything else with pipe.
-// Must never touch a chunk itself.
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream'

@@ -1,5 +1,4 @@
 // What a stream has carried so far, for whoever counts it.
-// Must never cost anything while nobody looks: the sockets count themselves.
 import type { Socket } from 'node:net'
 
 /** Bytes of payload so far, while the stream runs and after. Neither ever gets less. */

@@ -1,5 +1,4 @@
 // One order of a certificate at an authority (ACME, RFC 8555), and the two ways to answer its challenges.
-// Must never wait for an authority without a bound.
 import { createServer } from 'node:http'
 import type { RequestListener, Server as HttpServer } from 'node:http'
 import type { KeyAndCertificate } from './self-signed.ts'

@@ -1,5 +1,5 @@
 // Keeps a certificate of an authority (ACME) for the names of a server: orders the first, renews it in time.
-// Must never let a key be read by others, ask an authority more often than it bears, or give up.
+// Must never ask an authority more often than it bears, or give up.
 import { createHash, randomInt, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { createAccount, orderCertificate } from './acme-order.ts'

@@ -1,5 +1,5 @@
 // One writer at a time for a file, over processes: a lock file beside it.
-// Must never wait without a bound, or for a process that is no more.
+// Must never wait for a process that is no more.
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'

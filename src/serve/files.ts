@@ -1,5 +1,4 @@
 // Reading small files that a user names, and writing files of the state folder.
-// Must never leave a half-written file behind, and never read without a bound.
 
 import {
   closeSync,

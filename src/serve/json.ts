@@ -1,5 +1,4 @@
 // What JSON that somebody else wrote turns out to be.
-// Must never take an array for an object.
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,5 +1,5 @@
 // What an application gives: callbacks that may throw, listeners that may, promises that may not settle.
-// Must never let one of them harm more than itself, or leave a listener on a signal behind.
+// Must never let one of them harm more than itself.
 import type { EventEmitter } from 'node:events'
 
 /** Settles as `promise` does, or rejects with the signal's reason as soon as it is aborted. */

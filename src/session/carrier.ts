@@ -1,5 +1,4 @@
 // What carries a Mux.Pro or net-mux session: any Duplex that an application gives.
-// Must never change more than TCP_NODELAY: how the socket was made is the application's affair.
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'

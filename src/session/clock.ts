@@ -1,5 +1,4 @@
 // Time as the session sees it, so that tests can bring their own.
-// Must never be used by the machines: they are told the time.
 
 /** A timer that runs once. */
 export interface Timer {

@@ -1,5 +1,4 @@
 // What observers are told on the channels of diagnostics.ts.
-// Must never be imported by what publishes it: its types name all of that.
 import type { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 

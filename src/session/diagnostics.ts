@@ -1,5 +1,4 @@
 // The channels of node:diagnostics_channel on which the library tells observers what happens.
-// Must never carry a secret, or be needed for the library to work.
 import { channel } from 'node:diagnostics_channel'
 
 /** Their messages: `DiagnosticsMessages` in diagnostics-messages.ts. */

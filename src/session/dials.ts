@@ -1,6 +1,5 @@
 // The sessions that a pool is making, who waits for one, and how many are worth making: near a server as few as streams
 // fit on; far from it one for each stream, up to a limit, for there what is lost on a connection holds up all its streams.
-// Must never dial for nobody, or keep somebody waiting for a dial while a session has room for long.
 import { setMaxListeners } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
 import type { Clock, Timer } from './clock.ts'

@@ -1,6 +1,5 @@
 // Buffers for joining bytes before they are written: fresh ones cost more than the copy itself, so a few
 // are kept for the next write of whatever session or socket.
-// Must never be given a buffer back that anybody may still read.
 
 /** Bytes that are joined when more wait: four full TLS records. */
 export const JOIN_SIZE = 65_536

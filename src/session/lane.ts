@@ -1,6 +1,5 @@
 // One stream inside the core: what waits to be sent, and the sink that takes what arrives. A sink is the Duplex
 // face for applications, or something leaner.
-// Must never keep received bytes: they are lent to the sink.
 import type { AnyTlsError } from '../errors.ts'
 import { ByteQueue } from '../codec/byte-queue.ts'
 import type { CloseCode } from '../engine/close-code.ts'

@@ -1,6 +1,6 @@
 // Reading sockets into buffers that serve for ever: Node makes a new one outside the heap for each read, and their sum
 // drives full collections of the heap.
-// Must never keep what was read, nor lose what comes before somebody takes it.
+// Must never lose what comes before somebody takes it.
 import { Socket } from 'node:net'
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
 import type { Duplex } from 'node:stream'

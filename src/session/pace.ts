@@ -1,5 +1,4 @@
 // A rate in bytes a second that several sessions keep together.
-// Must never let one of them starve: each waits for what it took itself, in the order of taking.
 
 /** What may have been left unused, in milliseconds of the rate. */
 const BURST = 250

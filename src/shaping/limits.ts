@@ -1,6 +1,5 @@
 // How much a padding scheme may ask for: what the language itself allows, and the narrower bounds for
 // a scheme that came from a server (D23).
-// Must never hold a number without the reason for it.
 
 /** Most bytes of content in one TLS record (RFC 8446, section 5.1). */
 export const RECORD_SIZE = 16_384

@@ -1,5 +1,4 @@
 // The words of the scheme language: the number of `stop`, the index of an entry, its items (D30, D31).
-// Must never decide how much is too much: that differs between an own scheme and a peer's.
 import type { SchemeValue } from './scheme-lines.ts'
 
 /**

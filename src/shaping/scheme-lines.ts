@@ -1,6 +1,5 @@
 // The text of a padding scheme taken apart into lines, keys and values, each with its place. Each line is
 // held to the rules of a KV data block (draft, Appendix A), which are told as line and column.
-// Must never give a key or a value a meaning.
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { BlockError } from '../errors.ts'
 import { decodeKvBlock } from '../codec/kv-block.ts'

@@ -1,6 +1,5 @@
 // From the lines of a padding scheme to what they mean, for those who refuse a scheme and for those who
 // list all that is wrong with it (draft, Traffic Shaping Scheme v0; D23, D30).
-// Must never decide what follows from a problem: it reports, and whoever listens may throw.
 import { LANGUAGE_LIMITS, type SchemeLimits } from './limits.ts'
 import { largestSize, numberFault, type SchemeItem, type Words } from './scheme-items.ts'
 import type { Report, SchemeLine } from './scheme-lines.ts'

@@ -1,5 +1,4 @@
 // What a padding scheme asks for, in numbers: bytes and Writes of each Deliver, least, mean and most.
-// Must never count what a wire adds of its own: frame heads, and the quirks of the original.
 import { largestSize, type SchemeItem, type SizeItem } from './scheme-items.ts'
 import type { Scheme } from './scheme.ts'
 

@@ -1,6 +1,5 @@
 // The padding scheme: its language, its built-in instance, its KV form and its digest (draft, Traffic
 // Shaping Scheme v0; D23, D24, D30).
-// Must never draw a size: what the numbers do is the shaper's business.
 import { md5 } from '@noble/hashes/legacy.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { SchemeError } from '../errors.ts'

@@ -1,6 +1,5 @@
 // From Delivers to Writes: what a padding scheme makes of the data of one direction of one connection
 // (draft, Traffic Shaping Scheme v0; D28-D35). Each Write is to become one TLS record and one flush (D33).
-// Must never do I/O, wait, or know what a padding frame looks like.
 import { concatBytes } from '../codec/bytes.ts'
 import type { SchemeItem, SizeItem } from './scheme-items.ts'
 import type { Scheme } from './scheme.ts'

@@ -1,5 +1,4 @@
 // Why no connection to a server came about, in words: what the system and OpenSSL call it says little to people.
-// Must never show more of a certificate than the names that it is for.
 
 /** What a cause is called, by its code. */
 const WORDS: readonly (readonly [code: RegExp, words: string])[] = [

@@ -1,6 +1,5 @@
 // The server's way to sessions: TLS 1.3, the server machine's decision on the first record, fallback for
 // everybody else (draft, Authentication; D14 to D17).
-// Must never treat a connection differently before its first record has been judged.
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'

@@ -1,5 +1,4 @@
 // The client's way to a server: TCP, TLS 1.3, the server's certificate.
-// Must never write a byte itself, or hand out a socket whose certificate has not been accepted.
 import { isIP } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'

@@ -1,5 +1,4 @@
 // What a server is made with, and what it can be told anew: the options, checked.
-// Must never do anything with them but read them.
 import { randomBytes } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { AnyTlsError } from '../errors.ts'

@@ -1,5 +1,4 @@
 // The options that client and server share, and the machine configuration made of them.
-// Must never be used after start-up: options are read once.
 import { randomInt } from 'node:crypto'
 import { hashPassword } from '../wires/anytls/auth.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../wires/anytls/config.ts'

@@ -1,5 +1,4 @@
 // Runs the program `anytls` as it is built before the first test (build-programs.ts), and waits for what it says.
-// Must never leave a process behind: `stop` is to be called for each one in the end.
 
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'

@@ -1,6 +1,5 @@
 // Reads the conformance matrix, the list of decisions, the draft and the titles of tests, for
 // conformance.test.ts.
-// Must never be lenient: what it cannot read it reports, or the matrix would prove nothing.
 import { readFileSync } from 'node:fs'
 import ts from 'typescript'
 

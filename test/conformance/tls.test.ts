@@ -1,5 +1,4 @@
 // What the draft says of the connection below ANYTLS: TLS over TCP, and nothing else.
-// Must never leave a socket open: each test ends what it began.
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect as tcpConnect, createServer as createTcpServer } from 'node:net'

@@ -1,5 +1,4 @@
 // What stands in deploy/ as it is used: the unit for systemd, its configuration, the container, nginx in front and behind.
-// Must never ask an authority for a certificate.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,4 @@
 // A real DNS server on loopback that knows a few names and asks nobody else.
-// Must never outlive the test file that started it, or read the configuration of this machine.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

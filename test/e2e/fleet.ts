@@ -1,6 +1,5 @@
 // Three servers behind HAProxy as deploy/haproxy.cfg has it, clients, and requests all the time. Also for
 // bench/failover.ts.
-// Must never count a request as answered whose body is not what was asked for.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'

@@ -1,6 +1,5 @@
 // Errors of sockets that come when everybody is done with them: on every socket that a session, the proxy or the
 // fallback has made or accepted, from the moment it is given up to long after it has closed.
-// Must never make the sockets of the test itself part of what is asked.
 import { once } from 'node:events'
 import net, { Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'

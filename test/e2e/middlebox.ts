@@ -1,6 +1,5 @@
 // What stands between a client and its server: forwards connections, sends new ones elsewhere when told
 // to, and forgets those that stand, as a box on the way does that has dropped its state, resets them, or is late.
-// Must never look at what passes, or close a connection that it has forgotten before it is told to.
 import { once } from 'node:events'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'

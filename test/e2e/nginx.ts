@@ -1,5 +1,4 @@
 // A real nginx on loopback, as somebody has it behind the server.
-// Must never outlive the test file that started it, or write outside its folder.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

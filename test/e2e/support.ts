@@ -1,5 +1,4 @@
 // What the end-to-end tests share: the two programs wired together, origins to ask, curl that can be watched.
-// Must never leave a program behind: all that were started here end with the file that started them.
 
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import http from 'node:http'

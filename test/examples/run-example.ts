@@ -1,5 +1,4 @@
 // Runs the examples as their README says, on free ports, on every wire.
-// Must never leave one running: all end with the test that started them.
 
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

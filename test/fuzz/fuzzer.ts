@@ -1,5 +1,4 @@
 // Makes inputs out of the vectors in fixtures/: bytes changed, cut, joined, repeated, with numbers that are on some edge.
-// Must never use a random source of its own: the same seed makes the same inputs.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RandomInt } from '../../src/shaping/shaper.ts'

@@ -1,5 +1,4 @@
 // What is fuzzed: each decoder of bytes or text from outside, told what nobody would send it.
-// Must never do I/O: a target gets bytes, and throws an AnyTlsError or nothing.
 import assert from 'node:assert/strict'
 import { AnyTlsError } from '../../src/errors.ts'
 import { decodeAddress } from '../../src/codec/address.ts'

@@ -1,5 +1,4 @@
 // Starts the program of test/interop/rust: the crate net-mux with a TCP port.
-// Must never leave a process behind: the program ends with its standard input.
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'

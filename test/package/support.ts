@@ -1,5 +1,4 @@
 // The package as its users have it: built, packed, and installed into a folder of its own, without a network.
-// Must never write outside the folder that it is given.
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'

@@ -1,5 +1,4 @@
 // What the tests of users share: a store in a folder of its own, a server that uses it.
-// Must never leave a file or a server behind.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

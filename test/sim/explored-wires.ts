@@ -1,6 +1,5 @@
 // The wires as the explorer makes them: windows of two units, streams and connections with all the time of the
 // world. One row a wire; a wire with a smallest window counts in halves of that.
-// Must never use real time.
 import type { Machine } from '../../src/engine/machine.ts'
 import * as anytls from '../wires/anytls/support.ts'
 import * as legacy from '../wires/legacy/support.ts'

@@ -1,6 +1,5 @@
 // Two machines of one wire on a link that delivers piece by piece, with applications that can do everything, one
 // move at a time; and what must hold in every state.
-// Must never use real time or a random source, or know the wire.
 import type { Machine, MachineEvent, StreamRequest, Write } from '../../src/engine/machine.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { peerOf, ROLES } from './mux-world.ts'

@@ -2,7 +2,6 @@
 // to bounds: opening, data, the end of one direction, reset, credit, ping, closing, the arrival of the next piece in
 // either direction, loss of the link. States that look alike from outside are visited once. Machines cannot be
 // copied, so each transition plays its path again from the start.
-// Must never use real time or a random source, or know the wire.
 import { ExploredWorld, ExploreError } from './explored-world.ts'
 import type { Action, Bounds, ExploredWire } from './explored-world.ts'
 

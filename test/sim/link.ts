@@ -1,6 +1,5 @@
 // One direction of a simulated connection: bytes arrive late, in other pieces than they were written in,
 // and in order.
-// Must never lose, double or reorder a byte, or use real time.
 import type { RandomInt } from '../../src/shaping/shaper.ts'
 
 /** Bytes that a server's first record has at least, so that it can authenticate (D14). */

@@ -1,6 +1,5 @@
 // What applications do with a simulated connection, and what must hold whatever they did: for wires whose
 // streams have credit.
-// Must never know the wire.
 import { expect } from 'vitest'
 import type { StreamRequest } from '../../src/engine/machine.ts'
 import { ROLES, peerOf } from './mux-world.ts'

@@ -1,6 +1,5 @@
 // Two machines of one wire on a simulated link, with an application at each end of each stream, on a clock of
 // its own. The applications check every byte that they get, and that no window is overrun.
-// Must never use real time, a random source that is not seeded, or anything that only one wire has.
 import { expect } from 'vitest'
 import type { Machine, MachineEvent, StreamRequest, Write } from '../../src/engine/machine.ts'
 import type { RandomInt } from '../../src/shaping/shaper.ts'

@@ -1,5 +1,4 @@
 // A client and a server machine of ANYTLS in a simulated world (see mux-world.ts).
-// Must never use real time or a random source that is not seeded.
 import { makeClient, makeServer } from '../wires/anytls/support.ts'
 import type { Client, Server, ServerSetup, Setup } from '../wires/anytls/support.ts'
 import { MuxWorld } from './mux-world.ts'

@@ -1,5 +1,4 @@
 // Throw-away certificates for tests with real TLS on loopback.
-// Must never: write to disk, or be used outside of tests.
 import { makeSelfSigned } from '../../src/serve/self-signed.ts'
 
 /** A private key and its self-signed certificate, both PEM. */

@@ -1,5 +1,4 @@
 // A headless Chromium that a test looks into: what a page logs, loads, computes and looks like.
-// Must never leave a browser or its profile behind.
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'

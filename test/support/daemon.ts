@@ -1,5 +1,4 @@
 // Other people's servers that tests run: HAProxy, nginx, Pebble.
-// Must never outlive the test that started them.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

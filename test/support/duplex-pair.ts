@@ -1,6 +1,5 @@
 // Two connected Duplexes in memory, as a TCP connection without a network: back-pressure, half-close,
 // reset, and a hook that cuts the bytes anew.
-// Must never lose, add or reorder a byte.
 import { Duplex } from 'node:stream'
 
 export interface DuplexPairOptions {

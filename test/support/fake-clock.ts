@@ -1,5 +1,4 @@
 // A clock that stands still until a test moves it.
-// Must never be used outside of tests.
 import { setImmediate } from 'node:timers/promises'
 import type { Clock, Timer } from '../../src/session/clock.ts'
 

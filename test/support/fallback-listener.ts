@@ -1,6 +1,5 @@
 // A TLS listener that hands every connection to a fallback as a server does whose authentication failed: after
 // the first record, or after some silence.
-// Must never: authenticate anybody.
 import { EventEmitter, once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:tls'

@@ -1,6 +1,5 @@
 // Two connected Duplexes with a long way between them: what is written leaves at once and arrives later, as much of
 // it as there is. Time is a fake clock's, so that a test counts flights and not seconds.
-// Must never lose, add or reorder a byte.
 import { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import type { FakeClock } from './fake-clock.ts'

@@ -1,5 +1,4 @@
 // What an h2 client of Node sends first, without a connection: preface, settings and the headers of a request.
-// Must never reach the network.
 import { once } from 'node:events'
 import { connect } from 'node:http2'
 import type { OutgoingHttpHeaders } from 'node:http2'

@@ -1,6 +1,5 @@
 // A TCP relay that counts flights: what the server sends is held from the client's first word until it is let
 // through, so that a client that waits for an answer is seen to wait, whatever the clock says.
-// Must never change a byte, or their order.
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'

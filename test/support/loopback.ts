@@ -1,5 +1,4 @@
 // What the loopback of this machine can do.
-// Must never look at any other network.
 import { networkInterfaces } from 'node:os'
 
 /** Whether `::1` is there. */

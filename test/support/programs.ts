@@ -1,5 +1,4 @@
 // Other people's programs that some tests need: curl, nginx, Chromium.
-// Must never let a test be left out silently: the title says why, and with CI=true it fails.
 
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'

@@ -1,5 +1,4 @@
 // A TCP tap: passes connections on to a port of loopback and notes the TLS records that go by.
-// Must never change a byte, or look into a record: sizes are all that an onlooker has.
 
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'

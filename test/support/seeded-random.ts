@@ -1,5 +1,4 @@
 // A random source that gives the same numbers in every run (xorshift32).
-// Must never be used outside of tests.
 import { KEEPALIVE_DRAWS } from '../../src/engine/liveness.ts'
 import type { RandomInt } from '../../src/shaping/shaper.ts'
 

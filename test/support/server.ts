@@ -1,5 +1,4 @@
 // Servers on real TLS over loopback, each on a port of its own, ended with the test that started it.
-// Must never listen on anything but 127.0.0.1.
 import { once } from 'node:events'
 import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'

@@ -1,6 +1,5 @@
 // A client and a server session on two Duplexes in memory, with one fake clock; and a peer that speaks
 // in hand-made frames.
-// Must never touch the network.
 import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'

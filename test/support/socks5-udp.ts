@@ -1,5 +1,4 @@
 // A program that sends datagrams through a SOCKS5 proxy, and a forwarder for programs that know no SOCKS.
-// Must never be closed by anybody but the test that made it.
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'

@@ -1,5 +1,4 @@
 // A TCP server on loopback whose connections a test takes one by one.
-// Must never: answer by itself.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'

@@ -1,5 +1,4 @@
 // Exceptions that nobody caught, taken away from the test runner for the length of a test.
-// Must never be left in place for another test.
 import { onTestFinished } from 'vitest'
 
 /** What reaches `uncaughtException` and `unhandledRejection` from now on, in order. */

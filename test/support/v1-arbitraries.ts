@@ -1,5 +1,4 @@
 // Random ANYTLS v1 and mux1 frames, cuts and mutations for the property tests.
-// Must never use the package's own frame codec: bytes are made by the naive writer.
 import fc from 'fast-check'
 import { encodeVarint } from '../../src/codec/varint.ts'
 import type { VarintLength } from '../../src/codec/varint.ts'

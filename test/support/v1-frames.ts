@@ -1,6 +1,5 @@
 // ANYTLS v1 and mux1 frames, written and read without the package's own codec: an oracle for the decoder,
 // and plain text for what a machine says.
-// Must never be incremental or fast: it is to be checked by eye against the draft.
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { decodeVarint, encodeVarint } from '../../src/codec/varint.ts'
 

@@ -1,5 +1,4 @@
 // What a capture is made of: a header and events, each one line of JSON in the file.
-// Must never hold anything of what a record carries: sizes, times and directions are all.
 
 import type { Direction } from '../simulate/workload.ts'
 

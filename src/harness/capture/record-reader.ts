@@ -1,6 +1,5 @@
 // Reads the heads of the TLS records of one direction as its bytes go by (RFC 8446, section 5.1; RFC 5246,
 // section 6.2.1), whatever their segmentation.
-// Must never keep a byte of what a record holds, or do I/O.
 
 /** Bytes of a record head: type, version, length. */
 export const RECORD_HEAD_LENGTH = 5

@@ -1,5 +1,4 @@
 // Turns the bytes that connections exchange into the events of a capture, as many as it may have.
-// Must never hold a connection up unless its sink asks for it.
 
 import { performance } from 'node:perf_hooks'
 import { MAX_CAPTURE_CONNECTIONS, roundTime } from './capture-event.ts'

@@ -1,6 +1,5 @@
 // Traces as maybenot-simulator reads them: one connection a file, one line a packet, `time,direction,size`; the time
 // in nanoseconds since the beginning, `s` or `r` as the client sees it, the size in bytes.
-// Must never guess a size: a trace may lack them, a capture cannot.
 
 import { AnyTlsError } from '../../errors.ts'
 import { MAX_CAPTURE_RECORDS } from './capture-event.ts'

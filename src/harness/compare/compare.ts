@@ -1,5 +1,4 @@
 // Compares two sets of connections: can an onlooker who knows examples of both tell to which a connection belongs?
-// Must never keep more of a connection than its features and first records: there are many of them.
 
 import { AnyTlsError } from '../../errors.ts'
 import type { Run } from '../report/source.ts'

@@ -1,5 +1,4 @@
 // What a classifier is given of a connection: numbers made from the size, direction and time of its records.
-// Must never use what an onlooker does not see, or one connection to describe another.
 
 import type { Run } from '../report/source.ts'
 

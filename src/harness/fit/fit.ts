@@ -1,5 +1,4 @@
 // Finds a scheme whose records look like those of captures: what is to be imitated, as near as the language allows.
-// Must never shape or measure by itself: what becomes of a scheme is simulated by the real shaper.
 
 import { AnyTlsError } from '../../errors.ts'
 import { encodeScheme, formatScheme, parsePeerScheme, parseScheme } from '../../shaping/scheme.ts'

@@ -1,5 +1,4 @@
 // The range of a scheme that comes nearest to a sample of sizes.
-// Must never leave the language: one range, each of its sizes equally likely (D30).
 
 import { RECORD_SIZE } from '../../shaping/limits.ts'
 import { chanceOf } from '../compare/by-index.ts'

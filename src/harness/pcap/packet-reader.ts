@@ -1,6 +1,5 @@
 // Reads the packets of a capture file as it comes in pieces: pcap (microseconds or nanoseconds, either byte order)
 // and pcapng (sections, interfaces, enhanced, simple and old packet blocks).
-// Must never buffer more than one block, or believe a length before it is checked.
 
 import { AnyTlsError } from '../../errors.ts'
 import { isKnownLinkType } from './tcp-segment.ts'

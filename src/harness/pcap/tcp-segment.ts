@@ -1,6 +1,5 @@
 // Finds the TCP segment in a packet: Ethernet with VLAN tags, Linux cooked (v1, v2), loopback, raw IP; IPv4, and
 // IPv6 with its extension headers.
-// Must never read beyond the packet: whatever is too short or of another kind is no segment.
 
 /** A TCP segment. */
 export interface TcpSegment {

@@ -1,6 +1,6 @@
 // What all charts of a report have in common: their series and how these are told apart, their frame, their rows, and
 // how they become SVG without a browser: Observable Plot on a document of linkedom.
-// Must never tell two sources apart by colour alone, or put text from a file into a drawing: there, letters name them.
+// Must never tell two sources apart by colour alone.
 
 import { plot, text } from '@observablehq/plot'
 import type { Markish, PlotOptions, SymbolType } from '@observablehq/plot'

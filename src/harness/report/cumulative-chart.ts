@@ -1,5 +1,4 @@
 // The chart of bytes by time.
-// Must never draw each record: lines have a fixed number of points.
 
 import { axisX, axisY, dot, gridY, line, ruleY } from '@observablehq/plot'
 import type { Markish } from '@observablehq/plot'

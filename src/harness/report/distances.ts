@@ -1,5 +1,4 @@
 // How far two samples are apart, by two standard measures.
-// Must never assume that samples are of the same length.
 
 /**
  * The two-sample Kolmogorov-Smirnov statistic D: the largest difference between the two empirical

@@ -1,5 +1,4 @@
 // How numbers are written in a report, the same everywhere and in every locale.
-// Must never round so far that two different things look the same in their own column.
 
 const INTEGER = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 const PRECISE = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 })

@@ -1,5 +1,4 @@
 // Brings a simulation to the terms of a report.
-// Must never count what a simulation does not send: there is no TLS in it.
 
 import { AnyTlsError, SchemeError } from '../../errors.ts'
 import type { DirectionSummary, SchemeText, Simulation } from '../simulate/simulation.ts'

@@ -1,5 +1,4 @@
 // The band of a scheme: the sizes that it allows a record to have, by the index of the record.
-// Must never look at data: what a scheme asks for is known before any comes.
 
 import { largestSize } from '../../shaping/scheme-items.ts'
 import type { SchemeItem, SizeItem } from '../../shaping/scheme-items.ts'

@@ -1,5 +1,4 @@
 // What a report compares: captures and simulations, brought to the same terms.
-// Must never mix sizes on the wire with sizes that are carried: all sizes here are carried bytes.
 
 import { RECORD_OVERHEAD } from '../simulate/simulation.ts'
 import type { Direction } from '../simulate/workload.ts'

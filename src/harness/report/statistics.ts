@@ -1,5 +1,4 @@
 // Numbers that sum up samples: quantiles, histograms over logarithmic bins, sums over time.
-// Must never depend on the order of a sample unless it says so.
 
 import type { Direction } from '../simulate/workload.ts'
 import type { Run } from './source.ts'

@@ -1,5 +1,5 @@
 // The style sheet of a report: light and dark, wide and narrow, screen and paper.
-// Must never load anything, or use a colour whose contrast is below WCAG's 4.5 : 1 for text.
+// Must never use a colour whose contrast is below WCAG's 4.5 : 1 for text.
 
 export const STYLE_SHEET = `
 :root {

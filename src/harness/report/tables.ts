@@ -1,5 +1,4 @@
 // The tables of a report: its sources, what shaping costs, how far sources are apart.
-// Must never show a number that a source does not have: there stands a dash.
 
 import { DIRECTIONS } from '../simulate/workload.ts'
 import type { Direction } from '../simulate/workload.ts'

@@ -1,6 +1,5 @@
 // A close look at each record that a scheme shapes: sizes on a linear axis around the target, hits and misses apart,
 // and how often the target was hit.
-// Must never judge a record that the scheme leaves open.
 
 import { axisX, axisY, dot, gridY, rect } from '@observablehq/plot'
 import { DIRECTIONS } from '../simulate/workload.ts'

@@ -1,5 +1,4 @@
 // Reading the fields of a JSON object that somebody else wrote, each with what it must be.
-// Must never convert a value, or pass over a field that nobody asked for.
 
 /** Makes the error to throw: its message is one line. */
 type Fail = (problem: string) => Error

@@ -1,5 +1,4 @@
 // The original wire as the shaping harness sees it: which Delivers become of an application's writes.
-// Must never keep a connection: the sizes of its frames are all that is asked for.
 import { authDeliver, controlDeliver, dataDelivers } from './wire-model.ts'
 import type { ModelDeliver, WireModel } from './wire-model.ts'
 import { IMPLEMENTATION } from '../../version.ts'

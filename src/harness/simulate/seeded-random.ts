@@ -1,5 +1,5 @@
 // A random source that draws the same numbers for the same seed, so that a simulation can be repeated.
-// Must never shape a real connection: whoever knows the seed knows every size.
+// Whoever knows the seed knows every size: real connections are shaped by the random source of the system.
 import type { RandomInt } from '../../shaping/shaper.ts'
 
 /** Draws whole numbers from [min, max), where max - min is at most 2^32. Any whole number is a seed. */

@@ -1,5 +1,4 @@
 // ANYTLS v1 as the shaping harness sees it: which Delivers become of an application's writes (D28, D29).
-// Must never keep a connection: the sizes of its frames are all that is asked for.
 import { controlDeliver, authDeliver, dataDelivers } from './wire-model.ts'
 import type { ModelDeliver, WireModel } from './wire-model.ts'
 import { IMPLEMENTATION } from '../../version.ts'

@@ -1,5 +1,4 @@
 // What the harness has to know of a wire: which Delivers become of what an application does.
-// Must never shape: the sizes given here are those of the frames, before the shaper sees them.
 import type { PaddingFormat } from '../../shaping/shaper.ts'
 import type { Direction, WorkloadEvent } from './workload.ts'
 

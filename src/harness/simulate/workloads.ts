@@ -1,5 +1,4 @@
 // The workloads that come with the package, as they were measured. The same stands in fixtures/workloads.
-// Must never hold a number that was not measured, but for rounding times to 0.1 ms.
 import type { Workload, WorkloadEvent } from './workload.ts'
 
 /** What an event is written as: `time direction stream bytes`, then `open` or `end`. */

@@ -1,5 +1,4 @@
 // Heads of answers as origins send them, read as leniently as curl does; what comes out is as strict as programs want it.
-// Must never let two readings of where an answer ends pass: what could be taken in two ways is refused.
 import { AnyTlsError } from '../../errors.ts'
 import type { BodyFraming } from './http-body.ts'
 import type { RawHeaders } from './http-headers.ts'

@@ -1,5 +1,4 @@
 // Bodies of HTTP/1 as bytes: where one ends in what an origin or a program sends, and chunks for one that is sent on.
-// Must never hold a body, or a line of its framing without a bound.
 import { Transform } from 'node:stream'
 import { AnyTlsError } from '../../errors.ts'
 

@@ -1,5 +1,4 @@
 // SOCKS on a socket of the local port: drives the handshake machine, then carries the tunnel or datagrams.
-// Must never wait without a limit for a program that is silent: the caller's timer ends its handshake.
 import type { Socket } from 'node:net'
 import type { Address } from '../../codec/address.ts'
 import { closeGently } from '../close-gently.ts'

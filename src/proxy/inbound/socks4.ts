@@ -1,5 +1,5 @@
 // The server side of a SOCKS4 and SOCKS4a handshake as a machine, with the events of SOCKS5.
-// Must never do I/O, hold more than one request, or serve a port that asks for a password: SOCKS4 has none.
+// Must never serve a port that asks for a password: SOCKS4 has none.
 import { concatBytes } from '../../codec/bytes.ts'
 import { formatIPv4 } from '../../codec/ip.ts'
 import { unmapped, toAsciiName } from '../host.ts'

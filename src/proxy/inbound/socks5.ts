@@ -1,5 +1,5 @@
 // The server side of a SOCKS5 handshake (RFC 1928, RFC 1929) as a machine: bytes in, events out.
-// Must never do I/O, hold more than one message of the handshake, or drop a byte that follows it.
+// Must never hold more than one message of the handshake, or drop a byte that follows it.
 import type { Address } from '../../codec/address.ts'
 import { AddressType, encodeAddress } from '../../codec/address.ts'
 import { concatBytes } from '../../codec/bytes.ts'

@@ -1,5 +1,4 @@
 // A stream whose target is known: asks whether it may go there, connects, accepts, carries the data.
-// Must never throw or reject: a bad stream ends alone and its session lives on.
 import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { guarded } from '../../session/callbacks.ts'

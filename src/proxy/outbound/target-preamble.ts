@@ -1,5 +1,5 @@
 // The target address that is the first data on a stream: the server's side of reading it.
-// Must never hold more than one address beside what the stream buffers itself, or lose what follows it.
+// Must never lose what follows the address.
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'

@@ -1,6 +1,6 @@
 // The server's side of one Mux.Pro sub-connection over UDP: its datagrams go to one target, and what that
 // target sends comes back (D42).
-// Must never queue without a bound, end a sub-connection for the failure of one datagram, or throw.
+// Must never end a sub-connection for the failure of one datagram.
 import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { isIPv4 } from 'node:net'

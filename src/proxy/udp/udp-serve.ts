@@ -1,5 +1,5 @@
 // The server's side of UDP over TCP on one stream: datagrams out of it are sent, answers go back into it.
-// Must never queue without a bound, end an association for the failure of one datagram, or throw.
+// Must never queue without a bound, or end an association for the failure of one datagram.
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { AnyTlsError, ERROR_TEXT } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'

@@ -1,5 +1,5 @@
 // The admin server: HTTP/1.1 for whoever runs the server, on an address of its own.
-// Must never answer without the guard's word but for /healthz, or hold what a request sends without a bound.
+// Must never answer without the guard's word but for /healthz.
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

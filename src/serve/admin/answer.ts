@@ -1,5 +1,4 @@
 // What the admin server answers, and how whatever went wrong becomes an answer: JSON with a code.
-// Must never tell more of an error than its code and its line.
 import type { ServerResponse } from 'node:http'
 import { AnyTlsError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'

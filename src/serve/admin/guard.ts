@@ -1,5 +1,5 @@
 // Who may ask the admin server: whoever reaches it, from no other site, and with the token where there is one.
-// Must never take longer for a token that is nearly right, or let the name of another site lead here.
+// Must never let the name of another site lead here.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'

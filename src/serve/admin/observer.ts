@@ -1,5 +1,4 @@
 // What is known of a server since it started: its sessions, and who was sent to the fallback.
-// Must never keep a session that is over.
 import { AnyTlsError } from '../../errors.ts'
 import type { Session } from '../../session/session.ts'
 import type { Server } from '../../tls/listen.ts'

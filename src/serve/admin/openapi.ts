@@ -1,5 +1,4 @@
 // The OpenAPI document of the admin server, made of its routes.
-// Must never be written by hand: what is not served is not described, and the other way round.
 import { VERSION } from '../../version.ts'
 import type { Route } from './router.ts'
 

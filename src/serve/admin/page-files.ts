@@ -1,5 +1,4 @@
 // The files of the page, and those of others that it loads. The build puts their text in the place of this module.
-// Must never name a file by what a request says.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

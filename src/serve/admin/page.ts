@@ -1,5 +1,4 @@
 // The page of the admin server, as answers.
-// Must never hold anything that who asks may not know: whoever gets here gets the page, and nothing without the API.
 import type { Answer } from './answer.ts'
 import { readPageFiles } from './page-files.ts'
 

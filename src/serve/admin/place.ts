@@ -1,5 +1,4 @@
 // Where the admin server listens: HOST:PORT, or a Unix socket for its owner alone.
-// Must never take away a socket that somebody listens on, or a file that is none.
 import { once } from 'node:events'
 import { lstatSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'

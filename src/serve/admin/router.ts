@@ -1,5 +1,4 @@
 // Which route a request is for, and what of it the route is given.
-// Must never take two paths for one, or a part of a path for more than one segment.
 import { AnyTlsError } from '../../errors.ts'
 import type { Answer } from './answer.ts'
 

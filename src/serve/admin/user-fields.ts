@@ -1,5 +1,4 @@
 // What a request says of a user, field by field: the schema that is published and the check that holds, side by side.
-// Must never take a field that it does not know: a slip would be a limit that is none.
 import { AnyTlsError } from '../../errors.ts'
 import { isObject } from '../json.ts'
 import { MIN_RATE, parseDate, QUOTA_PERIODS } from '../users/amounts.ts'

@@ -1,5 +1,4 @@
 // How busy this machine is, as panels want to be told.
-// Must never fail: what cannot be found out is 0.
 import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { cpus, freemem, totalmem } from 'node:os'

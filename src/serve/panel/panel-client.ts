@@ -1,5 +1,5 @@
 // Requests to a panel, and what becomes of them.
-// Must never repeat the token in an error, follow a redirect with it, or hold an answer without a bound.
+// Must never repeat the token in an error.
 import { lookup } from 'node:dns'
 import * as http from 'node:http'
 import * as https from 'node:https'

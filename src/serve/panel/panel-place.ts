@@ -1,5 +1,5 @@
 // `uniproxy+https://PANEL?node_id=N`: which panel, as which node, and where its token stands.
-// Must never hold the token where the place is shown, or take one from the command line.
+// Must never hold the token where the place is shown.
 import { AnyTlsError } from '../../errors.ts'
 import { readSecretFile } from '../files.ts'
 import { isLoopbackAddress } from '../remote/reserved.ts'

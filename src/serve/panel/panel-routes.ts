@@ -1,5 +1,4 @@
 // Targets that a panel keeps everybody from: by name, pattern, network or transport.
-// Must never let a pattern hold up the server: one that might is not used.
 import type { Address } from '../../codec/address.ts'
 import { isBypassed, parseBypass } from '../../proxy/bypass.ts'
 import type { BypassRule } from '../../proxy/bypass.ts'

@@ -1,5 +1,4 @@
 // Limits on sessions and addresses over all servers that share a Redis.
-// Must never refuse anybody because Redis is away: each server keeps the limits by itself then.
 import type { AnyTlsError } from '../../errors.ts'
 import type { SessionPaces } from '../../session/pace.ts'
 import { limitError, LocalLimiter } from '../limiter.ts'

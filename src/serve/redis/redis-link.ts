@@ -1,5 +1,4 @@
 // The connection to Redis: kept up, and each command answered or given up in bounded time.
-// Must never queue commands while there is no connection, or say a password.
 import { createHash } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'

@@ -1,5 +1,4 @@
 // What users have used by what Redis says, in memory: read once, then followed entry by entry.
-// Must never take an entry that was in what was read already.
 import { isAmount } from '../json.ts'
 import type { UsedByDay } from '../usage/journal.ts'
 import { Tally } from '../usage/tally.ts'

@@ -1,6 +1,5 @@
 // The users that were known last, in a file: so that they are served while the place they are kept at is away, also
 // after a restart.
-// Must never keep a server from running: a file that cannot be used is one without users.
 import { AnyTlsError } from '../../errors.ts'
 import { readLargeFile, writePrivateFile } from '../files.ts'
 import type { User } from '../users/user.ts'

@@ -1,5 +1,4 @@
 // Addresses of a place that this server itself dials, and nobody else through it.
-// Must never grow: of a name that leads elsewhere each time, the last ones are kept.
 import type { Address } from '../../codec/address.ts'
 import { parseNetwork, isInNetworks } from '../../codec/network.ts'
 import type { StoreOptions } from '../users/store.ts'

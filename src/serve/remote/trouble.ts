@@ -1,5 +1,4 @@
 // What ails a place that users are kept at elsewhere: said once, in one line, until it is over.
-// Must never fill the log with a fault that lasts.
 
 /** Different faults of one kind that are said before it is well again. */
 const MAX_SAID = 20

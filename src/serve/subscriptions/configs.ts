@@ -1,5 +1,4 @@
 // Whole configurations for apps that take no single server: what they need to route everything through it.
-// Must never: name anything in it that depends on what a user is called, but the server itself.
 import { mihomoProxy, singBoxOutbound } from '../link-formats.ts'
 import type { ShareLink } from '../share-link.ts'
 

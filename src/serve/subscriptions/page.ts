@@ -1,5 +1,4 @@
 // What a browser shows of a subscription: what is left, and the link for apps as text and QR code. No script.
-// Must never: load anything, or take any text for markup.
 import { createHash } from 'node:crypto'
 import { renderSVG } from 'uqr'
 import type { Quota } from '../users/amounts.ts'

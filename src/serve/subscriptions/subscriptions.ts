@@ -1,5 +1,5 @@
 // Subscriptions: an address of each user's own where apps ask for the server's link and what is left of the quota.
-// Must never: answer who is disabled or expired, log a path, or let anything on the way keep an answer.
+// Must never log a path, or let anything on the way keep an answer.
 import type { PrivatePages } from '../../fallback/private-pages.ts'
 import type { SiteAnswer, SiteRequest } from '../../fallback/site-answer.ts'
 import { formatShareLink } from '../share-link.ts'

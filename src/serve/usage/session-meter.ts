@@ -1,5 +1,4 @@
 // What the streams of a session have carried, in all: for the log, and for the account of its user.
-// Must never lose what a stream carried in its last moments.
 import { ChurningSet } from '../../codec/churning.ts'
 import type { ProxyStreamEvent } from '../../proxy/outbound/serve-target.ts'
 import type { Traffic } from '../../proxy/traffic.ts'

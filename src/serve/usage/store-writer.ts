@@ -1,5 +1,4 @@
 // Writes into a store who is here and what was counted, for whoever serves: one process, or the primary one of several.
-// Must never write twice at a time, or say of the same trouble again that it is there.
 import { AnyTlsError } from '../../errors.ts'
 import type { SessionsByUser, UserStore } from '../users/store.ts'
 

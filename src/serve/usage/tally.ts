@@ -1,5 +1,4 @@
 // Sums in memory of what users have used, by user and day.
-// Must never grow without a bound: of each user the newest 40 days are kept.
 import type { DayUsage, Usage } from './ledger.ts'
 
 /** More than a month, so that a quota by month is exact. */

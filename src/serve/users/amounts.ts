@@ -1,5 +1,4 @@
 // Amounts as people write them: bytes with decimal units, rates a second, quotas a period, dates in UTC.
-// Must never round an amount, or take one that a number cannot hold exactly.
 import { AnyTlsError } from '../../errors.ts'
 
 /** Calendar periods in UTC after which a quota begins anew; `all` never does. A week begins on Monday. */

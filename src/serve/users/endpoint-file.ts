@@ -1,5 +1,4 @@
 // Where the server that used a users file last can be reached, in a file beside it: for the links of its users.
-// Must never be needed for a server to run.
 import { isObject } from '../json.ts'
 import { readTextFileIfThere, writePrivateFile } from '../files.ts'
 import type { ServerEndpoint } from './store.ts'

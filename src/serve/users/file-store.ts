@@ -1,5 +1,5 @@
 // Users in a file of this machine, which several servers and commands may use at once.
-// Must never lose a change that somebody else made, or take a faulty file for what it says.
+// Must never lose a change that somebody else made.
 import { realpathSync, statSync } from 'node:fs'
 import { AnyTlsError } from '../../errors.ts'
 import { fileError, readLargeFile, systemCode, writePrivateFile } from '../files.ts'

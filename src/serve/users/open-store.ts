@@ -1,5 +1,4 @@
 // From what `--users` says to the store that it means.
-// Must never repeat a place that holds a password in an error.
 import { AnyTlsError } from '../../errors.ts'
 import { openFileStore } from './file-store.ts'
 import type { StoreOptions, UserStore } from './store.ts'

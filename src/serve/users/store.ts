@@ -1,5 +1,4 @@
 // What every place that users are kept in offers: a file, and whatever else others run.
-// Must never make a login wait: who may log in is known in memory, and what changes there is told.
 import type { Address } from '../../codec/address.ts'
 import type { Transport } from '../../proxy/outbound/policy.ts'
 import type { Scheme } from '../../shaping/scheme.ts'

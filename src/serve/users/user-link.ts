@@ -1,5 +1,4 @@
 // The share link of a user, and where the user's subscription is: what leads to the server.
-// Must never claim more of a certificate than the server has said.
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import type { ShareLink } from '../share-link.ts'

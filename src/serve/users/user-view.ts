@@ -1,5 +1,4 @@
 // What is told of a user to those who run the server: as JSON, and the word for its state.
-// Must never hold a password or its hash.
 import { usedOf } from '../usage/ledger.ts'
 import type { QuotaPeriod } from './amounts.ts'
 import type { UserStore } from './store.ts'

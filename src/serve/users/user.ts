@@ -1,5 +1,4 @@
 // A user of a server: who it is, what lets it in, what it may do.
-// Must never be changed once made: a change makes another one of the same id.
 import { createHash, randomBytes } from 'node:crypto'
 import { AnyTlsError } from '../../errors.ts'
 import type { Quota } from './amounts.ts'

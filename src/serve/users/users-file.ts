@@ -1,5 +1,5 @@
 // The text of a users file: JSON, one user a line, amounts as people write them.
-// Must never pass over a fault: whoever edits the file is told its line and column. Must never repeat a password.
+// Must never pass over a fault: whoever edits the file is told its line and column.
 import { parseTree, findNodeAtLocation, printParseErrorCode } from 'jsonc-parser'
 import type { Node, ParseError } from 'jsonc-parser'
 import { AnyTlsError } from '../../errors.ts'

@@ -1,5 +1,4 @@
 // The worker processes of a server: started, replaced when they die, told what is new, drained.
-// Must never start them in a tight loop, or outlive them.
 import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
 import type { Readable } from 'node:stream'

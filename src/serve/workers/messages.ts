@@ -1,5 +1,4 @@
 // What the primary process of a server and its workers tell each other.
-// Must never go anywhere but through the channel between them: there are passwords in it.
 import type { ErrorCode } from '../../errors.ts'
 import type { ServerUpdate } from '../../tls/server-options.ts'
 import type { Address } from '../../codec/address.ts'

@@ -1,5 +1,4 @@
 // The users as a worker knows them: told by the primary process, which keeps the counts and the limits for all workers.
-// Must never count a byte that it does not report, or one twice.
 import { AnyTlsError } from '../../errors.ts'
 import type { SessionPaces } from '../../session/pace.ts'
 import type { AccountsStore } from '../accounts.ts'

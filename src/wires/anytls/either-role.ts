@@ -1,6 +1,5 @@
 // What the client and the server of ANYTLS v1 have in common: control frames, mux1, what happens on a stream as
 // frames. The roles stand in client.ts and server.ts.
-// Must never decide anything by which role it serves.
 import { AnyTlsError, PeerCloseError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'

@@ -1,5 +1,4 @@
 // What the two NEGO frames say, as KV blocks (draft, Version Negotiation; D19; mux1, Negotiation).
-// Must never decide what happens to the connection: that is the machines'.
 import { AnyTlsError, BlockError } from '../../errors.ts'
 import { decodeKvBlock, encodeKvBlock } from '../../codec/kv-block.ts'
 import type { KvBlock } from '../../codec/kv-block.ts'

@@ -1,6 +1,5 @@
 // What the client and the server of the original wire have in common: frames that both ends send, versions. The
 // roles stand in client.ts and server.ts.
-// Must never decide anything by which role it serves.
 import { AnyTlsError } from '../../errors.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'

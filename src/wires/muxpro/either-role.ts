@@ -1,6 +1,5 @@
 // What the client and the server of Mux.Pro have in common: the frames of either end, credit, KeepAlive. The roles
 // stand in client.ts and server.ts.
-// Must never decide anything by which role it serves.
 import { AnyTlsError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'

@@ -1,5 +1,5 @@
 // Bytes to frames of Mux.Pro 0.0, incrementally (section 6).
-// Must never gather the data of a TCP sub-connection, or wait for metadata above its cap.
+// Must never gather the data of a TCP sub-connection.
 import { AnyTlsError } from '../../errors.ts'
 import { FrameReader } from '../../codec/frame-reader.ts'
 import type { Follow, FrameSyntax } from '../../codec/frame-reader.ts'

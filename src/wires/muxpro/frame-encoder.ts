@@ -1,5 +1,4 @@
 // Frames of Mux.Pro 0.0 as bytes (section 6).
-// Must never copy stream data: New and Keep are encoded as their head, the payload goes beside it.
 import type { StreamRequest } from '../../engine/machine.ts'
 import { concatBytes } from '../../codec/bytes.ts'
 import { FrameState, METADATA_HEAD, OPT_DATA } from './frame.ts'

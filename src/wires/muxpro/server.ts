@@ -1,5 +1,5 @@
 // The server of Mux.Pro: answers the negotiation, takes sub-connections (section 5.2; D36, D40, D41).
-// Must never send a frame before the client has negotiated, or a New at all.
+// Must never send a New.
 import { AnyTlsError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'

@@ -1,5 +1,5 @@
 // The fields of a New frame behind its options: network, priority, port, address (section 6.3.2).
-// Must never: resolve a name, or take a name that the address codec would not.
+// Must never resolve a name, or take a name that the address codec would not.
 import { AnyTlsError } from '../../errors.ts'
 import type { StreamRequest } from '../../engine/machine.ts'
 import type { Address } from '../../codec/address.ts'

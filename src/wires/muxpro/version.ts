@@ -1,5 +1,4 @@
 // The versions of Mux.Pro and which of them both ends speak (Protocol Version; section 6.3.1).
-// Must never settle on a version that one of the ends did not name.
 
 /** MuxPro/0.0: major and minor, two bytes each, as one number. */
 const VERSION_0_0 = 0x0000_0000

@@ -1,5 +1,4 @@
 // Why a net-mux session ended, as the number in GoAway.
-// Must never lose a code that has no name: peers may send any.
 import { CloseCode } from '../../engine/close-code.ts'
 
 /** The codes of GoAway with a name. A peer may send others: they are carried as numbers. */

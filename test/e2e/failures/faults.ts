@@ -1,5 +1,4 @@
 // What is pulled out, for how long, and for how long a request may fail by it.
-// Must never leave anything pulled out.
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,4 @@
 // The long form of the failures test: `npm run test:failures`, 15 minutes, with `-- --seconds 900 --seed 13` for others.
-// Must never end well when something is not accounted for.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

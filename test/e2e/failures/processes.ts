@@ -1,5 +1,4 @@
 // What Linux tells of processes: children, descriptors, whose a connection is.
-// Must never be asked about processes that the test has not started.
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 /** The processes that `parent` has started. */

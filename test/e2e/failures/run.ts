@@ -1,5 +1,4 @@
 // The failures test: traffic, everything pulled out in turn, and at the end every byte, count and descriptor accounted for.
-// Must never take for right what it has not compared.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { seededRandomInt } from '../../support/seeded-random.ts'

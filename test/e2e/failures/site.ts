@@ -1,5 +1,4 @@
 // What is pulled out: three servers of two workers each behind HAProxy, a Redis, clients, and what stands between them.
-// Must never outlive the run.
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'

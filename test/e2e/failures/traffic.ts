@@ -1,6 +1,5 @@
 // Programs that speak through clients to a target, and check each byte: what was said, what has come, by user and by the
 // process that carried it.
-// Must never take a byte for right that is not the one that was sent at that place.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'

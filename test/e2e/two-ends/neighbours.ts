@@ -1,5 +1,4 @@
 // Our server beside an nginx with TLS of its own, in pairs that have the same behind them: a site, nobody, or somebody slow.
-// Must never let one know of the other: a prober is given two ports.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'

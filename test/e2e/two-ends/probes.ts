@@ -1,6 +1,5 @@
 // What a prober asks of a TLS port, and how it writes the answers down: in a few words, without what changes from one
 // time to the next.
-// Must never take an answer for the whole one while bytes still come.
 
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'

@@ -1,5 +1,4 @@
 // Builds the program in test/interop/rust, which is made of the crate net-mux.
-// Must never leave anything in the source tree: what is built goes into the cache of node_modules.
 
 import { execFile } from 'node:child_process'
 import { access } from 'node:fs/promises'

@@ -1,5 +1,4 @@
 // Builds the program in test/interop/go, which is made of other people's Go modules of the original wire.
-// Must never leave anything in the source tree: what is built goes into the cache of node_modules.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs'

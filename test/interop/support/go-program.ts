@@ -1,5 +1,4 @@
 // The client and the server in test/interop/go, as the tests start them and look into them.
-// Must never leave one behind: all end with the file that started them.
 
 import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'

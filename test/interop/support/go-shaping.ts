@@ -1,5 +1,4 @@
 // What the Go client writes under a padding scheme, and what our machine of the same wire does.
-// Must never look at more than sizes.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

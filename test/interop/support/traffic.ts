@@ -1,5 +1,4 @@
 // What is sent through a pair of programs: files, many streams at once, streams that are cut.
-// Must never check with less than all the bytes.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

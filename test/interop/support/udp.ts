@@ -1,5 +1,4 @@
 // SOCKS5 UDP as a program uses it, and what it talks to: an echo and a small DNS server.
-// Must never wait for a datagram without a bound.
 
 import dgram from 'node:dgram'
 import type { Socket } from 'node:dgram'

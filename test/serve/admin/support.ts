@@ -1,5 +1,4 @@
 // An admin server for tests: on loopback, for a server with users.
-// Must never outlive the test.
 import { once } from 'node:events'
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'

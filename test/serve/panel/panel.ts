@@ -1,5 +1,4 @@
 // A panel of our own, strict about what nodes say to it, that can be made to fail in many ways.
-// Must never be lenient: what is not in the description of the interface is a violation.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'

@@ -1,5 +1,4 @@
 // A real Redis for a test: on a free port, in a folder of its own.
-// Must never outlive its test.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,5 +1,4 @@
 // What must hold of anything that a machine tells or writes, whatever happened to it.
-// Must never know what the test did.
 import { expect } from 'vitest'
 import { AnyTlsError } from '../../../src/errors.ts'
 import type { MachineEvent } from '../../../src/engine/machine.ts'

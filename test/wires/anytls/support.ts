@@ -1,6 +1,5 @@
 // What the tests of the frames and of the two machines share: vectors with runs, machines that show
 // their state, and a driver that gathers what they say.
-// Must never use real time: every call is given its `now`.
 import { hashPassword } from '../../../src/wires/anytls/auth.ts'
 import { clientRole } from '../../../src/wires/anytls/client.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS } from '../../../src/wires/anytls/config.ts'

@@ -1,5 +1,4 @@
 // The types of the vectors in fixtures/frames.json, padding.json and auth.json, and the frames they decode to.
-// Must never look at what the package makes of them.
 import type { Frame } from '../../../src/wires/anytls/frame.ts'
 import { fixture } from '../../codec/vectors.ts'
 import type { Vector } from '../../codec/vectors.ts'

@@ -1,6 +1,5 @@
 // Frames of the original AnyTLS wire, written and read without the package's own codec: an oracle for the
 // decoder, and plain text for what a machine says.
-// Must never be incremental or fast: it is to be checked by eye against the reference.
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { ascii } from '../../support/v1-frames.ts'
 import { HASH } from '../anytls/support.ts'

@@ -1,6 +1,5 @@
 // Both machines of the original wire in every state that they can be in, and a frame for every input of
 // their tables.
-// Must never reach into a machine: states are reached by frames, calls and time.
 import { CLIENT_STATES, SERVER_STATES } from '../../../src/wires/legacy/state-tables.ts'
 import type {
   ClientState,

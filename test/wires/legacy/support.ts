@@ -1,6 +1,5 @@
 // What the tests of the original wire share: machines that show their state, in any state, and what they
 // say in plain text.
-// Must never use real time: every call is given its `now`.
 import { clientRole } from '../../../src/wires/legacy/client.ts'
 import { DEFAULT_LEGACY_TIMEOUTS } from '../../../src/wires/legacy/config.ts'
 import type {

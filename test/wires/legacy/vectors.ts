@@ -1,5 +1,4 @@
 // The types of the vectors in fixtures/legacy-*.json, and the frames they decode to.
-// Must never look at what the package makes of them.
 import type { Frame } from '../../../src/wires/legacy/frame.ts'
 import { fromRuns } from '../anytls/support.ts'
 import { fixture } from '../../codec/vectors.ts'

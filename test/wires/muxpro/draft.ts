@@ -1,6 +1,5 @@
 // Reads the Mux.Pro draft, for its conformance matrix: plain text with numbered sections, wrapped lines and
 // diagrams.
-// Must never be lenient: what it cannot read it leaves out, and then a quote of it is not found.
 import { readFileSync } from 'node:fs'
 import type { Sentence } from '../../conformance/matrix.ts'
 

@@ -1,5 +1,4 @@
 // Frames of Mux.Pro made and read by hand, for tests of what the package makes and reads.
-// Must never use the package's own codec: one of the two is the oracle for the other.
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('latin1')

@@ -1,5 +1,4 @@
 // What the tests of the Mux.Pro machines share: machines that show their state, in every state.
-// Must never use real time: every call is given its `now`.
 import { clientRole } from '../../../src/wires/muxpro/client.ts'
 import { DEFAULT_TIMEOUTS } from '../../../src/wires/muxpro/config.ts'
 import type { ClientConfig, ServerConfig, Timeouts } from '../../../src/wires/muxpro/config.ts'

@@ -1,5 +1,4 @@
 // The types of the vectors in fixtures/muxpro-frames.json, and the frames that they stand for.
-// Must never look at what the package makes of them.
 import type { CountPlace, Frame } from '../../../src/wires/muxpro/frame.ts'
 import { fromRuns } from '../anytls/support.ts'
 import { fixture } from '../../codec/vectors.ts'

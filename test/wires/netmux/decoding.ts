@@ -1,5 +1,4 @@
 // Runs the net-mux decoder over chunks and shows what came out in a form that compares.
-// Must never hide how a violation was found.
 import { AnyTlsError } from '../../../src/errors.ts'
 import { makeFrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
 import type { FrameReader } from '../../../src/codec/frame-reader.ts'

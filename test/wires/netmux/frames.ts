@@ -1,6 +1,5 @@
 // net-mux frames, written and read without the package's own codec: an oracle for the decoder, and plain text
 // for what a machine says.
-// Must never be incremental or fast: it is to be checked by eye against the reference.
 
 const VERSION = 1
 const HEAD = 12

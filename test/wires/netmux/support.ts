@@ -1,5 +1,4 @@
 // What the tests of net-mux share: machines that show their state, and a pair of them.
-// Must never use real time: every call is given its `now`.
 import { parseNetMuxConfig } from '../../../src/wires/netmux/config.ts'
 import type { NetMuxConfig, NetMuxSettings } from '../../../src/wires/netmux/config.ts'
 import type { Frame } from '../../../src/wires/netmux/frame.ts'

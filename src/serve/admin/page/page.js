@@ -1,5 +1,5 @@
 // The page of the admin server: users, sessions, what goes through, all by way of the API.
-// Must never put text from the server into markup, or the token anywhere but into a header.
+// Must never put the token anywhere but into a header.
 import uPlot from './uplot.js'
 import { encode } from './uqr.js'
 

@@ -1,4 +1,4 @@
-//! The command line of the peer. Must never guess: what is unknown is an error.
+//! The command line of the peer.
 
 use std::time::Duration;
 

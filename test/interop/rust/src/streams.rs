@@ -1,4 +1,4 @@
-//! What happens on one stream. Must never hold more than a buffer of it.
+//! What happens on one stream.
 
 use std::io;
 
