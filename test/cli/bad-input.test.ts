@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { endingFor } from '../../src/cli/failure.ts'
 import type { Ending } from '../../src/cli/failure.ts'
-import { createProgram } from '../../src/cli/program.ts'
+import { programWith } from './commands.ts'
 import { runProgram } from './run-program.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bad-input-'))
@@ -318,20 +318,9 @@ async function failure(args: readonly string[]): Promise<{ code: number | null; 
 }
 
 async function usageFailure(args: readonly string[]): Promise<Ending> {
-  const unexpected = () => Promise.reject(new Error('the command was called'))
-  const program = createProgram({
-    server: unexpected,
-    client: unexpected,
-    link: unexpected,
-    scheme: unexpected,
-    user: unexpected,
-    capture: unexpected,
-    convert: unexpected,
-    report: unexpected,
-    compare: unexpected,
-    checkConfig: unexpected,
-  })
-  return program.parseAsync(args, { from: 'user' }).then(unexpected, endingFor)
+  const program = programWith({})
+  const isCalled = () => Promise.reject(new Error('the command was called'))
+  return program.parseAsync(args, { from: 'user' }).then(isCalled, endingFor)
 }
 
 function expectClean(line: string | undefined): void {

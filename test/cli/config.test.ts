@@ -7,8 +7,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { endingFor } from '../../src/cli/failure.ts'
 import { nearestKey } from '../../src/cli/config-options.ts'
 import type { ClientCommandOptions, ServerCommandOptions } from '../../src/cli/options.ts'
-import { createProgram } from '../../src/cli/program.ts'
 import { parseConfig } from '../../src/cli/toml-file.ts'
+import { programWith } from './commands.ts'
 import { runProgram } from './run-program.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'config-'))
@@ -26,18 +26,9 @@ function fileWith(text: string): string {
 async function parse(...args: string[]) {
   let client: ClientCommandOptions | undefined
   let server: ServerCommandOptions | undefined
-  const unexpected = () => Promise.reject(new Error('another command was called'))
-  const program = createProgram({
+  const program = programWith({
     server: (options) => Promise.resolve(void (server = options)),
     client: (options) => Promise.resolve(void (client = options)),
-    link: unexpected,
-    scheme: unexpected,
-    user: unexpected,
-    capture: unexpected,
-    convert: unexpected,
-    report: unexpected,
-    compare: unexpected,
-    checkConfig: unexpected,
   })
   const ending = await program.parseAsync(args, { from: 'user' }).then(() => undefined, endingFor)
   return { client, server, ending }

@@ -48,6 +48,11 @@ export function runScript(
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...NONE_OF_OURS, ...env },
   })
+  return watch(child)
+}
+
+/** Hears what a program says from its start to its end. */
+export function watch(child: Program['child']): Program {
   let [stdout, stderr] = ['', '']
   let over = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))

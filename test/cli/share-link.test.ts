@@ -3,9 +3,9 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import vectors from '../../fixtures/share-link.json' with { type: 'json' }
-import { AnyTlsError } from '../../src/errors.ts'
 import { formatShareLink, isShareLink, parseShareLink } from '../../src/serve/share-link.ts'
 import type { ShareLink } from '../../src/serve/share-link.ts'
+import { errorOf } from '../codec/vectors.ts'
 
 describe('share link: what is read', () => {
   for (const { title, link, is } of vectors.valid) {
@@ -92,13 +92,3 @@ describe('share link: what is written', () => {
     )
   })
 })
-
-function errorOf(action: () => unknown): AnyTlsError {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof AnyTlsError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}

@@ -1,5 +1,6 @@
 // What the tests of this folder share: the fixtures, and bytes as hex.
 import { readFileSync } from 'node:fs'
+import { AnyTlsError } from '../../src/errors.ts'
 
 /** Every vector names the section it comes from. */
 export interface Vector {
@@ -36,4 +37,28 @@ export function thrownBy(action: () => unknown, what: string): unknown {
     return error
   }
   throw new Error(`nothing was thrown for: ${what}`)
+}
+
+/** Bytes and the frames that they are, in JSON. */
+export interface FrameVectorOf<Json> extends Vector {
+  readonly frames: readonly Json[]
+  /** The bytes are the ones that an encoder must make of the frames. */
+  readonly canonical?: boolean
+}
+
+/** Bytes that break a rule. */
+export interface ViolationVectorOf<Json> extends Vector {
+  /** How many bytes must be seen before the violation shows. */
+  readonly at: number
+  /** What the message must contain. */
+  readonly message: string
+  /** Whole frames before the violation. */
+  readonly frames?: readonly Json[]
+}
+
+/** The {@link AnyTlsError} that a call throws; anything else fails. */
+export function errorOf(action: () => unknown): AnyTlsError {
+  const error = thrownBy(action, 'a call')
+  if (error instanceof AnyTlsError) return error
+  throw error
 }

@@ -3,10 +3,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { closedPort } from '../proxy/support.ts'
+import { isOpen } from '../support/daemon.ts'
 import { requireProgram } from '../support/programs.ts'
 import { folder, whenDone } from './support.ts'
 
@@ -91,14 +91,4 @@ http {
   }
 }
 `
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = connect({ port, host: '127.0.0.1' })
-  const open = await new Promise<boolean>((resolve) => {
-    socket.once('connect', () => resolve(true))
-    socket.once('error', () => resolve(false))
-  })
-  socket.destroy()
-  return open
 }

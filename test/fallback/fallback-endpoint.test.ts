@@ -1,7 +1,7 @@
 // Fallback endpoints as people write them.
 import { describe, expect, it } from 'vitest'
-import { AnyTlsError } from '../../src/errors.ts'
 import { parseFallbackEndpoint } from '../../src/fallback/fallback-endpoint.ts'
+import { errorOf } from '../codec/vectors.ts'
 
 const VALID = [
   ['http://127.0.0.1:8080', '127.0.0.1', 8080],
@@ -62,13 +62,3 @@ describe('fallback endpoint', () => {
     ).toBeLessThan(200)
   })
 })
-
-function errorOf(action: () => unknown): AnyTlsError {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof AnyTlsError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}

@@ -1,6 +1,6 @@
 // The Go client proxying through our server, which speaks the original wire on the port of its own.
 
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -9,6 +9,7 @@ import { curlProgram, folder, startClient, startServer, until } from '../e2e/sup
 import type { ServerProgram } from '../e2e/support.ts'
 import { closedPort, curl, readExactly } from '../proxy/support.ts'
 import { carriedBytes, applicationRecords, startRecordTap } from '../support/record-tap.ts'
+import { askOneByOne, checkDatagrams, describeTraffic } from './support/both-ways.ts'
 import { goProgram } from './support/go-build.ts'
 import {
   Command,
@@ -22,14 +23,11 @@ import {
   fetches,
   manyStreams,
   openTunnel,
-  receiveToEnd,
-  sendAndEnd,
   startFileOrigin,
   startTcpOrigin,
-  upload,
 } from './support/traffic.ts'
 import type { FileOrigin } from './support/traffic.ts'
-import { asksDns, associate, echoesPackets, startDnsServer, startUdpEcho } from './support/udp.ts'
+import { associate, echoesPackets, startUdpEcho } from './support/udp.ts'
 
 const MIB = 1 << 20
 
@@ -52,10 +50,6 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       client = await startGoClient(server.port)
     }, 60_000)
 
-    it.for(['--socks5-hostname', '-x'])('curl %s fetches through them', async (how) => {
-      expect(await fetches(client, files, 100_000, how)).toBe(true)
-    })
-
     it('version 2 is what they settle on, and every SYN is acknowledged', async () => {
       expect(await fetches(client, files, 10)).toBe(true)
       const frames = tracedFrames(client.program)
@@ -68,15 +62,6 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       expect(count(Command.Alert)).toBe(0)
     })
 
-    it('64 MiB come down unchanged', async () => {
-      expect(await fetches(client, files, files.file.length)).toBe(true)
-    })
-
-    it('64 MiB go up unchanged', async () => {
-      const { answer, expected } = await upload(client, files)
-      expect(answer).toBe(expected)
-    })
-
     it('200 streams at once, each on a connection of its own, get back what they send', async () => {
       await manyStreams(client, 200)
       expect(client.connections()).toBeGreaterThanOrEqual(200)
@@ -85,11 +70,7 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
 
     it('200 requests one after the other share one connection', async () => {
       const before = client.connections()
-      for (let request = 0; request < 200; request += 1) {
-        expect(await receiveToEnd(client, Buffer.from(`${request}`))).toEqual(
-          Buffer.from(`${request}`),
-        )
-      }
+      await askOneByOne(client)
       expect(client.connections() - before).toBeLessThanOrEqual(1)
     })
 
@@ -98,12 +79,7 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       async (udp) => {
         const own = await startGoClient(server.port, { udp })
         const association = await associate(own)
-        expect(await echoesPackets(association, await startUdpEcho(), [1, 512, 1_400, 8_000])).toBe(
-          true,
-        )
-        const dns = await startDnsServer()
-        expect(await asksDns(association, '127.0.0.1', dns)).toBe(true)
-        expect(await asksDns(association, 'localhost', dns)).toBe(true)
+        await checkDatagrams(association)
         association.close()
         await until(
           () => tracedFrames(own.program).some(({ command }) => command === Command.Fin),
@@ -235,33 +211,7 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       tunnel.destroy()
     })
 
-    it('close in flight: what was sent before the end of a stream arrives, both ways', async () => {
-      const bytes = randomBytes(MIB)
-      const each = Array.from({ length: 10 })
-      const up = await Promise.all(each.map(() => sendAndEnd(client, bytes)))
-      const down = await Promise.all(each.map(() => receiveToEnd(client, bytes)))
-      for (const received of [...up, ...down]) expect(received.equals(bytes)).toBe(true)
-    })
-
-    it('close in flight: a target that is left, and one that resets, harm nothing else', async () => {
-      const source = await startTcpOrigin((socket) => {
-        socket.resume().on('end', () => socket.end())
-        socket.write(Buffer.alloc(8 * MIB))
-      })
-      for (const leave of ['client', 'target'] as const) {
-        const tunnel = await openTunnel(client, source.port)
-        await until(() => tunnel.bytesRead > 100_000 || tunnel.readableLength > 0, 'data comes')
-        const socket = source.sockets.at(-1)!
-        if (leave === 'client') tunnel.destroy()
-        else socket.resetAndDestroy()
-        await until(() => socket.destroyed, 'the target is left')
-        tunnel.resume()
-        await until(() => tunnel.destroyed || tunnel.readableEnded, 'the tunnel ends')
-        tunnel.destroy()
-        expect(await fetches(client, files, 100_000)).toBe(true)
-      }
-      expect(client.program.stderr()).not.toMatch(/panic|goroutine/)
-    })
+    describeTraffic(() => ({ client, files, go: client.program }))
 
     it('server restart: the client works again as soon as the server is back', async () => {
       expect(await fetches(client, files, 10)).toBe(true)

@@ -1,12 +1,13 @@
 // Our client, told to speak the original wire, proxying through the Go server.
 
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { stop } from '../cli/run-program.ts'
 import { curlProgram, startClient, until } from '../e2e/support.ts'
 import type { ClientProgram } from '../e2e/support.ts'
 import { closedPort, curl, readExactly } from '../proxy/support.ts'
 import { applicationRecords, carriedBytes, startRecordTap } from '../support/record-tap.ts'
+import { askOneByOne, checkDatagrams, describeTraffic } from './support/both-ways.ts'
 import { goProgram } from './support/go-build.ts'
 import {
   Command,
@@ -21,16 +22,12 @@ import {
   fetches,
   manyStreams,
   openTunnel,
-  receiveToEnd,
-  sendAndEnd,
   startFileOrigin,
   startTcpOrigin,
-  upload,
 } from './support/traffic.ts'
 import type { FileOrigin } from './support/traffic.ts'
-import { asksDns, associate, echoesPackets, startDnsServer, startUdpEcho } from './support/udp.ts'
+import { associate, echoesPackets, startUdpEcho } from './support/udp.ts'
 
-const MIB = 1 << 20
 const LEGACY = ['--wire', 'legacy']
 
 /** Built-in scheme of both sides, as settings name it. */
@@ -53,10 +50,6 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       ;[server, files] = await Promise.all([startGoServer(), startFileOrigin()])
       client = await startClient(server.link, [...LEGACY, '--reply-wait', 'exact'])
     }, 60_000)
-
-    it.for(['--socks5-hostname', '-x'])('curl %s fetches through them', async (how) => {
-      expect(await fetches(client, files, 100_000, how)).toBe(true)
-    })
 
     it('version 2 is what they settle on, and the built-in scheme is the same', async () => {
       expect(await fetches(client, files, 10)).toBe(true)
@@ -84,15 +77,6 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       expect(rejected()).toBe(before)
     })
 
-    it('64 MiB come down unchanged', async () => {
-      expect(await fetches(client, files, files.file.length)).toBe(true)
-    })
-
-    it('64 MiB go up unchanged', async () => {
-      const { answer, expected } = await upload(client, files)
-      expect(answer).toBe(expected)
-    })
-
     it('200 streams at once each get back what they send', async () => {
       await manyStreams(client, 200)
       expect(await fetches(client, files, 10)).toBe(true)
@@ -101,22 +85,13 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
     it('200 requests one after the other share one connection', async () => {
       expect(await fetches(client, files, 10)).toBe(true)
       const before = client.connections()
-      for (let request = 0; request < 200; request += 1) {
-        expect(await receiveToEnd(client, Buffer.from(`${request}`))).toEqual(
-          Buffer.from(`${request}`),
-        )
-      }
+      await askOneByOne(client)
       expect(client.connections()).toBe(before)
     })
 
     it('UDP: packets of 1 to 8,000 bytes and a DNS query by name and by address', async () => {
       const association = await associate(client)
-      expect(await echoesPackets(association, await startUdpEcho(), [1, 512, 1_400, 8_000])).toBe(
-        true,
-      )
-      const dns = await startDnsServer()
-      expect(await asksDns(association, '127.0.0.1', dns)).toBe(true)
-      expect(await asksDns(association, 'localhost', dns)).toBe(true)
+      await checkDatagrams(association)
       const fins = () =>
         tracedFrames(server.program).filter(
           ({ command, direction }) => command === Command.Fin && direction === 'in',
@@ -224,33 +199,7 @@ describe.skipIf(goProgram.isMissing || curlProgram.isMissing)(
       slow.destroy()
     })
 
-    it('close in flight: what was sent before the end of a stream arrives, both ways', async () => {
-      const bytes = randomBytes(MIB)
-      const each = Array.from({ length: 10 })
-      const up = await Promise.all(each.map(() => sendAndEnd(client, bytes)))
-      const down = await Promise.all(each.map(() => receiveToEnd(client, bytes)))
-      for (const received of [...up, ...down]) expect(received.equals(bytes)).toBe(true)
-    })
-
-    it('close in flight: a target that is left, and one that resets, harm nothing else', async () => {
-      const source = await startTcpOrigin((socket) => {
-        socket.resume().on('end', () => socket.end())
-        socket.write(Buffer.alloc(8 * MIB))
-      })
-      for (const leave of ['client', 'target'] as const) {
-        const tunnel = await openTunnel(client, source.port)
-        await until(() => tunnel.bytesRead > 100_000 || tunnel.readableLength > 0, 'data comes')
-        const socket = source.sockets.at(-1)!
-        if (leave === 'client') tunnel.destroy()
-        else socket.resetAndDestroy()
-        await until(() => socket.destroyed, 'the target is left')
-        tunnel.resume()
-        await until(() => tunnel.destroyed || tunnel.readableEnded, 'the tunnel ends')
-        tunnel.destroy()
-        expect(await fetches(client, files, 100_000)).toBe(true)
-      }
-      expect(server.program.stderr()).not.toMatch(/panic|goroutine/)
-    })
+    describeTraffic(() => ({ client, files, go: server.program }))
 
     it('server restart: a request while it is away fails, and the next one works when it is back', async () => {
       expect(await fetches(client, files, 10)).toBe(true)

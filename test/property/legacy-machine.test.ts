@@ -2,16 +2,26 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { makeFrameDecoder } from '../../src/wires/legacy/frame-decoder.ts'
-import type { FrameReader } from '../../src/codec/frame-reader.ts'
 import type { Frame } from '../../src/wires/legacy/frame.ts'
 import { FRAME_INPUTS } from '../../src/wires/legacy/state-tables.ts'
 import type { MachineEvent } from '../../src/engine/machine.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
-import { checkEvents, checkStreamEvents, isOver } from '../wires/anytls/checks.ts'
+import { checkEvents, checkStreamEvents } from '../wires/anytls/checks.ts'
 import { authLength, frame, readFrames, write } from '../wires/legacy/frames.ts'
 import { EVERYWHERE, FRAME_FOR } from '../wires/legacy/states.ts'
 import type { Place, Tested } from '../wires/legacy/states.ts'
+import { decodeAll } from '../wires/decoding.ts'
 import { bytesOf, settingsText, unreadOf } from '../wires/legacy/support.ts'
+import {
+  checkCut,
+  CONNECTION_STEPS,
+  isOver,
+  errorText,
+  runSteps,
+  schedules,
+  streamCalls,
+} from '../support/machine-steps.ts'
+import type { Step } from '../support/machine-steps.ts'
 import { cutAt, cuts, mutated } from '../support/v1-arbitraries.ts'
 import { toHex } from '../codec/vectors.ts'
 
@@ -74,13 +84,7 @@ describe('the machines of the original wire under random bytes', () => {
         const authenticating = state === 'await-auth'
         if (authenticating) for (const machine of [whole, cut]) machine.receive(first, 1)
         const bytes = authenticating ? concatBytes([new Uint8Array(3), given]) : given
-        const atOnce = summary(bytes.length > 0 ? whole.receive(bytes, 1) : [], [])
-        const chunks = cutAt(bytes, places)
-        const events: MachineEvent[] = []
-        while (chunks.length > 0 && !isOver(events)) events.push(...cut.receive(chunks.shift()!, 1))
-        expect(summary(events, chunks)).toEqual(atOnce)
-        expect(cut.current).toBe(whole.current)
-        expect(toHex(bytesOf(cut.takeWrites()))).toBe(toHex(bytesOf(whole.takeWrites())))
+        checkCut(whole, cut, bytes, cutAt(bytes, places))
       }),
       { numRuns: 3_000 },
     )
@@ -104,43 +108,28 @@ describe('the machines of the original wire under random bytes', () => {
 })
 
 describe('the machines of the original wire under random calls', () => {
-  const id = fc.integer({ min: 1, max: 5 })
-  const step: fc.Arbitrary<Step> = fc.oneof(
+  const step: fc.Arbitrary<Step<Tested>> = fc.oneof(
     {
       weight: 8,
       arbitrary: fc.oneof(anyFrame, known).map(
-        (bytes): Step =>
+        (bytes): Step<Tested> =>
           (machine, now) =>
             machine.receive(bytes, now),
       ),
     },
-    { weight: 6, arbitrary: fc.tuple(fc.constantFrom(...STREAM_CALLS), id).map(callStep) },
-    { weight: 4, arbitrary: fc.constant<Step>(openIfPossible) },
-    { weight: 3, arbitrary: fc.constantFrom<Step[]>(...CONNECTION_STEPS) },
-    { weight: 3, arbitrary: fc.constant<Step>((machine, now) => machine.timeout(now)) },
+    { weight: 6, arbitrary: streamCalls(5) },
+    { weight: 4, arbitrary: fc.constant<Step<Tested>>(openIfPossible) },
+    { weight: 3, arbitrary: fc.constantFrom(...CONNECTIONS) },
+    { weight: 3, arbitrary: fc.constant<Step<Tested>>((machine, now) => machine.timeout(now)) },
   )
   const start = fc.constantFrom(...EVERYWHERE.filter(({ state }) => state !== 'handed-over'))
-  const schedule = fc.array(fc.tuple(step, fc.oneof(fc.constant(0), fc.nat({ max: 20_000 }))), {
-    maxLength: 60,
-    size: 'max',
-  })
+  const schedule = schedules(step)
 
   it('in any order keep events in order, streams apart and timers moving', () => {
     fc.assert(
       fc.property(start, schedule, ({ name, make }, steps) => {
         const machine = make({ timeouts: { stream: 50_000 } })
-        const events: MachineEvent[] = []
-        let now = 0
-        for (const [run, wait] of steps) {
-          now += wait
-          while (machine.deadline <= now) {
-            const due = machine.deadline
-            events.push(...machine.timeout(due))
-            if (machine.deadline <= due) expect.fail('a timer that is due again at once')
-          }
-          const returned = run(machine, now)
-          if (Array.isArray(returned)) events.push(...(returned as MachineEvent[]))
-        }
+        const events = runSteps(machine, steps)
         checkEvents(events, machine, name)
         checkWrites(name, bytesOf(machine.takeWrites()))
         for (const life of livesOf(events)) checkStreamEvents(life)
@@ -151,59 +140,14 @@ describe('the machines of the original wire under random calls', () => {
   })
 })
 
-/** A call; it may return events. */
-type Step = (machine: Tested, now: number) => unknown
-
-const CONNECTION_STEPS: readonly Step[] = [
-  (machine, now) => machine.close(now),
-  (machine, now) => machine.ping(now),
-  (machine, now) => machine.setReading(false, now),
-  (machine, now) => machine.setReading(true, now),
-  (machine, now) => machine.progress(now),
-  (machine, now) => machine.endOfInput(now),
-  (machine, now) => machine.abort(0, now),
+const CONNECTIONS: readonly Step<Tested>[] = [
+  ...CONNECTION_STEPS,
   (machine, now) => machine.receive(write.serverSettings('v=1'), now),
   (machine, now) => machine.receive(write.settings(settingsText(1)), now),
 ]
 
-const STREAM_CALLS = ['accept', 'send', 'finish', 'reset'] as const
-
-function callStep([call, id]: [(typeof STREAM_CALLS)[number], number]): Step {
-  return (machine, now) => {
-    switch (call) {
-      case 'accept':
-        machine.acceptStream(id, now)
-        return undefined
-      case 'send':
-        if (machine.credit(id) > 0) machine.sendData(id, [new Uint8Array(500)], 500, now)
-        return undefined
-      case 'finish':
-        return machine.finishStream(id, now)
-      case 'reset':
-        return machine.resetStream(id, 5, 'no route', now)
-    }
-  }
-}
-
 function openIfPossible(machine: Tested, now: number): void {
   if (machine.mayOpen) machine.openStream(now)
-}
-
-/** All frames of the chunks, the data of a PSH joined. */
-function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
-  const list: Frame[] = []
-  for (const chunk of chunks) {
-    decoder.push(chunk)
-    for (let one = decoder.next(); one !== undefined; one = decoder.next()) {
-      const last = list.at(-1)
-      if (one.type === 'push-data' && last?.type === 'push-data') {
-        list[list.length - 1] = { ...one, data: concatBytes([last.data, one.data]) }
-      } else {
-        list.push(one)
-      }
-    }
-  }
-  return list.map(shown)
 }
 
 const WITH_BODY: Readonly<Record<number, Frame['type']>> = {
@@ -252,14 +196,6 @@ function expected(command: number, id: number, length: number, data: Uint8Array)
   return [{ type: 'unknown', command, length }]
 }
 
-/** A frame with its bytes as hex. */
-function shown(one: Frame): unknown {
-  const fields = Object.entries(one) as [string, string | number | Uint8Array][]
-  return Object.fromEntries(
-    fields.map(([key, value]) => [key, value instanceof Uint8Array ? toHex(value) : value]),
-  )
-}
-
 /** A machine writes whole frames, none that only its peer may send, and data only where it belongs. */
 function checkWrites(name: Place['name'], bytes: Uint8Array): void {
   const auth = authLength(bytes)
@@ -284,33 +220,4 @@ function livesOf(events: readonly MachineEvent[]): MachineEvent[][] {
     list.at(-1)?.push(event)
   }
   return [...lives.values()].flat()
-}
-
-function errorText(event: MachineEvent): string {
-  if (!('error' in event) || event.error === undefined) return ''
-  const { message } = event.error
-  return 'reason' in event.error ? `${message} ${String(event.error.reason)}` : message
-}
-
-/** Events without what differs by segmentation: data joined, errors and bytes as text. */
-function summary(events: readonly MachineEvent[], rest: readonly Uint8Array[]): string[] {
-  const lines: string[] = []
-  let open = -1
-  for (const event of events) {
-    if (event.type === 'data') {
-      const data = toHex(event.data)
-      if (open === event.stream) lines.push(`${lines.pop() ?? ''}${data}`)
-      else lines.push(`data ${event.stream} ${data}`)
-      open = event.stream
-      continue
-    }
-    open = -1
-    if (event.type === 'handover') {
-      const unread = concatBytes([...event.handover.unread, ...rest])
-      lines.push(`handover ${event.handover.cause} ${toHex(unread)}`)
-    } else {
-      lines.push(JSON.stringify({ ...event, error: errorText(event) }))
-    }
-  }
-  return lines
 }

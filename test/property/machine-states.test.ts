@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { CLIENT_TABLE, FRAME_INPUTS, SERVER_TABLE } from '../../src/wires/anytls/state-tables.ts'
 import type { Input, OTHER_INPUTS, Row } from '../../src/wires/anytls/state-tables.ts'
 import { ILLEGAL } from '../../src/engine/state-table.ts'
-import { AnyTlsError } from '../../src/errors.ts'
-import type { MachineEvent } from '../../src/engine/machine.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { checkEvents } from '../wires/anytls/checks.ts'
 import { EVERYWHERE, FRAME_FOR } from '../wires/anytls/states.ts'
-import type { Place, Tested } from '../wires/anytls/states.ts'
+import type { Place } from '../wires/anytls/states.ts'
 import { clientNego, HASH } from '../wires/anytls/support.ts'
-import type { Setup } from '../wires/anytls/support.ts'
+import { after, checkCalls, checkOpening, DRIVES } from '../support/state-suite.ts'
+import type { Shown } from '../support/machine-steps.ts'
+import type { Drive } from '../support/state-suite.ts'
 import { write } from '../support/v1-frames.ts'
 
 describe('every state and every input', () => {
@@ -64,31 +64,14 @@ describe('every state and every input', () => {
   })
 
   it('no call in any state throws, and none changes what is over', () => {
-    for (const { name, state, make } of EVERYWHERE) {
-      for (const [call, run] of Object.entries(CALLS)) {
-        const machine = make()
-        const title = `${name}, ${state}, ${call}`
-        checkEvents(eventsOf(run(machine)), machine, title)
-        if (state === 'closed' || state === 'handed-over') {
-          expect(machine.current, title).toBe(state)
-          expect(machine.takeWrites(), title).toEqual([])
-          expect(machine.deadline, title).toBe(Infinity)
-        }
-      }
-    }
+    checkCalls(EVERYWHERE, checkEvents)
   })
 
   it('openStream succeeds where mayOpen says so, and throws an AnyTlsError elsewhere', () => {
-    for (const { name, state, make } of EVERYWHERE) {
-      const machine = make()
-      const open = () => machine.openStream(0)
-      const allowed = name === 'client' && ['initializing', 'negotiating', 'open'].includes(state)
-      expect(machine.mayOpen, `${name}, ${state}`).toBe(allowed)
-      if (allowed) expect(open()).toBeGreaterThan(0)
-      else expect(open).toThrow(AnyTlsError)
-    }
+    checkOpening(EVERYWHERE, ['initializing', 'negotiating', 'open'])
   })
 })
+
 function rowOf(name: Place['name'], state: string): Row<string> {
   const table: Record<string, Row<string>> = name === 'client' ? CLIENT_TABLE : SERVER_TABLE
   const row = table[state]
@@ -105,41 +88,16 @@ function expectedState(name: Place['name'], state: string, input: Input): string
 }
 
 type OtherInput = Exclude<(typeof OTHER_INPUTS)[number], 'version-unsupported'>
-type Drive = (make: (setup?: Setup) => Tested) => Tested
 /** How each input that is no frame is brought about. */
 const OTHERS: Readonly<Record<OtherInput, Drive>> = {
-  'auth-mismatch': after((machine) => machine.receive(new Uint8Array(34).fill(0xff), 0)),
-  'auth-timeout': after((machine) => machine.timeout(10), { auth: 10 }),
+  ...DRIVES,
   'nego-timeout': after((machine) => machine.timeout(10), { nego: 10 }),
-  flush: after((machine) => machine.timeout(20)),
   'goaway-done': after((machine) => machine.timeout(1_000)),
-  'local-close': after((machine) => machine.close(0)),
-  'local-abort': after((machine) => machine.abort(4, 0)),
-  drained: after((machine) => {
-    for (const stream of [1, 2]) machine.resetStream(stream, 0, '', 0)
-  }),
-  'idle-timeout': after((machine) => machine.timeout(10), { connection: 10 }),
-  'ping-timeout': after(
-    (machine) => {
-      machine.ping(0)
-      machine.timeout(10)
-    },
-    { ping: 10 },
-  ),
-  'end-of-input': after((machine) => machine.endOfInput(0)),
   violation: after(breakProtocol),
   'violation-handover': after(breakProtocol),
 }
 
-function after(drive: (machine: Tested) => unknown, timeouts: Setup['timeouts'] = {}): Drive {
-  return (make) => {
-    const machine = make({ timeouts })
-    drive(machine)
-    return machine
-  }
-}
-
-function breakProtocol(machine: Tested): void {
+function breakProtocol(machine: Shown): void {
   // An AUTH that matches and whose padding is above its cap: a violation even before authentication.
   const auth = concatBytes([
     write.auth(HASH).subarray(0, 34),
@@ -152,26 +110,4 @@ function expectedViolation(name: Place['name'], state: string): string {
   const row = rowOf(name, state)
   const handover = name === 'handover server' && row['violation-handover'] !== ILLEGAL
   return row[handover ? 'violation-handover' : 'violation']
-}
-
-/** The events that a call has returned, if it returns any. */
-function eventsOf(returned: unknown): readonly MachineEvent[] {
-  return Array.isArray(returned) ? (returned as MachineEvent[]) : []
-}
-
-const CALLS: Readonly<Record<string, (machine: Tested) => unknown>> = {
-  endOfInput: (machine) => machine.endOfInput(1),
-  'timeout, early': (machine) => machine.timeout(1),
-  'timeout, late': (machine) => machine.timeout(1e9),
-  acceptStream: (machine) => machine.acceptStream(1, 1),
-  sendData: (machine) => machine.sendData(1, [new Uint8Array(3)], 3, 1),
-  finishStream: (machine) => machine.finishStream(1, 1),
-  resetStream: (machine) => machine.resetStream(1, 6, 'no', 1),
-  consumed: (machine) => machine.consumed(1, 60_000, 1),
-  ping: (machine) => machine.ping(1),
-  close: (machine) => machine.close(1),
-  abort: (machine) => machine.abort(4, 1),
-  'reading stopped': (machine) => machine.setReading(false, 1),
-  progress: (machine) => machine.progress(1),
-  'empty chunk': (machine) => machine.receive(new Uint8Array(0), 1),
 }

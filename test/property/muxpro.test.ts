@@ -18,10 +18,20 @@ import {
 import type { Frame } from '../../src/wires/muxpro/frame.ts'
 import { CLIENT_STATES, FRAME_INPUTS, SERVER_STATES } from '../../src/wires/muxpro/state-tables.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
-import { checkStreamEvents, isOver } from '../wires/anytls/checks.ts'
+import { checkStreamEvents } from '../wires/anytls/checks.ts'
+import { joined, shown } from '../wires/decoding.ts'
 import { describeFrames, write } from '../wires/muxpro/frames.ts'
 import { bytesOf, CLIENT_IN, FRAME_FOR, SERVER_IN, TCP, UDP } from '../wires/muxpro/support.ts'
 import type { Setup, Tested } from '../wires/muxpro/support.ts'
+import {
+  CONNECTION_STEPS,
+  isOver,
+  runSteps,
+  schedules,
+  streamCalls,
+  summary,
+} from '../support/machine-steps.ts'
+import type { Step } from '../support/machine-steps.ts'
 import { cutAt, cuts, mutated } from '../support/v1-arbitraries.ts'
 import { toHex } from '../codec/vectors.ts'
 
@@ -200,11 +210,11 @@ describe('the machines', () => {
   })
 
   const small = fc.integer({ min: 1, max: 4 })
-  const step: fc.Arbitrary<Step> = fc.oneof(
+  const step: fc.Arbitrary<Step<Tested>> = fc.oneof(
     {
       weight: 4,
       arbitrary: known.map(
-        (bytes): Step =>
+        (bytes): Step<Tested> =>
           (machine, now) =>
             machine.receive(bytes, now),
       ),
@@ -212,44 +222,23 @@ describe('the machines', () => {
     {
       weight: 6,
       arbitrary: fc.tuple(small, fc.nat({ max: 70_000 })).map(
-        ([stream, bytes]): Step =>
+        ([stream, bytes]): Step<Tested> =>
           (machine, now) =>
             machine.receive(write.keep(stream, new Uint8Array(Math.min(bytes, 65_535))), now),
       ),
     },
-    {
-      weight: 6,
-      arbitrary: fc.tuple(fc.constantFrom(...STREAM_CALLS), small).map(
-        ([call, stream]): Step =>
-          (machine, now) =>
-            call(machine, stream, now),
-      ),
-    },
-    { weight: 4, arbitrary: fc.boolean().map((udp): Step => openIfPossible(udp)) },
-    { weight: 3, arbitrary: fc.constantFrom<Step>(...CONNECTION_STEPS) },
-    { weight: 2, arbitrary: fc.constant<Step>((machine) => void machine.takeWrites()) },
+    { weight: 6, arbitrary: streamCalls(4) },
+    { weight: 4, arbitrary: fc.boolean().map((udp): Step<Tested> => openIfPossible(udp)) },
+    { weight: 3, arbitrary: fc.constantFrom(...CONNECTION_STEPS) },
+    { weight: 2, arbitrary: fc.constant<Step<Tested>>((machine) => void machine.takeWrites()) },
   )
-  const schedule = fc.array(fc.tuple(step, fc.oneof(fc.constant(0), fc.nat({ max: 20_000 }))), {
-    maxLength: 60,
-    size: 'max',
-  })
+  const schedule = schedules(step)
 
   it('keep events in order, streams apart and timers moving under any calls', () => {
     fc.assert(
       fc.property(somewhere, schedule, (make, steps) => {
         const machine = make()
-        const events: MachineEvent[] = []
-        let now = 0
-        for (const [run, wait] of steps) {
-          now += wait
-          while (machine.deadline <= now) {
-            const due = machine.deadline
-            events.push(...machine.timeout(due))
-            if (machine.deadline <= due) expect.fail('a timer that is due again at once')
-          }
-          const returned = run(machine, now)
-          if (Array.isArray(returned)) events.push(...(returned as MachineEvent[]))
-        }
+        const events = runSteps(machine, steps)
         describeFrames(bytesOf(machine.takeWrites()))
         checkStreamEvents(afterReuse(events))
         if (!isOver(events)) return
@@ -261,31 +250,7 @@ describe('the machines', () => {
   })
 })
 
-/** A call; it may return events. */
-type Step = (machine: Tested, now: number) => unknown
-
-const CONNECTION_STEPS: readonly Step[] = [
-  (machine, now) => machine.close(now),
-  (machine, now) => machine.ping(now),
-  (machine, now) => machine.setReading(false, now),
-  (machine, now) => machine.setReading(true, now),
-  (machine, now) => machine.progress(now),
-  (machine, now) => machine.endOfInput(now),
-  (machine, now) => machine.abort(0, now),
-]
-
-const STREAM_CALLS: readonly ((machine: Tested, stream: number, now: number) => unknown)[] = [
-  (machine, stream, now) => machine.acceptStream(stream, now),
-  (machine, stream, now) => {
-    const bytes = Math.min(1_000, machine.credit(stream))
-    if (bytes > 0) machine.sendData(stream, [new Uint8Array(bytes)], bytes, now)
-  },
-  (machine, stream, now) => machine.finishStream(stream, now),
-  (machine, stream, now) => machine.resetStream(stream, 5, 'no route', now),
-  (machine, stream, now) => machine.consumed(stream, 500, now),
-]
-
-function openIfPossible(udp: boolean): Step {
+function openIfPossible(udp: boolean): Step<Tested> {
   return (machine, now) => {
     if (machine.mayOpen) machine.openStream(now, udp ? UDP : TCP)
   }
@@ -311,39 +276,4 @@ function decodeAll(decoder: FrameReader<Frame>, chunk: Uint8Array, before: Frame
     throw error
   }
   return list
-}
-
-/** Adjacent pieces of data in one. */
-function joined(frames: readonly Frame[]): Frame[] {
-  const list: Frame[] = []
-  for (const frame of frames) {
-    const last = list.at(-1)
-    if (frame.type === 'data' && last?.type === 'data') {
-      list[list.length - 1] = { ...frame, data: concatBytes([last.data, frame.data]) }
-    } else {
-      list.push(frame)
-    }
-  }
-  return list
-}
-
-function shown(frame: Frame): unknown {
-  return 'data' in frame ? { ...frame, data: toHex(frame.data) } : frame
-}
-
-/** Events without what differs by segmentation: data joined, errors and bytes as text. */
-function summary(events: readonly MachineEvent[]): string[] {
-  const lines: string[] = []
-  let open = -1
-  for (const event of events) {
-    if (event.type === 'data') {
-      if (open === event.stream) lines.push(`${lines.pop() ?? ''}${toHex(event.data)}`)
-      else lines.push(`data ${event.stream} ${toHex(event.data)}`)
-      open = event.stream
-      continue
-    }
-    open = -1
-    lines.push(JSON.stringify('error' in event ? { ...event, error: event.error?.message } : event))
-  }
-  return lines
 }

@@ -27,6 +27,7 @@ import {
   writeVarint,
 } from '../../src/codec.ts'
 import type { Address, KvBlock } from '../../src/codec.ts'
+import { mutated } from '../support/v1-arbitraries.ts'
 
 const RUNS = { numRuns: 2_000 }
 
@@ -48,25 +49,11 @@ const kvEntries = fc.uniqueArray(fc.tuple(keys, fc.array(values, { minLength: 1,
   selector: ([key]) => key,
 })
 
-/** Some bytes of `source` replaced, removed or inserted, or the end cut off. */
-function mutated(source: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
-  const kind = fc.constantFrom('replace', 'remove', 'insert', 'cut')
-  // Half of the bytes put in are ones that mean something to one of the codecs.
-  const byte = fc.oneof(fc.nat(255), fc.constantFrom(...Buffer.from('=,\n\r \0\x01\x03\x04\x7f')))
-  const mutation = fc.tuple(kind, fc.nat(), byte)
-  const mutations = fc.array(mutation, { minLength: 1, maxLength: 3 })
-  return fc.tuple(source, mutations).map(([bytes, list]) => {
-    const result = [...bytes]
-    for (const [how, where, value] of list) {
-      const at = where % (result.length + 1)
-      if (how === 'replace') result[at] = value
-      else if (how === 'remove') result.splice(at, 1)
-      else if (how === 'insert') result.splice(at, 0, value)
-      else result.length = at
-    }
-    return Uint8Array.from(result)
-  })
-}
+/** Bytes of which half mean something to one of the codecs. */
+const CODEC_BYTES = fc.oneof(
+  fc.nat(255),
+  fc.constantFrom(...Buffer.from('=,\n\r \0\x01\x03\x04\x7f')),
+)
 
 /** The error of `action` if it is of the class given, `undefined` if there is none; others pass through. */
 function errorOf<E extends Error>(
@@ -185,7 +172,7 @@ describe('KV block', () => {
   })
 
   it('mutated blocks give entries or a BlockError at the exact byte', () => {
-    fc.assert(fc.property(mutated(kvEntries.map(encodeKvBlock)), checkDecoding), RUNS)
+    fc.assert(fc.property(mutated(kvEntries.map(encodeKvBlock), CODEC_BYTES), checkDecoding), RUNS)
   })
 })
 
@@ -212,7 +199,7 @@ describe('TEXT block', () => {
 
   it('random and mutated bytes give a text or a BlockError at the exact byte', () => {
     fc.assert(fc.property(anyBytes, checkDecoding), RUNS)
-    fc.assert(fc.property(mutated(text.map(encodeTextBlock)), checkDecoding), RUNS)
+    fc.assert(fc.property(mutated(text.map(encodeTextBlock), CODEC_BYTES), checkDecoding), RUNS)
   })
 
   it('toTextBlock gives one permitted character for each character, up to the limit', () => {
@@ -311,14 +298,17 @@ describe('SOCKS address', () => {
       .tuple(fc.constantFrom(1, 3, 4, 0, 2), anyBytes)
       .map(([type, rest]) => Uint8Array.of(type, ...rest))
     fc.assert(
-      fc.property(fc.oneof(anyBytes, typed, mutated(address.map(encodeAddress))), (bytes) => {
-        const decoding = errorOf(() => {
-          const decoded = decodeAddress(bytes)
-          if (decoded === undefined) expect(bytes.length).toBeLessThan(ADDRESS_MAX_LENGTH)
-          else expect(decoded.address.host).toMatch(/^[\x21-\x7e]{1,255}$/)
-        }, AnyTlsError)
-        if (decoding !== undefined) expect(decoding.code).toBe('ERR_ADDRESS_INVALID')
-      }),
+      fc.property(
+        fc.oneof(anyBytes, typed, mutated(address.map(encodeAddress), CODEC_BYTES)),
+        (bytes) => {
+          const decoding = errorOf(() => {
+            const decoded = decodeAddress(bytes)
+            if (decoded === undefined) expect(bytes.length).toBeLessThan(ADDRESS_MAX_LENGTH)
+            else expect(decoded.address.host).toMatch(/^[\x21-\x7e]{1,255}$/)
+          }, AnyTlsError)
+          if (decoding !== undefined) expect(decoding.code).toBe('ERR_ADDRESS_INVALID')
+        },
+      ),
       RUNS,
     )
   })

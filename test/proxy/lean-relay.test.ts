@@ -10,6 +10,7 @@ import { CloseCode } from '../../src/engine/close-code.ts'
 import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import type { RelayOptions } from '../../src/proxy/relay.ts'
+import { writeUntilHeld } from '../support/back-pressure.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
 import { connectTo, listen, readAll, readExactly, sha256 } from './support.ts'
 
@@ -137,22 +138,7 @@ describe.for(KINDS)('a stream and a socket that was $socket, mux1 $mux1', (kind)
   it('a slow reader holds the writer back and memory stays bounded', async () => {
     const { program, near, stream, far, over } = await relayed(kind)
     program.pause()
-    const chunk = Buffer.alloc(65_536)
-    let accepted = 0
-    const produce = () => {
-      while (accepted < 256 << 20) {
-        accepted += chunk.length
-        if (!far.write(chunk)) return
-      }
-    }
-    far.on('drain', produce)
-    produce()
-    let before = -1
-    while (before !== accepted) {
-      before = accepted
-      await setTimeout(100)
-    }
-    expect(accepted).toBeLessThan(32 << 20)
+    expect(await writeUntilHeld(far)).toBeLessThan(32 << 20)
     expect(near.writableLength).toBeLessThan(256 << 10)
     program.resetAndDestroy()
     await over
@@ -161,22 +147,7 @@ describe.for(KINDS)('a stream and a socket that was $socket, mux1 $mux1', (kind)
 
   it('a slow taker of the stream holds the program back', async () => {
     const { program, far } = await relayed(kind)
-    const chunk = Buffer.alloc(65_536)
-    let accepted = 0
-    const produce = () => {
-      while (accepted < 256 << 20) {
-        accepted += chunk.length
-        if (!program.write(chunk)) return
-      }
-    }
-    program.on('drain', produce)
-    produce()
-    let before = -1
-    while (before !== accepted) {
-      before = accepted
-      await setTimeout(100)
-    }
-    expect(accepted).toBeLessThan(32 << 20)
+    expect(await writeUntilHeld(program)).toBeLessThan(32 << 20)
     expect(far.readableLength).toBeLessThan(8 << 20)
     program.destroy()
   })

@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { relay } from '../../src/proxy/relay.ts'
+import { writeUntilHeld } from '../support/back-pressure.ts'
 import { closing, connectTo, listen, readAll, readExactly, sha256, streamPair } from './support.ts'
 
 /** Two ends of a TCP connection: the program's, and the one to relay. */
@@ -105,23 +106,8 @@ describe('relay', () => {
   it('a slow reader holds the writer back and memory stays bounded', async () => {
     const { program, near, stream, far } = await relayed()
     program.pause()
-    const chunk = Buffer.alloc(65_536)
-    let accepted = 0
-    const produce = () => {
-      while (accepted < 256 << 20) {
-        accepted += chunk.length
-        if (!far.write(chunk)) return
-      }
-    }
-    far.on('drain', produce)
-    produce()
     // Kernel buffers of loopback take a few MiB; then nothing may be taken any more.
-    let before = -1
-    while (before !== accepted) {
-      before = accepted
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    expect(accepted).toBeLessThan(32 << 20)
+    expect(await writeUntilHeld(far)).toBeLessThan(32 << 20)
     const buffered = near.writableLength + stream.readableLength + far.writableLength
     expect(buffered).toBeLessThan(1 << 20)
     program.destroy()

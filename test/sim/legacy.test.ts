@@ -16,9 +16,11 @@ import { ascii } from '../support/v1-frames.ts'
 import { toHex } from '../codec/vectors.ts'
 import {
   act,
+  actWithResets,
   closeAndExpectOver,
   expectConserved,
   expectNothingLeft,
+  expectOver,
   windDown,
 } from './mux-scenarios.ts'
 import type { Habits } from './mux-scenarios.ts'
@@ -140,11 +142,7 @@ describe('client against server on the original wire', () => {
   it('with streams reset at any time, what arrives is a beginning of what was sent, and the others go on', () => {
     let resets = 0
     forAllModes((world, _mode, title) => {
-      for (let action = 0; action < 80; action += 1) act(world, habits(true))
-      windDown(world, habits(true))
-      resets += expectConserved(world, title)
-      expectNothingLeft(world, title)
-      closeAndExpectOver(world, 'server', title)
+      resets += actWithResets(world, habits(true), title)
     })
     expect(resets).toBeGreaterThan(100)
   })
@@ -163,9 +161,7 @@ describe('client against server on the original wire', () => {
       const rest = { ...habits(false), openers: [] }
       for (let action = 0; action < 20; action += 1) act(world, rest)
       windDown(world, rest)
-      world.run(world.now + 60_000)
-      expect(world.over, title).toBe(true)
-      expectNothingLeft(world, title)
+      expectOver(world, title)
     })
     expect(checked).toBeGreaterThan(3 * RUNS)
   })

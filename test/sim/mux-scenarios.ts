@@ -131,3 +131,23 @@ function finish(world: AnyWorld, role: Role, end: End | undefined, { mayFinish }
 function resetRarely(world: AnyWorld, role: Role, end: End | undefined, { resets }: Habits): void {
   if (end !== undefined && resets && world.random(0, 2) === 0) world.reset(role, end)
 }
+
+/**
+ * What happens with streams reset at any time: what arrives is a beginning of what was sent, the others go on, and then
+ * the server closes. Gives how many streams were reset.
+ */
+export function actWithResets(world: AnyWorld, habits: Habits, title: string): number {
+  for (let action = 0; action < 80; action += 1) act(world, habits)
+  windDown(world, habits)
+  const resets = expectConserved(world, title)
+  expectNothingLeft(world, title)
+  closeAndExpectOver(world, 'server', title)
+  return resets
+}
+
+/** Once an end has closed and its streams have run to their end, both ends are over and leave nothing. */
+export function expectOver(world: AnyWorld, title: string): void {
+  world.run(world.now + 60_000)
+  expect(world.over, title).toBe(true)
+  expectNothingLeft(world, title)
+}

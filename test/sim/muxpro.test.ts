@@ -8,9 +8,11 @@ import { makeClient, makeServer } from '../wires/muxpro/support.ts'
 import type { Client, Server } from '../wires/muxpro/support.ts'
 import {
   act,
+  actWithResets,
   closeAndExpectOver,
   expectConserved,
   expectNothingLeft,
+  expectOver,
   windDown,
 } from './mux-scenarios.ts'
 import type { Habits } from './mux-scenarios.ts'
@@ -74,11 +76,7 @@ describe('Mux.Pro client against Mux.Pro server', () => {
   it('with streams reset at any time, what arrives is a beginning of what was sent, and the others go on', () => {
     let resets = 0
     forAll((world, title) => {
-      for (let action = 0; action < 80; action += 1) act(world, habits(true))
-      windDown(world, habits(true))
-      resets += expectConserved(world, title)
-      expectNothingLeft(world, title)
-      closeAndExpectOver(world, 'server', title)
+      resets += actWithResets(world, habits(true), title)
     })
     expect(resets).toBeGreaterThan(50)
   })
@@ -90,9 +88,7 @@ describe('Mux.Pro client against Mux.Pro server', () => {
       for (let action = 0; action < 20; action += 1) act(world, habits(false))
       windDown(world, habits(false))
       expect(expectConserved(world, title), title).toBe(0)
-      world.run(world.now + 60_000)
-      expect(world.over, title).toBe(true)
-      expectNothingLeft(world, title)
+      expectOver(world, title)
     })
   })
 
@@ -105,9 +101,7 @@ describe('Mux.Pro client against Mux.Pro server', () => {
       for (let action = 0; action < 20; action += 1) act(world, habits(false, []))
       windDown(world, habits(false, []))
       expect(expectConserved(world, title), title).toBe(0)
-      world.run(world.now + 60_000)
-      expect(world.over, title).toBe(true)
-      expectNothingLeft(world, title)
+      expectOver(world, title)
     })
   })
 

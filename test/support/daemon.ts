@@ -43,7 +43,8 @@ export async function startDaemon(
   return { child, said: () => said, stop }
 }
 
-async function isOpen(port: number): Promise<boolean> {
+/** Whether somebody listens on a port of loopback. */
+export async function isOpen(port: number): Promise<boolean> {
   const socket = connect({ port, host: '127.0.0.1' })
   const open = await new Promise<boolean>((resolve) => {
     socket.once('connect', () => resolve(true))

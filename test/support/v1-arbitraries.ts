@@ -147,11 +147,19 @@ export function cutAt(bytes: Uint8Array, places: Cuts): Uint8Array[] {
   return list
 }
 
-/** Some bytes of `source` replaced, removed or inserted, or the end cut off. */
-export function mutated(source: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
+/** Bytes of which half mean something in a frame. */
+const FRAME_BYTES = fc.oneof(
+  fc.nat({ max: 255 }),
+  fc.nat({ max: 0x1a }),
+  fc.constantFrom(0x40, 0xc0),
+)
+
+/** Some bytes of `source` replaced, removed or inserted, or the end cut off; `byte` is what is put in. */
+export function mutated(
+  source: fc.Arbitrary<Uint8Array>,
+  byte: fc.Arbitrary<number> = FRAME_BYTES,
+): fc.Arbitrary<Uint8Array> {
   const kind = fc.constantFrom('replace', 'remove', 'insert', 'cut')
-  // Half of the bytes put in are ones that mean something in a frame.
-  const byte = fc.oneof(fc.nat({ max: 255 }), fc.nat({ max: 0x1a }), fc.constantFrom(0x40, 0xc0))
   const mutations = fc.array(fc.tuple(kind, fc.nat(), byte), { minLength: 1, maxLength: 3 })
   return fc.tuple(source, mutations).map(([bytes, list]) => {
     const result = [...bytes]

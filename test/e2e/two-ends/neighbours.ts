@@ -3,11 +3,11 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { closedPort } from '../../proxy/support.ts'
 import { makeTestCertificate } from '../../support/certificate.ts'
+import { isOpen } from '../../support/daemon.ts'
 import { startDeafEndpoint } from '../../support/deaf-endpoint.ts'
 import { nginxProgram } from '../nginx.ts'
 import { folder, run, serve, whenDone } from '../support.ts'
@@ -101,13 +101,4 @@ function startNginx({ key, cert }: { key: string; cert: string }, servers: strin
   const flags = ['-p', home, '-c', config, '-e', 'stderr']
   const child = spawn(nginxProgram.path, flags, { stdio: 'ignore' })
   whenDone(() => void child.kill('SIGKILL'))
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = connect({ port, host: '127.0.0.1' })
-  const open = await new Promise<boolean>((resolve) => {
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-  })
-  socket.destroy()
-  return open
 }

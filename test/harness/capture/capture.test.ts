@@ -16,6 +16,7 @@ import type {
 } from '../../../src/harness/capture/capture-event.ts'
 import { parseCapture } from '../../../src/harness/capture/capture-parser.ts'
 import { connectTo, readAll, readExactly, sha256 } from '../../proxy/support.ts'
+import { writeUntilHeld } from '../../support/back-pressure.ts'
 import { startTlsServer } from '../../support/server.ts'
 import { startTcpEndpoint } from '../../support/tcp-endpoint.ts'
 
@@ -122,22 +123,8 @@ describe('the capture relay', { timeout: 30_000 }, () => {
 
   it('a slow reader holds its writer back, and memory stays bounded', async () => {
     const { program, far } = await relayed()
-    const chunk = Buffer.alloc(65_536)
-    let accepted = 0
-    const produce = () => {
-      while (accepted < 256 << 20) {
-        accepted += chunk.length
-        if (!program.write(chunk)) return
-      }
-    }
-    program.on('drain', produce)
-    produce()
     // Kernel buffers of loopback take a few MiB; then nothing may be taken any more.
-    let before = -1
-    while (before !== accepted) {
-      before = accepted
-      await setTimeout(100)
-    }
+    const accepted = await writeUntilHeld(program)
     expect(accepted).toBeLessThan(32 << 20)
     // And it goes on once the reader does.
     let got = 0

@@ -3,42 +3,17 @@
 import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { PASSWORD, folder, whenDone } from '../../e2e/support.ts'
-import { stop } from '../../cli/run-program.ts'
-import type { Ended, Program } from '../../cli/run-program.ts'
+import { stop, watch } from '../../cli/run-program.ts'
+import type { Program } from '../../cli/run-program.ts'
 import { sha256 } from '../../proxy/support.ts'
 import { makeTestCertificate } from '../../support/certificate.ts'
 import { goProgram } from './go-build.ts'
 
 /** Runs the Go program until the file is done. */
 function runGo(args: readonly string[]): Program {
-  const child = spawn(goProgram.path, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr] = ['', '']
-  let over = false
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const ended = new Promise<Ended>((resolve) => {
-    child.once('close', (code, signal) => {
-      over = true
-      resolve({ code, signal })
-    })
-  })
-  const program: Program = {
-    child,
-    stdout: () => stdout,
-    stderr: () => stderr,
-    ended,
-    async said(pattern) {
-      for (;;) {
-        const match = pattern.exec(stderr)
-        if (match !== null) return match
-        if (over) throw new Error(`it ended without saying so: ${stderr}`)
-        await Promise.race([once(child.stderr, 'data'), ended])
-      }
-    },
-  }
+  const program = watch(spawn(goProgram.path, args, { stdio: ['ignore', 'pipe', 'pipe'] }))
   whenDone(() => stop(program))
   return program
 }

@@ -5,11 +5,6 @@ import type { MachineEvent } from '../../../src/engine/machine.ts'
 import { readFrames } from '../../support/v1-frames.ts'
 import type { Place, Tested } from './states.ts'
 
-/** Whether the connection is over: closed, or handed to another owner. */
-export function isOver(events: readonly MachineEvent[]): boolean {
-  return events.some(({ type }) => type === 'closed' || type === 'handover')
-}
-
 /** The end comes once and last, and only violations and named codes are errors. */
 export function checkEvents(
   events: readonly MachineEvent[],
@@ -48,7 +43,6 @@ export function checkStreamEvents(events: readonly MachineEvent[]): void {
 }
 
 /** A machine writes whole frames, and none that only its peer may send (D9). */
-/** A machine writes whole frames, and none that only its peer may send (D9). */
 export function checkWrites(name: Place['name'], bytes: Uint8Array): void {
   const { frames, stopped } = readFrames(bytes)
   expect(stopped).toBe('end')
@@ -58,4 +52,17 @@ export function checkWrites(name: Place['name'], bytes: Uint8Array): void {
     const fromServer = type === 0x04 || type === 0x06 || type === 0x10
     if (server ? fromClient : fromServer) expect.fail(`${name} wrote a frame of type ${type}`)
   }
+}
+
+/** How often the bytes of a secret are read by what is done with it. */
+export function readsOf(secret: Uint8Array, use: (counting: Uint8Array) => unknown): number {
+  let count = 0
+  const counting = new Proxy(secret, {
+    get: (target, key) => {
+      count += 1
+      return Reflect.get(target, key) as unknown
+    },
+  })
+  use(counting)
+  return count
 }

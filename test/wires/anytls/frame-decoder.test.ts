@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { makeFrameDecoder } from '../../../src/wires/anytls/frame-decoder.ts'
 import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import type { Frame } from '../../../src/wires/anytls/frame.ts'
-import { AnyTlsError } from '../../../src/errors.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { write } from '../../support/v1-frames.ts'
 import { embedded, thrownBy, toHex } from '../../codec/vectors.ts'
+import { checkViolations, checkViolationsWhole, decodeAll, shown } from '../decoding.ts'
 import { fromRuns, HASH, pieces } from './support.ts'
 import { frameOf, frameVectors } from './vectors.ts'
 
@@ -35,25 +35,11 @@ describe('FrameDecoder', () => {
   })
 
   it('D2, D4, D10, D12: a violation shows with the very byte that makes it one', () => {
-    for (const { section, name, hex, at, message, frames = [] } of invalid) {
-      const title = `${section}: ${name}`
-      const bytes = fromRuns(hex)
-      const decoder = makeFrameDecoder()
-      const before = pieces(bytes.subarray(0, at - 1), 1)
-      expect(decodeAll(decoder, before), title).toEqual(frames.map(frameOf).map(shown))
-      decoder.push(bytes.subarray(at - 1, at))
-      expectViolation(() => decoder.next(), message, title)
-    }
+    checkViolations(invalid, () => makeFrameDecoder(), frameOf)
   })
 
   it('a violation in one piece says the same', () => {
-    for (const { section, name, hex, message, frames = [] } of invalid) {
-      const title = `${section}: ${name}`
-      const decoder = makeFrameDecoder()
-      decoder.push(embedded(fromRuns(hex)))
-      for (const frame of frames) expect(decoder.next(), title).toEqual(frameOf(frame))
-      expectViolation(() => decoder.next(), message, title)
-    }
+    checkViolationsWhole(invalid, () => makeFrameDecoder(), frameOf)
   })
 
   it('a frame that lacks bytes is no frame and no violation', () => {
@@ -181,47 +167,6 @@ describe('FrameDecoder', () => {
     }
   })
 })
-
-/** All frames of the chunks, adjacent pieces of stream data joined, as {@link shown}. */
-function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
-  const frames: Frame[] = []
-  let data: Uint8Array[] = []
-  const flush = (stream: number): void => {
-    if (data.length > 0) frames.push({ type: 'stream-data', stream, data: concatBytes(data) })
-    data = []
-  }
-  let stream = 0
-  for (const chunk of chunks) {
-    decoder.push(chunk)
-    for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
-      if (frame.type === 'stream-data') {
-        data.push(frame.data)
-        stream = frame.stream
-      } else {
-        flush(stream)
-        frames.push(frame)
-      }
-    }
-  }
-  flush(stream)
-  return frames.map(shown)
-}
-
-/** A frame with its bytes as hex, which compares faster than an array of numbers. */
-function shown(frame: Frame): unknown {
-  const fields = Object.entries(frame) as [string, string | number | Uint8Array][]
-  return Object.fromEntries(
-    fields.map(([key, value]) => [key, value instanceof Uint8Array ? toHex(value) : value]),
-  )
-}
-
-function expectViolation(action: () => unknown, message: string, title: string): void {
-  const error = thrownBy(action, title)
-  expect(error, title).toBeInstanceOf(AnyTlsError)
-  if (!(error instanceof AnyTlsError)) return
-  expect(error.code, title).toBe('ERR_PROTOCOL_VIOLATION')
-  expect(error.message, title).toContain(message)
-}
 
 /** Decodes a chunk that nobody else holds on to. */
 function pushAndForget(decoder: FrameReader<Frame>, hex: string): WeakRef<ArrayBufferLike> {

@@ -12,9 +12,10 @@ import {
 } from '../../../src/wires/anytls/state-tables.ts'
 import type { Input, Table } from '../../../src/wires/anytls/state-tables.ts'
 import { ILLEGAL } from '../../../src/engine/state-table.ts'
+import { checkFinal, checkTable } from '../../support/state-suite.ts'
 
 describe('server state table', () => {
-  checkTable(SERVER_STATES, SERVER_TABLE, ['closed', 'handed-over'])
+  describeTable(SERVER_STATES, SERVER_TABLE, ['closed', 'handed-over'])
 
   it('D9: frames that only servers send are illegal in every state', () => {
     for (const input of ['server-nego', 'scheme-update', 'stream-ack'] as const) {
@@ -46,7 +47,7 @@ describe('server state table', () => {
 })
 
 describe('client state table', () => {
-  checkTable(CLIENT_STATES, CLIENT_TABLE, ['closed'])
+  describeTable(CLIENT_STATES, CLIENT_TABLE, ['closed'])
 
   it('D9: frames that only clients send are illegal in every state', () => {
     for (const input of ['auth', 'client-nego', 'stream-open'] as const) {
@@ -81,39 +82,17 @@ describe('spec-notes/state-machines.md', () => {
   })
 })
 
-function checkTable<State extends string>(
+function describeTable<State extends string>(
   states: readonly State[],
   table: Table<State>,
   final: readonly State[],
 ): void {
-  const [initial] = states
-
-  it('every state has a defined answer to every input', () => {
-    expect(Object.keys(table).sort()).toEqual([...states].sort())
-    for (const state of states) {
-      expect(Object.keys(table[state]).sort(), state).toEqual([...INPUTS].sort())
-      for (const input of INPUTS) {
-        expect([...states, ILLEGAL], `${state}, ${input}`).toContain(table[state][input])
-      }
-    }
-  })
-
-  it('every state can be reached from the first one', () => {
-    const reached = new Set(initial === undefined ? [] : [initial])
-    for (const state of reached) {
-      for (const input of INPUTS) {
-        const next = table[state][input]
-        if (next !== ILLEGAL) reached.add(next)
-      }
-    }
-    expect([...reached].sort()).toEqual([...states].sort())
+  it('every state has a defined answer to every input, and can be reached', () => {
+    checkTable(states, INPUTS, table)
   })
 
   it('what is over stays over, and nothing else does', () => {
-    for (const state of states) {
-      const stays = INPUTS.every((input) => table[state][input] === state)
-      expect(stays, state).toBe(final.includes(state))
-    }
+    checkFinal(states, INPUTS, table, final)
   })
 
   it('from every state that is not over, the application, the peer and a violation can end it', () => {

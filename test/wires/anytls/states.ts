@@ -6,6 +6,7 @@ import type {
   ServerState,
 } from '../../../src/wires/anytls/state-tables.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
+import { aborted, closing } from '../../support/shown-machine.ts'
 import { write } from '../../support/v1-frames.ts'
 import {
   authenticatedServer,
@@ -27,23 +28,10 @@ const WINDOW = 65_536
 const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
   initializing: (setup) => makeClient({ mux1Window: WINDOW, ...setup }),
   negotiating: (setup) => withStreams(makeClient({ mux1Window: WINDOW, ...setup })),
-  'draining-early'(setup) {
-    const client = CLIENT_IN.negotiating(setup)
-    client.close(0)
-    return client
-  },
+  'draining-early': (setup) => closing(CLIENT_IN.negotiating(setup)),
   open: (setup) => withStreams(openClient({ mux1Window: WINDOW, ...setup })),
-  draining(setup) {
-    const client = CLIENT_IN.open(setup)
-    client.close(0)
-    return client
-  },
-  closed(setup) {
-    const client = CLIENT_IN.open(setup)
-    client.abort(0, 0)
-    client.takeWrites()
-    return client
-  },
+  draining: (setup) => closing(CLIENT_IN.open(setup)),
+  closed: (setup) => aborted(CLIENT_IN.open(setup)),
 }
 
 /** A server in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
@@ -55,23 +43,13 @@ const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> 
     server.receive(concatBytes([write.open(1), write.open(2)]), 0)
     return server
   },
-  'going-away'(setup) {
-    const server = SERVER_IN.open(setup)
-    server.close(0)
-    server.takeWrites()
-    return server
-  },
+  'going-away': (setup) => closing(SERVER_IN.open(setup)),
   draining(setup) {
     const server = SERVER_IN['going-away'](setup)
     server.receive(write.goaway(2, 0), 0)
     return server
   },
-  closed(setup) {
-    const server = SERVER_IN.open(setup)
-    server.abort(0, 0)
-    server.takeWrites()
-    return server
-  },
+  closed: (setup) => aborted(SERVER_IN.open(setup)),
   'handed-over'(setup) {
     const server = SERVER_IN['await-auth'](setup)
     server.receive(new Uint8Array(1), 0)

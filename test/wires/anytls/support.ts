@@ -7,13 +7,13 @@ import type { ConnectionConfig, ServerConfig, Timeouts } from '../../../src/wire
 import type { Frame } from '../../../src/wires/anytls/frame.ts'
 import { serverRole } from '../../../src/wires/anytls/server.ts'
 import type { ClientState, Input, ServerState } from '../../../src/wires/anytls/state-tables.ts'
-import { Engine } from '../../../src/engine/engine.ts'
 import type { MachineEvent, Write } from '../../../src/engine/machine.ts'
 import { parseScheme } from '../../../src/shaping/scheme.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import type { RandomInt } from '../../../src/shaping/shaper.ts'
 import { steadyRandomInt } from '../../support/seeded-random.ts'
+import { ShownMachine } from '../../support/shown-machine.ts'
 import { describeFrames, write } from '../../support/v1-frames.ts'
 import { fromHex } from '../../codec/vectors.ts'
 
@@ -67,37 +67,16 @@ function makeConfig(setup: Setup = {}): ConnectionConfig {
 }
 
 /** A client machine whose state shows. */
-export class Client extends Engine<Frame, Input> {
+export class Client extends ShownMachine<Frame, Input, ClientState> {
   constructor(config: ConnectionConfig, now: number) {
     super(clientRole(config), now)
-  }
-
-  get current(): ClientState {
-    return this.connection.state as ClientState
-  }
-
-  /** As if streams up to `id` had been opened and closed. */
-  useUpIds(id: number): void {
-    this.connection.streams.lastId = id
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends Engine<Frame, Input> {
+export class Server extends ShownMachine<Frame, Input, ServerState> {
   constructor(config: ServerConfig, now: number) {
     super(serverRole(config), now)
-  }
-
-  get current(): ServerState {
-    return this.connection.state as ServerState
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
   }
 }
 

@@ -1,26 +1,15 @@
 // The types of the vectors in fixtures/frames.json, padding.json and auth.json, and the frames they decode to.
 import type { Frame } from '../../../src/wires/anytls/frame.ts'
 import { fixture } from '../../codec/vectors.ts'
-import type { Vector } from '../../codec/vectors.ts'
+import type { FrameVectorOf, Vector, ViolationVectorOf } from '../../codec/vectors.ts'
 import { fromRuns } from './support.ts'
 
 /** A decoded frame as JSON has it: bytes are hex with runs, see {@link fromRuns}. */
 export type FrameJson = { readonly type: Frame['type'] } & Readonly<Record<string, number | string>>
 
-export interface FrameVector extends Vector {
-  readonly frames: readonly FrameJson[]
-  /** The bytes are the ones that an encoder must make of the frames. */
-  readonly canonical?: boolean
-}
+export type FrameVector = FrameVectorOf<FrameJson>
 
-export interface ViolationVector extends Vector {
-  /** How many bytes must be seen before the violation shows. */
-  readonly at: number
-  /** What the message must contain. */
-  readonly message: string
-  /** Whole frames before the violation. */
-  readonly frames?: readonly FrameJson[]
-}
+export type ViolationVector = ViolationVectorOf<FrameJson>
 
 export const frameVectors = fixture('frames') as {
   readonly valid: readonly FrameVector[]
@@ -49,9 +38,14 @@ const BYTES = new Set(['passwordHash', 'body', 'data', 'reason'])
 
 /** The frame that a vector's JSON stands for. */
 export function frameOf(json: FrameJson): Frame {
+  return fromJson(json) as Frame
+}
+
+/** The JSON of a vector with its bytes as bytes. */
+export function fromJson(json: Readonly<Record<string, number | string>>): object {
   const fields = Object.entries(json).map(([key, value]) => [
     key,
     BYTES.has(key) && typeof value === 'string' ? fromRuns(value) : value,
   ])
-  return Object.fromEntries(fields) as Frame
+  return Object.fromEntries(fields) as object
 }

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { hashPassword } from '../../../src/wires/anytls/auth.ts'
 import { matchesLegacyAuth } from '../../../src/wires/legacy/auth.ts'
 import { makeFrameDecoder } from '../../../src/wires/legacy/frame-decoder.ts'
-import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import * as encode from '../../../src/wires/legacy/frame-encoder.ts'
 import { MAX_PAYLOAD } from '../../../src/wires/legacy/frame.ts'
 import type { Frame } from '../../../src/wires/legacy/frame.ts'
@@ -17,6 +16,8 @@ import {
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { ascii } from '../../support/v1-frames.ts'
 import { embedded, fromHex, toHex } from '../../codec/vectors.ts'
+import { readsOf } from '../anytls/checks.ts'
+import { decodeAll, shown } from '../decoding.ts'
 import { write } from './frames.ts'
 import { fromRuns, HASH, pieces } from './support.ts'
 import { authVectors, frameOf, frameVectors, settingsVectors } from './vectors.ts'
@@ -121,17 +122,8 @@ describe('the first record', () => {
   })
 
   it('D14: a near miss is looked at in full: every byte of the hash is read for every record', () => {
-    const reads = (record: Uint8Array): number => {
-      let count = 0
-      const counting = new Proxy(hash, {
-        get: (target, key) => {
-          count += 1
-          return Reflect.get(target, key) as unknown
-        },
-      })
-      matchesLegacyAuth(record, counting)
-      return count
-    }
+    const reads = (record: Uint8Array): number =>
+      readsOf(hash, (counting) => matchesLegacyAuth(record, counting))
     const all = reads(write.auth())
     expect(all).toBeGreaterThanOrEqual(32)
     for (const { name, hex } of authVectors.firstRecords) {
@@ -220,30 +212,4 @@ function encodeFrame(one: Frame): Uint8Array {
     case 'unknown':
       throw new Error('an unknown command is never sent')
   }
-}
-
-/** All frames of the chunks, adjacent pieces of stream data joined, as {@link shown}. */
-function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
-  const frames: Frame[] = []
-  for (const chunk of chunks) {
-    decoder.push(chunk)
-    for (let one = decoder.next(); one !== undefined; one = decoder.next()) {
-      const last = frames.at(-1)
-      if (one.type === 'push-data' && last?.type === 'push-data') {
-        frames.pop()
-        frames.push({ ...one, data: concatBytes([last.data, one.data]) })
-      } else {
-        frames.push(one)
-      }
-    }
-  }
-  return frames.map(shown)
-}
-
-/** A frame with its bytes as hex, which compares faster than an array of numbers. */
-function shown(one: Frame): unknown {
-  const fields = Object.entries(one) as [string, string | number | Uint8Array][]
-  return Object.fromEntries(
-    fields.map(([key, value]) => [key, value instanceof Uint8Array ? toHex(value) : value]),
-  )
 }

@@ -1,7 +1,6 @@
 // The state tables of the original wire as data, and both machines in every state against every input and
 // every call.
 import { describe, expect, it } from 'vitest'
-import { AnyTlsError } from '../../../src/errors.ts'
 import {
   CLIENT_STATES,
   CLIENT_TABLE,
@@ -10,40 +9,31 @@ import {
   SERVER_STATES,
   SERVER_TABLE,
 } from '../../../src/wires/legacy/state-tables.ts'
-import type { Input, OTHER_INPUTS, Row, Table } from '../../../src/wires/legacy/state-tables.ts'
-import type { MachineEvent } from '../../../src/engine/machine.ts'
+import type { Input, OTHER_INPUTS, Row } from '../../../src/wires/legacy/state-tables.ts'
 import { ILLEGAL } from '../../../src/engine/state-table.ts'
+import {
+  CALLS,
+  checkCalls,
+  checkFinal,
+  checkOpening,
+  checkTable,
+  DRIVES,
+} from '../../support/state-suite.ts'
+import type { Drive } from '../../support/state-suite.ts'
 import { checkEvents } from '../anytls/checks.ts'
 import { write } from './frames.ts'
 import { EVERYWHERE, FRAME_FOR } from './states.ts'
-import type { Place, Tested } from './states.ts'
-import type { Setup } from './support.ts'
+import type { Place } from './states.ts'
 
 describe('the tables of the original wire', () => {
-  it('have a defined answer in every state to every input', () => {
-    checkTotal(SERVER_STATES, SERVER_TABLE)
-    checkTotal(CLIENT_STATES, CLIENT_TABLE)
-  })
-
-  it('lead to every state from the first one', () => {
-    expect(reachable('await-auth', SERVER_TABLE)).toEqual([...SERVER_STATES].sort())
-    expect(reachable('initializing', CLIENT_TABLE)).toEqual([...CLIENT_STATES].sort())
+  it('have a defined answer in every state to every input, and lead to every state', () => {
+    checkTable(SERVER_STATES, INPUTS, SERVER_TABLE)
+    checkTable(CLIENT_STATES, INPUTS, CLIENT_TABLE)
   })
 
   it('what is over stays over, and nothing else does', () => {
-    const final = ['closed', 'handed-over']
-    for (const [table, states] of [
-      [CLIENT_TABLE, CLIENT_STATES],
-      [SERVER_TABLE, SERVER_STATES],
-    ] as const) {
-      for (const state of states) {
-        const row: Row<string> = table[state as keyof typeof table]
-        expect(
-          INPUTS.every((input) => row[input] === state),
-          state,
-        ).toBe(final.includes(state))
-      }
-    }
+    checkFinal(SERVER_STATES, INPUTS, SERVER_TABLE, ['closed', 'handed-over'])
+    checkFinal(CLIENT_STATES, INPUTS, CLIENT_TABLE, ['closed'])
   })
 
   it('from every state that is not over, the application and the end of the input can end it', () => {
@@ -114,30 +104,11 @@ describe('every state and every input of the original wire', () => {
   })
 
   it('no call in any state throws, and none changes what is over', () => {
-    for (const { name, state, make } of EVERYWHERE) {
-      for (const [call, run] of Object.entries(CALLS)) {
-        const machine = make()
-        const title = `${name}, ${state}, ${call}`
-        checkEvents(eventsOf(run(machine)), machine, title)
-        if (state === 'closed' || state === 'handed-over') {
-          expect(machine.current, title).toBe(state)
-          expect(machine.takeWrites(), title).toEqual([])
-          expect(machine.deadline, title).toBe(Infinity)
-        }
-      }
-    }
+    checkCalls(EVERYWHERE, checkEvents)
   })
 
   it('openStream succeeds where mayOpen says so, and throws an AnyTlsError elsewhere', () => {
-    for (const { name, state, make } of EVERYWHERE) {
-      const machine = make()
-      const open = () => machine.openStream(0)
-      const allowed =
-        name.endsWith('client') && ['initializing', 'unconfirmed', 'open'].includes(state)
-      expect(machine.mayOpen, `${name}, ${state}`).toBe(allowed)
-      if (allowed) expect(open()).toBeGreaterThan(0)
-      else expect(open).toThrow(AnyTlsError)
-    }
+    checkOpening(EVERYWHERE, ['initializing', 'unconfirmed', 'open'])
   })
 
   it('a server writes nothing before authentication, whatever is called', () => {
@@ -151,25 +122,6 @@ describe('every state and every input of the original wire', () => {
     }
   })
 })
-
-function checkTotal<State extends string>(states: readonly State[], table: Table<State>): void {
-  expect(Object.keys(table).sort()).toEqual([...states].sort())
-  for (const state of states) {
-    expect(Object.keys(table[state]).sort(), state).toEqual([...INPUTS].sort())
-    for (const input of INPUTS) expect([...states, ILLEGAL]).toContain(table[state][input])
-  }
-}
-
-function reachable<State extends string>(first: State, table: Table<State>): State[] {
-  const reached = new Set<State>([first])
-  for (const state of reached) {
-    for (const input of INPUTS) {
-      const next = table[state][input]
-      if (next !== ILLEGAL) reached.add(next)
-    }
-  }
-  return [...reached].sort()
-}
 
 function rowOf(name: Place['name'], state: string): Row<string> {
   const table: Record<string, Row<string>> = name.endsWith('client') ? CLIENT_TABLE : SERVER_TABLE
@@ -185,55 +137,7 @@ function expectedState(name: Place['name'], state: string, input: Input): string
   return row[name === 'handover server' ? 'violation-handover' : 'violation']
 }
 
-type OtherInput = Exclude<(typeof OTHER_INPUTS)[number], 'violation' | 'violation-handover'>
-type Drive = (make: (setup?: Setup) => Tested) => Tested
-
 /** How each input that is no frame is brought about; violations are frames. */
-const OTHERS: Readonly<Record<OtherInput, Drive>> = {
-  'auth-mismatch': after((machine) => machine.receive(new Uint8Array(34).fill(0xff), 0)),
-  'auth-timeout': after((machine) => machine.timeout(10), { auth: 10 }),
-  flush: after((machine) => machine.timeout(20)),
-  'local-close': after((machine) => machine.close(0)),
-  'local-abort': after((machine) => machine.abort(4, 0)),
-  drained: after((machine) => {
-    for (const stream of [1, 2]) machine.resetStream(stream, 0, '', 0)
-  }),
-  'idle-timeout': after((machine) => machine.timeout(10), { connection: 10 }),
-  'ping-timeout': after(
-    (machine) => {
-      machine.ping(0)
-      machine.timeout(10)
-    },
-    { ping: 10 },
-  ),
-  'end-of-input': after((machine) => machine.endOfInput(0)),
-}
+const OTHERS: Readonly<Record<OtherInput, Drive>> = DRIVES
 
-function after(drive: (machine: Tested) => unknown, timeouts: Setup['timeouts'] = {}): Drive {
-  return (make) => {
-    const machine = make({ timeouts })
-    drive(machine)
-    return machine
-  }
-}
-
-/** The events that a call has returned, if it returns any. */
-function eventsOf(returned: unknown): readonly MachineEvent[] {
-  return Array.isArray(returned) ? (returned as MachineEvent[]) : []
-}
-
-const CALLS: Readonly<Record<string, (machine: Tested) => unknown>> = {
-  endOfInput: (machine) => machine.endOfInput(1),
-  'timeout, early': (machine) => machine.timeout(1),
-  'timeout, late': (machine) => machine.timeout(1e9),
-  acceptStream: (machine) => machine.acceptStream(1, 1),
-  sendData: (machine) => machine.sendData(1, [new Uint8Array(3)], 3, 1),
-  finishStream: (machine) => machine.finishStream(1, 1),
-  resetStream: (machine) => machine.resetStream(1, 6, 'no', 1),
-  consumed: (machine) => machine.consumed(1, 60_000, 1),
-  ping: (machine) => machine.ping(1),
-  close: (machine) => machine.close(1),
-  abort: (machine) => machine.abort(4, 1),
-  'reading stopped': (machine) => machine.setReading(false, 1),
-  progress: (machine) => machine.progress(1),
-}
+type OtherInput = Exclude<(typeof OTHER_INPUTS)[number], 'violation' | 'violation-handover'>

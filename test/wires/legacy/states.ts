@@ -7,6 +7,7 @@ import type {
   ServerState,
 } from '../../../src/wires/legacy/state-tables.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
+import { aborted, closing } from '../../support/shown-machine.ts'
 import { frame, write } from './frames.ts'
 import {
   authenticatedServer,
@@ -101,16 +102,4 @@ function withStreams(client: Client): Client {
 function served(server: Server): Server {
   server.receive(concatBytes([write.syn(1), write.syn(2)]), 0)
   return server
-}
-
-function closing<Machine extends Tested>(machine: Machine): Machine {
-  machine.close(0)
-  machine.takeWrites()
-  return machine
-}
-
-function aborted<Machine extends Tested>(machine: Machine): Machine {
-  machine.abort(0, 0)
-  machine.takeWrites()
-  return machine
 }

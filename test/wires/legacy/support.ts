@@ -11,12 +11,12 @@ import type {
 import type { Frame } from '../../../src/wires/legacy/frame.ts'
 import { serverRole } from '../../../src/wires/legacy/server.ts'
 import type { ClientState, Input, ServerState } from '../../../src/wires/legacy/state-tables.ts'
-import { Engine } from '../../../src/engine/engine.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
 import { bytesOf, HASH, PLAIN } from '../anytls/support.ts'
 import type { RandomInt } from '../../../src/shaping/shaper.ts'
 import { steadyRandomInt } from '../../support/seeded-random.ts'
+import { ShownMachine } from '../../support/shown-machine.ts'
 import { describeFrames, write } from './frames.ts'
 
 export { bytesOf, fromRuns, HASH, pieces, PLAIN, told, unreadOf } from '../anytls/support.ts'
@@ -36,37 +36,16 @@ export interface ServerSetup extends Setup {
 }
 
 /** A client machine whose state shows. */
-export class Client extends Engine<Frame, Input> {
+export class Client extends ShownMachine<Frame, Input, ClientState> {
   constructor(config: LegacyClientConfig, now: number) {
     super(clientRole(config), now)
-  }
-
-  get current(): ClientState {
-    return this.connection.state as ClientState
-  }
-
-  /** As if streams up to `id` had been opened and closed. */
-  useUpIds(id: number): void {
-    this.connection.streams.lastId = id
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends Engine<Frame, Input> {
+export class Server extends ShownMachine<Frame, Input, ServerState> {
   constructor(config: LegacyServerConfig, now: number, role = serverRole(config)) {
     super(role, now)
-  }
-
-  get current(): ServerState {
-    return this.connection.state as ServerState
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
   }
 }
 

@@ -1,8 +1,8 @@
 // The types of the vectors in fixtures/legacy-*.json, and the frames they decode to.
 import type { Frame } from '../../../src/wires/legacy/frame.ts'
-import { fromRuns } from '../anytls/support.ts'
+import { fromJson } from '../anytls/vectors.ts'
 import { fixture } from '../../codec/vectors.ts'
-import type { Vector } from '../../codec/vectors.ts'
+import type { FrameVectorOf, Vector } from '../../codec/vectors.ts'
 
 /** A decoded frame as JSON has it: bytes are hex with runs, see {@link fromRuns}. */
 export type FrameJson = { readonly type: Frame['type'] } & Readonly<Record<string, number | string>>
@@ -12,11 +12,7 @@ interface LegacyVector extends Vector {
   readonly auth?: boolean
 }
 
-export interface FrameVector extends LegacyVector {
-  readonly frames: readonly FrameJson[]
-  /** The bytes are the ones that an encoder must make of the frames. */
-  readonly canonical?: boolean
-}
+export interface FrameVector extends LegacyVector, FrameVectorOf<FrameJson> {}
 
 export const frameVectors = fixture('legacy-frames') as {
   readonly valid: readonly FrameVector[]
@@ -53,13 +49,7 @@ export const shaperVectors = fixture('legacy-shaper') as {
   }[]
 }
 
-const BYTES = new Set(['passwordHash', 'body', 'data', 'reason'])
-
 /** The frame that a vector's JSON stands for. */
 export function frameOf(json: FrameJson): Frame {
-  const fields = Object.entries(json).map(([key, value]) => [
-    key,
-    BYTES.has(key) && typeof value === 'string' ? fromRuns(value) : value,
-  ])
-  return Object.fromEntries(fields) as Frame
+  return fromJson(json) as Frame
 }

@@ -1,13 +1,13 @@
 // The decoder of Mux.Pro against its vectors, whole and byte by byte, and what it may keep.
 import { describe, expect, it } from 'vitest'
-import { AnyTlsError } from '../../../src/errors.ts'
 import { makeFrameDecoder } from '../../../src/wires/muxpro/frame-decoder.ts'
 import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import { encodeDataHead } from '../../../src/wires/muxpro/frame-encoder.ts'
 import type { Frame } from '../../../src/wires/muxpro/frame.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { fromRuns, pieces } from '../anytls/support.ts'
-import { embedded, thrownBy, toHex } from '../../codec/vectors.ts'
+import { embedded } from '../../codec/vectors.ts'
+import { checkViolations, checkViolationsWhole, decodeAll, shown } from '../decoding.ts'
 import { frameOf, muxproVectors } from './vectors.ts'
 
 const { valid, invalid, partial } = muxproVectors
@@ -35,25 +35,11 @@ describe('FrameDecoder', () => {
   })
 
   it('D38, D39, D40: a violation shows with the very byte that makes it one', () => {
-    for (const { section, name, hex, at, message, frames = [] } of invalid) {
-      const title = `${section}: ${name}`
-      const bytes = fromRuns(hex)
-      const decoder = decoderFor()
-      const before = pieces(bytes.subarray(0, at - 1), 1)
-      expect(decodeAll(decoder, before), title).toEqual(frames.map(frameOf).map(shown))
-      decoder.push(bytes.subarray(at - 1, at))
-      expectViolation(() => decoder.next(), message, title)
-    }
+    checkViolations(invalid, decoderFor, frameOf)
   })
 
   it('a violation in one piece says the same', () => {
-    for (const { section, name, hex, message, frames = [] } of invalid) {
-      const title = `${section}: ${name}`
-      const decoder = decoderFor()
-      decoder.push(embedded(fromRuns(hex)))
-      for (const frame of frames) expect(decoder.next(), title).toEqual(frameOf(frame))
-      expectViolation(() => decoder.next(), message, title)
-    }
+    checkViolationsWhole(invalid, decoderFor, frameOf)
   })
 
   it('a frame that lacks bytes is no frame and no violation', () => {
@@ -119,42 +105,4 @@ describe('FrameDecoder', () => {
 
 function decoderFor(datagrams: readonly number[] = []): FrameReader<Frame> {
   return makeFrameDecoder((stream) => datagrams.includes(stream))
-}
-
-/** All frames of the chunks, adjacent pieces of data joined, as {@link shown}. */
-function decodeAll(decoder: FrameReader<Frame>, chunks: readonly Uint8Array[]): unknown[] {
-  const frames: Frame[] = []
-  let parts: Uint8Array[] = []
-  let stream = 0
-  const flush = (): void => {
-    if (parts.length > 0) frames.push({ type: 'data', stream, data: concatBytes(parts) })
-    parts = []
-  }
-  for (const chunk of chunks) {
-    decoder.push(chunk)
-    for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
-      if (frame.type === 'data') {
-        parts.push(frame.data)
-        stream = frame.stream
-      } else {
-        flush()
-        frames.push(frame)
-      }
-    }
-  }
-  flush()
-  return frames.map(shown)
-}
-
-/** A frame with its bytes as hex, which compares faster than an array of numbers. */
-function shown(frame: Frame): unknown {
-  return 'data' in frame ? { ...frame, data: toHex(frame.data) } : frame
-}
-
-function expectViolation(action: () => unknown, message: string, title: string): void {
-  const error = thrownBy(action, title)
-  expect(error, title).toBeInstanceOf(AnyTlsError)
-  if (!(error instanceof AnyTlsError)) return
-  expect(error.code, title).toBe('ERR_PROTOCOL_VIOLATION')
-  expect(error.message, title).toContain(message)
 }

@@ -1,6 +1,5 @@
 // The two Mux.Pro tables as data, and both machines in every state against every input.
 import { describe, expect, it } from 'vitest'
-import { AnyTlsError } from '../../../src/errors.ts'
 import { ILLEGAL } from '../../../src/engine/state-table.ts'
 import {
   CLIENT_STATES,
@@ -10,7 +9,8 @@ import {
   SERVER_STATES,
   SERVER_TABLE,
 } from '../../../src/wires/muxpro/state-tables.ts'
-import type { Input, Row, Table } from '../../../src/wires/muxpro/state-tables.ts'
+import type { Input, Row } from '../../../src/wires/muxpro/state-tables.ts'
+import { CALLS, checkCalls, checkOpening, checkTable } from '../../support/state-suite.ts'
 import { write } from './frames.ts'
 import { CLIENT_IN, FRAME_FOR, SERVER_IN } from './support.ts'
 import type { Setup, Tested } from './support.ts'
@@ -55,8 +55,8 @@ const OTHERS: Partial<Record<Input, (machine: Tested) => unknown>> = {
 
 describe('the tables', () => {
   it('every state has a defined answer to every input, and can be reached', () => {
-    checkTable(CLIENT_STATES, CLIENT_TABLE)
-    checkTable(SERVER_STATES, SERVER_TABLE)
+    checkTable(CLIENT_STATES, INPUTS, CLIENT_TABLE)
+    checkTable(SERVER_STATES, INPUTS, SERVER_TABLE)
   })
 
   it('section 5.2, D40: New is illegal for a client in every state', () => {
@@ -106,51 +106,11 @@ describe('every state and every input', () => {
   })
 
   it('no call in any state throws, and none changes what is over', () => {
-    const calls: readonly ((machine: Tested) => unknown)[] = [
-      ...Object.values(OTHERS),
-      (machine) => machine.acceptStream(1, 0),
-      (machine) => machine.finishStream(1, 0),
-      (machine) => machine.consumed(1, 40_000, 0),
-      (machine) => machine.consumed(2, 40_000, 0),
-      (machine) => machine.sendData(1, [new Uint8Array(1)], 1, 0),
-      (machine) => machine.ping(0),
-      (machine) => machine.progress(0),
-      (machine) => machine.setReading(false, 0),
-    ]
-    for (const { name, state, make } of EVERYWHERE) {
-      for (const call of calls) {
-        const machine = make()
-        call(machine)
-        if (state !== 'closed') continue
-        expect(machine.current, name).toBe('closed')
-        expect(machine.takeWrites(), name).toEqual([])
-        expect(machine.deadline, name).toBe(Infinity)
-      }
-    }
+    checkCalls(EVERYWHERE, () => {}, { ...OTHERS, ...CALLS })
   })
 
   it('openStream succeeds where mayOpen says so, and throws an AnyTlsError elsewhere', () => {
-    for (const { name, state, make } of EVERYWHERE) {
-      const machine = make()
-      const request = { network: 'tcp', target: { host: 'a', port: 1 }, priority: 1 } as const
-      const open = () => machine.openStream(0, request)
-      const allowed = name.startsWith('client') && ['negotiating', 'open'].includes(state)
-      expect(machine.mayOpen, name).toBe(allowed)
-      if (allowed) expect(open()).toBeGreaterThan(0)
-      else expect(open).toThrow(AnyTlsError)
-    }
+    const target = { host: 'a', port: 1 }
+    checkOpening(EVERYWHERE, ['negotiating', 'open'], { network: 'tcp', target, priority: 1 })
   })
 })
-
-function checkTable<State extends string>(states: readonly State[], table: Table<State>): void {
-  expect(Object.keys(table).sort()).toEqual([...states].sort())
-  const reached = new Set(states.slice(0, 1))
-  for (const state of reached) {
-    expect(Object.keys(table[state]).sort(), state).toEqual([...INPUTS].sort())
-    for (const input of INPUTS) {
-      const next = table[state][input]
-      if (next !== ILLEGAL) reached.add(next)
-    }
-  }
-  expect([...reached].sort()).toEqual([...states].sort())
-}

@@ -4,7 +4,6 @@ import { DEFAULT_TIMEOUTS } from '../../../src/wires/muxpro/config.ts'
 import type { ClientConfig, ServerConfig, Timeouts } from '../../../src/wires/muxpro/config.ts'
 import type { CountPlace, Frame } from '../../../src/wires/muxpro/frame.ts'
 import type { StreamRequest, Write } from '../../../src/engine/machine.ts'
-import { Engine } from '../../../src/engine/engine.ts'
 import { serverRole } from '../../../src/wires/muxpro/server.ts'
 import type {
   ClientState,
@@ -13,6 +12,7 @@ import type {
   ServerState,
 } from '../../../src/wires/muxpro/state-tables.ts'
 import { bytesOf } from '../anytls/support.ts'
+import { aborted, closing, ShownMachine } from '../../support/shown-machine.ts'
 import { describeFrames, write } from './frames.ts'
 
 export { bytesOf, told } from '../anytls/support.ts'
@@ -33,37 +33,16 @@ export const TCP: StreamRequest = {
 export const UDP: StreamRequest = { ...TCP, network: 'udp' }
 
 /** A client machine whose state shows. */
-export class Client extends Engine<Frame, Input> {
+export class Client extends ShownMachine<Frame, Input, ClientState> {
   constructor(config: ClientConfig, now: number) {
     super(clientRole(config), now)
-  }
-
-  get current(): ClientState {
-    return this.connection.state as ClientState
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
-  }
-
-  /** As if ids up to `id` had been given out. */
-  useUpIds(id: number): void {
-    this.connection.streams.lastId = id
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends Engine<Frame, Input> {
+export class Server extends ShownMachine<Frame, Input, ServerState> {
   constructor(config: ServerConfig, now: number) {
     super(serverRole(config), now)
-  }
-
-  get current(): ServerState {
-    return this.connection.state as ServerState
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
   }
 }
 
@@ -147,16 +126,4 @@ function withStreams(client: Client): Client {
   client.openStream(0, UDP)
   client.takeWrites()
   return client
-}
-
-function closing<M extends Tested>(machine: M): M {
-  machine.close(0)
-  machine.takeWrites()
-  return machine
-}
-
-function aborted<M extends Tested>(machine: M): M {
-  machine.abort(0, 0)
-  machine.takeWrites()
-  return machine
 }

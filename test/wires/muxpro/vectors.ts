@@ -2,7 +2,7 @@
 import type { CountPlace, Frame } from '../../../src/wires/muxpro/frame.ts'
 import { fromRuns } from '../anytls/support.ts'
 import { fixture } from '../../codec/vectors.ts'
-import type { Vector } from '../../codec/vectors.ts'
+import type { FrameVectorOf, ViolationVectorOf } from '../../codec/vectors.ts'
 
 /** A decoded frame as JSON has it: data is hex with runs, the request of a New lies flat. */
 export interface FrameJson {
@@ -20,22 +20,12 @@ export interface FrameJson {
   readonly priority?: number
 }
 
-export interface FrameVector extends Vector {
-  readonly frames: readonly FrameJson[]
-  /** The bytes are the ones that an encoder must make of the frames. */
-  readonly canonical?: boolean
+export interface FrameVector extends FrameVectorOf<FrameJson> {
   /** Sub-connections that carry datagrams. */
   readonly datagrams?: readonly number[]
 }
 
-export interface ViolationVector extends Vector {
-  /** How many bytes must be seen before the violation shows. */
-  readonly at: number
-  /** What the message must contain. */
-  readonly message: string
-  /** Whole frames before the violation. */
-  readonly frames?: readonly FrameJson[]
-}
+export type ViolationVector = ViolationVectorOf<FrameJson>
 
 export const muxproVectors = fixture('muxpro-frames') as {
   readonly valid: readonly FrameVector[]

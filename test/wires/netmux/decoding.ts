@@ -3,8 +3,7 @@ import { AnyTlsError } from '../../../src/errors.ts'
 import { makeFrameDecoder } from '../../../src/wires/netmux/frame-decoder.ts'
 import type { FrameReader } from '../../../src/codec/frame-reader.ts'
 import type { Frame } from '../../../src/wires/netmux/frame.ts'
-import { concatBytes } from '../../../src/codec/bytes.ts'
-import { toHex } from '../../codec/vectors.ts'
+import { joined, shown as shownOne } from '../decoding.ts'
 
 export interface Decoded {
   /** Frames, adjacent pieces of one payload joined, payload as hex. */
@@ -35,16 +34,5 @@ export function decode(
 
 /** Frames in the form of {@link Decoded}. */
 export function shown(frames: readonly Frame[]): unknown[] {
-  const joined: Frame[] = []
-  for (const frame of frames) {
-    const last = joined.at(-1)
-    if (frame.type === 'payload' && last?.type === 'payload') {
-      joined[joined.length - 1] = { ...last, data: concatBytes([last.data, frame.data]) }
-    } else {
-      joined.push(frame)
-    }
-  }
-  return joined.map((frame) =>
-    frame.type === 'payload' ? { ...frame, data: toHex(frame.data) } : frame,
-  )
+  return joined(frames).map(shownOne)
 }

@@ -7,26 +7,18 @@ import {
   NETMUX_TABLE,
 } from '../../../src/wires/netmux/state-table.ts'
 import type { NetMuxInput, NetMuxState } from '../../../src/wires/netmux/state-table.ts'
+import { checkFinal, checkTable } from '../../support/state-suite.ts'
 import { write } from './frames.ts'
 import { makeMachine } from './support.ts'
 import type { NetMux } from './support.ts'
 
 describe('net-mux state table', () => {
-  it('every state has a defined answer to every input', () => {
-    expect(Object.keys(NETMUX_TABLE)).toEqual([...NETMUX_STATES])
-    for (const state of NETMUX_STATES) {
-      expect(Object.keys(NETMUX_TABLE[state]).sort(), state).toEqual([...NETMUX_INPUTS].sort())
-      for (const next of Object.values(NETMUX_TABLE[state])) {
-        expect([...NETMUX_STATES, ILLEGAL]).toContain(next)
-      }
-    }
+  it('every state has a defined answer to every input, and can be reached', () => {
+    checkTable(NETMUX_STATES, NETMUX_INPUTS, NETMUX_TABLE)
   })
 
   it('what is over stays over, and nothing else does', () => {
-    for (const state of NETMUX_STATES) {
-      const stays = NETMUX_INPUTS.every((input) => NETMUX_TABLE[state][input] === state)
-      expect(stays, state).toBe(state === 'closed')
-    }
+    checkFinal(NETMUX_STATES, NETMUX_INPUTS, NETMUX_TABLE, ['closed'])
   })
 
   it('net-mux: the machine, in every state and for every input, ends where the table says', () => {

@@ -4,29 +4,21 @@ import type { NetMuxConfig, NetMuxSettings } from '../../../src/wires/netmux/con
 import type { Frame } from '../../../src/wires/netmux/frame.ts'
 import { netMuxRole } from '../../../src/wires/netmux/role.ts'
 import type { NetMuxEnd } from '../../../src/wires/netmux/role.ts'
-import { Engine } from '../../../src/engine/engine.ts'
 import type { NetMuxInput, NetMuxState } from '../../../src/wires/netmux/state-table.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import { bytesOf } from '../anytls/support.ts'
+import { ShownMachine } from '../../support/shown-machine.ts'
 import { describeFrames } from './frames.ts'
 
 /** A machine whose state shows. */
-export class NetMux extends Engine<Frame, NetMuxInput> {
+export class NetMux extends ShownMachine<Frame, NetMuxInput, NetMuxState> {
   constructor(end: NetMuxEnd, config: NetMuxConfig, now: number) {
     super(netMuxRole(end, config), now)
   }
 
-  get current(): NetMuxState {
-    return this.connection.state as NetMuxState
-  }
-
-  get streamCount(): number {
-    return this.connection.streams.size
-  }
-
   /** As if the streams below `id` had been opened and closed. */
-  useUpIds(id: number): void {
-    this.connection.streams.lastId = id - 2
+  override useUpIds(id: number): void {
+    super.useUpIds(id - 2)
   }
 }
 
