@@ -375,6 +375,10 @@ const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[] = [
     'serve/acme: is asked again after waits that double, until it is stopped',
   ],
   [
+    'differ from what the routes do',
+    'serve/admin/description: what the API does is what its description says',
+  ],
+  [
     'give away a password or a hash but in a link',
     'serve/admin/admin: users are added, changed, listed, linked, reset and removed',
   ],
@@ -414,8 +418,21 @@ const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[] = [
   ],
   ['count a batch that was counted', 'serve/redis/redis: the batch is told again and counts once'],
   [
-    "take what is missing in Redis for a revocation, or let its trouble become the users'",
+    'take what is missing in Redis for a revocation',
     'serve/redis/redis: Redis killed, and back empty: who is known goes on',
+  ],
+  [
+    "let the trouble of Redis become the users'",
+    'serve/redis/redis: Redis killed, and back empty: who is known goes on',
+  ],
+  [
+    'count a byte twice, or let go of one that Redis has not said it has',
+    'serve/redis/redis: an answer that is lost does no harm: the batch is told again and counts once',
+    'serve/redis/redis: a Redis that has lost the last batches, as after a switch, is told them again',
+  ],
+  [
+    'show those of a server for long that has gone',
+    'serve/redis/redis: limits on sessions and addresses hold over servers; who has gone counts no more',
   ],
   [
     'touch what runs, or let go of what was good before the new is',

@@ -1,5 +1,4 @@
 // What the admin server serves beside its page, each route with its description: here state, metrics and sessions.
-// Must never serve what is not described.
 import { AnyTlsError } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import { isoTime } from '../users/user-view.ts'

@@ -1,5 +1,4 @@
 // What stands in Redis, copied into memory: read whole once, then followed entry by entry of the feed.
-// Must never go on from a feed that has lost something: then all is read anew.
 import { isAmount } from '../json.ts'
 import { isUsedByDay } from '../usage/journal.ts'
 import type { UserChange } from '../users/user-table.ts'
