@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { VERSION } from '../src/version.ts'
+import { BY_TEXT, BY_WORK } from './support/promises.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const SRC = join(ROOT, 'src')
@@ -125,6 +126,54 @@ describe('the layers', () => {
     }
     for (const path of graph.keys()) visit(path, [])
     expect(circles).toEqual([])
+  })
+})
+
+const HEADS = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((name) => /\.(?:ts|js)$/.test(name))
+  .map((name) => {
+    const text = readFileSync(join(SRC, name), 'utf8')
+    const head = /^(?:#!.*\n)?(?:\/\/.*\n)+/.exec(text)?.[0] ?? ''
+    return { name, head: head.replaceAll('\n// ', ' '), body: text.slice(head.length) }
+  })
+
+/** All that is promised, each with its file. */
+const PROMISED = HEADS.flatMap(({ name, head }) =>
+  head
+    .split(/ust never:? /)
+    .slice(1)
+    .map((promise) => ({ name, promise })),
+)
+
+describe('heads of files', () => {
+  it('every file says what it is for', () => {
+    expect(HEADS.filter(({ head }) => head === '').map(({ name }) => name)).toEqual([])
+  })
+
+  it('nothing is promised that no test holds', () => {
+    const isHeld = (promise: string): boolean =>
+      BY_TEXT.some(([text]) => text.test(promise)) ||
+      BY_WORK.some(([words]) => promise.startsWith(words))
+    expect(PROMISED.filter(({ promise }) => !isHeld(promise))).toEqual([])
+  })
+
+  it.each(BY_TEXT)('must never %s: nothing in the text breaks it', (promise, broken) => {
+    const promising = HEADS.filter(({ head }) => /ust never/.test(head) && promise.test(head))
+    expect(promising.length).toBeGreaterThan(0)
+    expect(promising.filter(({ body }) => broken.test(body)).map(({ name }) => name)).toEqual([])
+  })
+
+  it('what is held by tests is promised, and they are there', () => {
+    const wrong = BY_WORK.flatMap(([words, ...tests]) => [
+      ...(tests.length === 0 || !PROMISED.some(({ promise }) => promise.startsWith(words))
+        ? [words]
+        : []),
+      ...tests.filter((test) => {
+        const [file = '', title = ''] = test.split(/: (.*)/s)
+        return !readFileSync(join(ROOT, 'test', `${file}.test.ts`), 'utf8').includes(title)
+      }),
+    ])
+    expect(wrong).toEqual([])
   })
 })
 

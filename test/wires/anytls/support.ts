@@ -6,7 +6,7 @@ import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS } from '../../../src/wires/anytls
 import type { ConnectionConfig, ServerConfig, Timeouts } from '../../../src/wires/anytls/config.ts'
 import type { Frame } from '../../../src/wires/anytls/frame.ts'
 import { serverRole } from '../../../src/wires/anytls/server.ts'
-import type { ClientState, Input, ServerState } from '../../../src/wires/anytls/state-tables.ts'
+import type { Input } from '../../../src/wires/anytls/state-tables.ts'
 import type { MachineEvent, Write } from '../../../src/engine/machine.ts'
 import { parseScheme } from '../../../src/shaping/scheme.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
@@ -67,14 +67,14 @@ function makeConfig(setup: Setup = {}): ConnectionConfig {
 }
 
 /** A client machine whose state shows. */
-export class Client extends ShownMachine<Frame, Input, ClientState> {
+export class Client extends ShownMachine<Frame, Input> {
   constructor(config: ConnectionConfig, now: number) {
     super(clientRole(config), now)
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends ShownMachine<Frame, Input, ServerState> {
+export class Server extends ShownMachine<Frame, Input> {
   constructor(config: ServerConfig, now: number) {
     super(serverRole(config), now)
   }

@@ -10,7 +10,7 @@ import type {
 } from '../../../src/wires/legacy/config.ts'
 import type { Frame } from '../../../src/wires/legacy/frame.ts'
 import { serverRole } from '../../../src/wires/legacy/server.ts'
-import type { ClientState, Input, ServerState } from '../../../src/wires/legacy/state-tables.ts'
+import type { Input } from '../../../src/wires/legacy/state-tables.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import type { Scheme } from '../../../src/shaping/scheme.ts'
 import { bytesOf, HASH, PLAIN } from '../anytls/support.ts'
@@ -36,14 +36,14 @@ export interface ServerSetup extends Setup {
 }
 
 /** A client machine whose state shows. */
-export class Client extends ShownMachine<Frame, Input, ClientState> {
+export class Client extends ShownMachine<Frame, Input> {
   constructor(config: LegacyClientConfig, now: number) {
     super(clientRole(config), now)
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends ShownMachine<Frame, Input, ServerState> {
+export class Server extends ShownMachine<Frame, Input> {
   constructor(config: LegacyServerConfig, now: number, role = serverRole(config)) {
     super(role, now)
   }

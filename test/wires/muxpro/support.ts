@@ -33,14 +33,14 @@ export const TCP: StreamRequest = {
 export const UDP: StreamRequest = { ...TCP, network: 'udp' }
 
 /** A client machine whose state shows. */
-export class Client extends ShownMachine<Frame, Input, ClientState> {
+export class Client extends ShownMachine<Frame, Input> {
   constructor(config: ClientConfig, now: number) {
     super(clientRole(config), now)
   }
 }
 
 /** A server machine whose state shows. */
-export class Server extends ShownMachine<Frame, Input, ServerState> {
+export class Server extends ShownMachine<Frame, Input> {
   constructor(config: ServerConfig, now: number) {
     super(serverRole(config), now)
   }

@@ -1,14 +1,8 @@
-// What the heads of files promise: a "must never" stands only where a test holds it. What the text of a file can break is
-// looked up here; what it does while it runs is held by the test that the table names.
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-
-const TESTS = join(import.meta.dirname, '..')
-const SOURCES = join(TESTS, '../src')
+// What the heads of files promise, and what holds it: a "must never" stands only where a test does. What the text of a file
+// can break is looked up in it (test/architecture.test.ts); what it does while it runs is held by the test that is named.
 
 /** Promises about the text of a file, and what would break them. */
-const BY_TEXT: readonly [promise: RegExp, broken: RegExp][] = [
+export const BY_TEXT: readonly [promise: RegExp, broken: RegExp][] = [
   [
     /\bhold code of its own|\bdefine anything (?:itself|but)/,
     /^(?:const(?! WIRES)|let|function|class)\b/m,
@@ -32,7 +26,7 @@ const BY_TEXT: readonly [promise: RegExp, broken: RegExp][] = [
 ]
 
 /** What files promise of their work: the words behind "must never", and the tests that hold it, by file and title. */
-const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[] = [
+export const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[] = [
   [
     'listen where others of the network come without a token',
     'cli/admin: where others come it does not listen without a token',
@@ -505,6 +499,18 @@ const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[] = [
     'session/session: bounds what streams that are over keep unread',
   ],
   [
+    'keep a view beyond the turn that brought it',
+    'contract/reads: chunks that are kept stay right: %s',
+  ],
+  [
+    'deliver bytes that somebody else may use again, save in the turn that brings them',
+    'contract/reads: what is done to a chunk harms no other',
+  ],
+  [
+    "hold more for the socket than a few turns' worth",
+    'session/stream: stops the writer within a bounded number of bytes when the server does not read',
+  ],
+  [
     'lose what comes before somebody takes it',
     'proxy/lean-relay: what both sides had to say before it began comes first',
   ],
@@ -615,51 +621,3 @@ const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[] = [
     'wires/netmux/machine: after a GoAway of the peer no new streams; those that stand go on',
   ],
 ]
-
-const FILES = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
-  .filter((name) => /\.(?:ts|js)$/.test(name))
-  .map((name) => {
-    const text = readFileSync(join(SOURCES, name), 'utf8')
-    const head = /^(?:#!.*\n)?(?:\/\/.*\n)+/.exec(text)?.[0] ?? ''
-    return { name, head: head.replaceAll('\n// ', ' '), body: text.slice(head.length) }
-  })
-
-/** All that is promised, each with its file. */
-const PROMISED = FILES.flatMap(({ name, head }) =>
-  head
-    .split(/ust never:? /)
-    .slice(1)
-    .map((promise) => ({ name, promise })),
-)
-
-describe('heads of files', () => {
-  it('every file says what it is for', () => {
-    expect(FILES.filter(({ head }) => head === '').map(({ name }) => name)).toEqual([])
-  })
-
-  it('nothing is promised that no test holds', () => {
-    const isHeld = (promise: string): boolean =>
-      BY_TEXT.some(([text]) => text.test(promise)) ||
-      BY_WORK.some(([words]) => promise.startsWith(words))
-    expect(PROMISED.filter(({ promise }) => !isHeld(promise))).toEqual([])
-  })
-
-  it.each(BY_TEXT)('must never %s: nothing in the text breaks it', (promise, broken) => {
-    const promising = FILES.filter(({ head }) => /ust never/.test(head) && promise.test(head))
-    expect(promising.length).toBeGreaterThan(0)
-    expect(promising.filter(({ body }) => broken.test(body)).map(({ name }) => name)).toEqual([])
-  })
-
-  it('what is held by tests is promised, and they are there', () => {
-    const wrong = BY_WORK.flatMap(([words, ...tests]) => [
-      ...(tests.length === 0 || !PROMISED.some(({ promise }) => promise.startsWith(words))
-        ? [words]
-        : []),
-      ...tests.filter((test) => {
-        const [file = '', title = ''] = test.split(/: (.*)/s)
-        return !readFileSync(join(TESTS, `${file}.test.ts`), 'utf8').includes(title)
-      }),
-    ])
-    expect(wrong).toEqual([])
-  })
-})
