@@ -1,5 +1,5 @@
 // Holds the layers of the house: who may import whom, and which folders do no I/O; and the habits of its files.
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -170,7 +170,8 @@ describe('heads of files', () => {
         : []),
       ...tests.filter((test) => {
         const [file = '', title = ''] = test.split(/: (.*)/s)
-        return !readFileSync(join(ROOT, 'test', `${file}.test.ts`), 'utf8').includes(title)
+        const path = join(ROOT, 'test', `${file}.test.ts`)
+        return !existsSync(path) || !readFileSync(path, 'utf8').includes(title)
       }),
     ])
     expect(wrong).toEqual([])

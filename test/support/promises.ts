@@ -281,7 +281,7 @@ export const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[
   ],
   [
     'be used for another program',
-    'e2e/two-ends/programs: NTLM: the requests of one program use one connection to the origin',
+    'e2e/two-ends/answers: NTLM: the requests of one program use one connection to the origin',
   ],
   [
     'change the path of a request but where bytes that no URL has stand in it',
