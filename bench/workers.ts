@@ -1,25 +1,24 @@
 // What more workers bring: the server alone, with one worker and with two, in one run, under Go clients and load on the
-// same machine. Alternating rounds, medians. `npm run bench:workers`, with `-- --quick` for one round of little. Linux
-// alone.
-//
-// Load and servers share the cores here, so that the time taken says little on a small machine. What says more is the
-// processor time of the busiest process: with a core for each process, that is what the next request waits for. "At most"
-// is what there would be then.
+// same machine. Each process of the server has a share of one core, so that the load is not the limit. Alternating
+// rounds, medians. `npm run bench:workers`, with `-- --quick` for one round of little. Linux alone, as root.
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { CoreShares } from './core-shares.ts'
 import { writeCertificateFiles } from './certificate-files.ts'
 import { builtGoProgram, Programs, processorSeconds } from './go-peer.ts'
 import type { Load, RunningProgram } from './go-peer.ts'
 import { median } from './median.ts'
 
 const quick = process.argv.includes('--quick')
-const ROUNDS = quick ? 1 : 3
+const ROUNDS = quick ? 1 : 5
 const MIB = 1_048_576
 const GIB = 1_024 * MIB
 const REQUESTS = quick ? 500 : 4_000
 const BULK = (quick ? 128 : 512) * MIB
 const STREAMS = 8
+/** Of a core, for each process of the server. */
+const SHARE = 0.25
 
 const KINDS = [
   { name: 'one process', flags: [] },
@@ -71,9 +70,11 @@ async function measure({ name, flags }: Kind): Promise<void> {
   // As many sessions as there are tunnels at once: they come to all workers.
   const client = await programs.client('Go', server.address, 'legacy')
   const ends = { proxy: client.address, origin: origin.address }
+  // Each process has to get warm, which takes as long as it takes.
+  for (const { load } of LOADS) await programs.load(ends, load)
+  const shares = new CoreShares()
+  for (const one of processesOf(server)) shares.give(one, SHARE)
   for (const { title, load } of LOADS) {
-    // Each process has to get warm.
-    await programs.load(ends, load)
     const processes = processesOf(server)
     const before = processes.map(processorSeconds)
     const passed = await programs.load(ends, load)
@@ -85,6 +86,7 @@ async function measure({ name, flags }: Kind): Promise<void> {
   }
   await client.stop()
   await server.stop()
+  shares.remove()
 }
 
 /** The process and its children. */
@@ -105,34 +107,37 @@ function parentOf(pid: string): number | undefined {
 
 function print(): void {
   const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
-  console.log(`${cpus().length} cores, ${machine}; ${ROUNDS} rounds, medians.\n`)
+  console.log(
+    `${cpus().length} cores, ${machine}, load ${loadavg()[0]?.toFixed(1)}; ${SHARE} of a core`,
+  )
+  console.log(`for each process of the server; ${ROUNDS} rounds, medians (least–most).\n`)
   const row = (...cells: string[]) => console.log(`| ${cells.join(' | ')} |`)
   for (const { title, unit, amount } of LOADS) {
     const [each, digits, scale] = unit === 'GiB' ? ['s a GiB', 2, 1] : ['µs a request', 0, 1e6]
-    row(
-      title,
-      `${unit}/s here`,
-      `processor, ${each}`,
-      `busiest process, ${each}`,
-      `${unit}/s at most`,
-      'times one process',
-    )
-    row(...Array<string>(6).fill('---'))
-    let first: number | undefined
+    row(title, `${unit}/s`, `processor, ${each}`, `busiest process, ${each}`, 'times one worker')
+    row(...Array<string>(5).fill('---'))
+    const rates = (name: string) =>
+      (rounds.get(`${name} ${title}`) ?? []).map(({ passed }) => amount / passed)
+    const alone = rates('--workers 1')
     for (const { name } of KINDS) {
       const figures = rounds.get(`${name} ${title}`) ?? []
       const of = (key: keyof Figures) => median(figures.map((one) => one[key])) / amount
-      const most = 1 / of('busiest')
-      first ??= most
       row(
         name,
-        (1 / of('passed')).toFixed(digits),
+        spread(rates(name), digits),
         (of('all') * scale).toFixed(digits),
         (of('busiest') * scale).toFixed(digits),
-        most.toFixed(digits),
-        (most / first).toFixed(2),
+        spread(
+          rates(name).map((rate, round) => rate / (alone[round] ?? NaN)),
+          2,
+        ),
       )
     }
     console.log()
   }
+}
+
+function spread(values: readonly number[], digits: number): string {
+  const text = (value: number) => value.toFixed(digits)
+  return `${text(median(values))} (${text(Math.min(...values))}–${text(Math.max(...values))})`
 }
