@@ -23,7 +23,7 @@ export interface AdminSettings extends Omit<AdminOptions, 'token' | 'names'> {
 export interface RunningAdmin {
   readonly place: AdminPlace
   /** Reads the token anew. @throws AnyTlsError `ERR_FILE`; the old one stays */
-  reload(): void
+  reload(tokenFile: string | undefined): void
   /** Says from now on that the server takes nobody new. */
   drain(): void
   close(): Promise<void>
@@ -43,7 +43,7 @@ export async function startAdmin(settings: AdminSettings): Promise<RunningAdmin>
   }
   return {
     place: listening,
-    reload: () => admin.setToken(readToken(place, tokenFile)),
+    reload: (file) => admin.setToken(readToken(place, file)),
     drain: () => admin.drain(),
     close: () => admin.close(),
   }

@@ -6,6 +6,7 @@ import { AnyTlsError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { endingFor } from './failure.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
+import type { Commands } from './program.ts'
 import { escapeControls } from './printable.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
 
@@ -46,11 +47,16 @@ try {
     process.exit(0)
   }
   const { createProgram } = await import('./program.ts')
-  await createProgram({
+  const commands: Commands = {
     scheme: async () => (await import('./scheme-command.ts')).schemeCommands,
     user: async () => (await import('./user-command.ts')).userCommands,
     server: async (options) =>
-      (await import('./server-command.ts')).runServer(options, await logOpener()),
+      (await import('./server-command.ts')).runServer(options, await logOpener(), async () => {
+        let read = options
+        const server: Commands['server'] = (now) => Promise.resolve(void (read = now))
+        await createProgram({ ...commands, server }).parseAsync()
+        return read
+      }),
     client: async (options) =>
       (await import('./client-command.ts')).runClient(options, await logOpener()),
     link: async (server, options) => (await import('./link-command.ts')).runLink(server, options),
@@ -63,7 +69,8 @@ try {
       (await import('./compare-command.ts')).runCompare(files, options),
     checkConfig: async (file, candidates) =>
       (await import('./config-command.ts')).checkConfig(file, candidates),
-  }).parseAsync()
+  }
+  await createProgram(commands).parseAsync()
   process.exit(0)
 } catch (error) {
   end(error)

@@ -73,6 +73,8 @@ export interface ServerCommandOptions extends Omit<CommonOptions, 'listen'> {
   readonly legacyTls12?: boolean
   /** `--no-link` makes it false. */
   readonly link: boolean
+  /** The file that some of them are from. */
+  readonly config?: string
   /** Where clients reach the server; port 0 for the one that it listens on. */
   readonly publicHost?: Address
   /** How many processes serve beside the one that runs them; one serves alone without. */

@@ -12,6 +12,7 @@ import type { Address } from '../codec/address.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from '../serve/certificate.ts'
 import type { ServerCertificate } from '../serve/certificate.ts'
+import { LiveOptions } from './live-options.ts'
 import { onHangUp, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import { refuseConflicts } from './option-conflicts.ts'
@@ -34,11 +35,13 @@ import { stateFolder } from './state-folder.ts'
 /**
  * Runs the server; resolves when it has been told to stop and has stopped.
  *
+ * @param readAnew the options as command line and configuration file have them now
  * @throws AnyTlsError for options and files that cannot be used; `ERR_LISTEN_FAILED`
  */
 export async function runServer(
   options: ServerCommandOptions,
   openLog: (options: LogOptions) => ProgramLog,
+  readAnew: () => Promise<ServerCommandOptions>,
 ): Promise<void> {
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
@@ -49,6 +52,7 @@ export async function runServer(
     refused: (name, error) =>
       logger.error({ err: error }, `${name}: not usable, the old one stays`),
   })
+  const live = new LiveOptions(options, readAnew)
   const hangUp = onHangUp(() => reloader.all())
   const warn = (problem: string) => logger.warn(problem)
   const reservations = new Reservations()
@@ -76,33 +80,45 @@ export async function runServer(
     store,
     log,
   )
-  await reloader.add(settingsPart(serving, options, node))
-  node?.onScheme(() => serving.update(readSettings(options, node)))
-  const certificatePart = ownCertificatePart(serving, options)
-  if (certificatePart !== undefined) await reloader.add(certificatePart)
+  // Before whatever it names files for.
+  if (options.config !== undefined) await reloader.add(configPart(serving, live, logger))
+  await reloader.add(settingsPart(serving, live, node))
+  node?.onScheme(() => serving.update(readSettings(live.now, node)))
   // Its file is followed anyhow; this is for whoever does not want to wait.
   if (store) await reloader.add({ name: 'users', files: [], reload: () => store.refresh() })
 
-  const { address, endpoint } = await serving.listen((bound) =>
+  const address = await serving.listen((bound, served) =>
     options.acme === undefined
-      ? endpointOfServer(bound, certificate, options.publicHost)
+      ? endpointOfServer(bound, served, options.publicHost)
       : endpointOfName(bound, options.acme, options.publicHost),
   )
   const { password } = settings
   if (options.link && password !== undefined && logger.isLevelEnabled('info')) {
-    log.announce(`share link: ${formatShareLink(linkTo(endpoint, password))}`)
+    log.announce(`share link: ${formatShareLink(linkTo(serving.links.endpoint, password))}`)
   }
-  await store?.recordEndpoint(endpoint)
+  const record = async () => store?.recordEndpoint(serving.links.endpoint)
+  await record()
+  if (options.cert !== undefined) {
+    const renewed = () =>
+      record().catch((error: unknown) => {
+        logger.warn({ err: error }, 'what links say now could not be written')
+      })
+    await reloader.add(ownCertificatePart(serving, live, renewed))
+  }
   const admin = await openAdmin(options, {
     observer: serving.watch,
     store,
     reserve,
-    endpoint: () => endpoint,
-    certificate: () => certificate.cert,
+    endpoint: () => serving.links.endpoint,
+    certificate: () => serving.links.certificate,
     failed: (error) => logger.error({ err: error }, 'the admin server could not answer'),
   })
   if (admin !== undefined) {
-    await reloader.add({ name: 'admin token', files: [], reload: () => admin.reload() })
+    await reloader.add({
+      name: 'admin token',
+      files: [],
+      reload: () => admin.reload(live.now.adminTokenFile),
+    })
     log.announce(`admin on ${formatAdminPlace(admin.place)}`)
   }
   log.announce(`listening on ${formatHostPort(address)}`)
@@ -114,8 +130,7 @@ export async function runServer(
   admin?.drain()
   reloader.stop()
   acme?.stop()
-  const { drainTime } = options
-  await serving.drain(drainTime)
+  await serving.drain(live.now.drainTime)
   await admin?.close()
   await serving.close()
 }
@@ -201,27 +216,50 @@ function downlinkScheme(place: string | boolean = false, forClients: string | un
   return named?.down ?? place
 }
 
+function configPart(serving: Serving, live: LiveOptions, logger: Logger): ReloadPart {
+  return {
+    name: 'configuration file',
+    files: [],
+    async reload() {
+      const waiting = await live.reload()
+      serving.tune(live.now)
+      if (waiting.length === 0) return
+      logger.warn(`configuration file: a restart is needed for ${waiting.join(', ')}`)
+    },
+  }
+}
+
 function settingsPart(
   serving: Serving,
-  options: ServerCommandOptions,
+  live: LiveOptions,
   node: NodeControl | undefined,
 ): ReloadPart {
   return {
     name: 'password and padding schemes',
     files: [],
-    reload: () => serving.update(readSettings(options, node)),
+    reload: () => serving.update(readSettings(live.now, node)),
   }
 }
 
-/** The kept certificate, which nobody renews, is none. */
+/** Of `--cert` and `--key`, wherever they lead now. */
 function ownCertificatePart(
   serving: Serving,
-  options: ServerCommandOptions,
-): ReloadPart | undefined {
-  const { cert, key } = options
-  if (cert === undefined || key === undefined) return undefined
-  const reload = (): void => serving.setCertificate(readCertificate(cert, key))
-  return { name: 'certificate', files: [cert, key], reload }
+  live: LiveOptions,
+  renewed: () => Promise<void>,
+): ReloadPart {
+  return {
+    name: 'certificate',
+    get files() {
+      return [live.now.cert, live.now.key].filter((file) => file !== undefined)
+    },
+    async reload() {
+      const { cert, key } = live.now
+      if (cert === undefined || key === undefined) return
+      serving.setCertificate(readCertificate(cert, key))
+      // Links pin one that nobody vouches for.
+      await renewed()
+    },
+  }
 }
 
 /** @throws what reading them throws */

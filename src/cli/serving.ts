@@ -8,6 +8,7 @@ import { serveProxyStream } from '../proxy/outbound/serve-stream.ts'
 import { Accounts } from '../serve/accounts.ts'
 import { Observer } from '../serve/admin/observer.ts'
 import type { ServerWatch } from '../serve/admin/observer.ts'
+import type { ServerCertificate } from '../serve/certificate.ts'
 import type { KeyAndCertificate } from '../serve/self-signed.ts'
 import { TargetPolicy } from '../serve/targets.ts'
 import { Subscriptions } from '../serve/subscriptions/subscriptions.ts'
@@ -24,19 +25,30 @@ import { ServerLog } from './server-log.ts'
 /** A server, in one process or many. */
 export interface Serving extends CertificateUser {
   readonly watch: ServerWatch
+  /** What links to it say now that it listens. */
+  readonly links: Links
+  /** Puts to use what of the options can be changed at any time. */
+  tune(options: Pick<ServingOptions, 'block' | 'logLevel'>): void
   /** @throws AnyTlsError `ERR_OPTION_INVALID`; the old ones stay */
   update(settings: ServerUpdate): void
   /**
-   * @param endpointAt what links to it say, once it is known where it is
+   * @param endpointAt where links lead, once it is known where it is, and with what certificate
    * @throws AnyTlsError rejects with `ERR_LISTEN_FAILED`
    */
   listen(
-    endpointAt: (address: Address) => ServerEndpoint,
-  ): Promise<{ readonly address: Address; readonly endpoint: ServerEndpoint }>
+    endpointAt: (address: Address, certificate: ServerCertificate) => ServerEndpoint,
+  ): Promise<Address>
   /** Drains for as long as it may, in milliseconds. */
   drain(grace: number): Promise<void>
   /** Writes what was counted. */
   close(): Promise<void>
+}
+
+/** What links to a server say: another certificate may be pinned another way. */
+export interface Links {
+  readonly endpoint: ServerEndpoint
+  /** PEM. */
+  readonly certificate: string
 }
 
 /** What they name of passwords is in the settings. */
@@ -46,7 +58,7 @@ export type ServingOptions = Omit<ServerCommandOptions, 'password' | 'passwordFi
 export interface ServingSettings {
   readonly options: ServingOptions
   readonly settings: ServerUpdate
-  readonly certificate: KeyAndCertificate
+  readonly certificate: ServerCertificate
   readonly logger: Logger
   readonly listen: Address
   readonly reservations: Reservations
@@ -92,8 +104,8 @@ export interface ProxySettings {
 interface People {
   readonly accounts: Accounts
   readonly store: SubscriptionsOptions['store']
-  /** Where links to the server lead; asked once it listens. */
-  readonly endpoint: () => ServerEndpoint
+  /** Asked once it listens. */
+  readonly links: () => Links
   /** Whether a panel keeps everybody from a target; absent where there is none. */
   readonly blocks: NodeControl['blocks'] | undefined
 }
@@ -121,8 +133,8 @@ export function createProxyServer({
     people &&
     new Subscriptions({
       store: people.store,
-      endpoint: people.endpoint,
-      certificate: () => cert,
+      endpoint: () => people.links().endpoint,
+      certificate: () => people.links().certificate,
       count: () => people.accounts.count(),
     })
   const fallback = createFallback({
@@ -167,11 +179,13 @@ export function serveHere(
   store: UserStore | undefined,
 ): Serving {
   const warn = (problem: string): void => settings.logger.warn(problem)
-  let endpoint: ServerEndpoint
+  let { certificate } = settings
+  let endpoint: () => ServerEndpoint
+  const links = (): Links => ({ endpoint: endpoint(), certificate: certificate.cert })
   const people = store && {
     accounts: new Accounts({ store, limiter: store.limiter, warn }),
     store,
-    endpoint: () => endpoint,
+    links,
     blocks: store.node && store.node.blocks.bind(store.node),
   }
   const proxy = createProxyServer({ ...settings, people })
@@ -179,13 +193,23 @@ export function serveHere(
   reservations.follow((address) => targets.reserve(address))
   return {
     watch: new Observer(server, people?.accounts),
+    get links() {
+      return links()
+    },
+    tune({ block = [], logLevel }) {
+      targets.block(block)
+      settings.logger.level = logLevel
+    },
     update: (update) => server.update(update),
-    setCertificate: ({ key, cert }) => server.setCertificate(key, cert),
+    setCertificate(renewed) {
+      server.setCertificate(renewed.key, renewed.cert)
+      certificate = renewed
+    },
     setChallenge: (name, answer) => server.setChallenge(name, answer),
     async listen(endpointAt) {
       const address = await listen(server, place)
-      endpoint = endpointAt(address)
-      return { address, endpoint }
+      endpoint = () => endpointAt(address, certificate)
+      return address
     },
     drain: (grace) => drainProxyServer(proxy, grace),
     close: async () => people?.accounts.close(),

@@ -1,5 +1,6 @@
 // What a process does that is a worker of `anytls server --workers`: it serves, and tells the primary process all.
 
+import type { Logger } from 'pino'
 import { AnyTlsError } from '../errors.ts'
 import { Accounts } from '../serve/accounts.ts'
 import { Observer } from '../serve/admin/observer.ts'
@@ -19,7 +20,7 @@ import { describeError } from './failure.ts'
 import { listen } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 import { createProxyServer, drainProxyServer } from './serving.ts'
-import type { ProxyServer } from './serving.ts'
+import type { Links, ProxyServer } from './serving.ts'
 import type { WorkerSetup } from './workers.ts'
 
 /** How often a worker reports, in milliseconds. */
@@ -46,13 +47,13 @@ export async function runWorker(openLog: (options: LogOptions) => ProgramLog): P
     accounts && {
       accounts,
       store: users.store,
-      endpoint: () => setup.endpoint,
+      links: () => news.links,
       blocks: routes.blocks,
     }
   const ticketKeys = Buffer.from(setup.ticketKeys)
   const proxy = createProxyServer({ options, settings, certificate, logger, ticketKeys, people })
   for (const [name, answer] of setup.challenges) proxy.server.setChallenge(name, answer)
-  const news = new NewsReader(proxy, routes)
+  const news = new NewsReader(proxy, routes, logger, setup.links)
   for (const address of setup.reserved) news.receive({ type: 'reserve', address, reserved: true })
   const reporter = new Reporter(new Observer(proxy.server, accounts), users, accounts)
   const draining = new Promise<number>((resolve) => {
@@ -126,12 +127,16 @@ function tell(message: FromWorker): Promise<void> {
 class NewsReader {
   readonly #proxy: ProxyServer
   readonly #routes: Routes
+  readonly #logger: Logger
+  links: Links
   /** How addresses that are kept from clients are given free. */
   readonly #releases = new Map<string, () => void>()
 
-  constructor(proxy: ProxyServer, routes: Routes) {
+  constructor(proxy: ProxyServer, routes: Routes, logger: Logger, links: Links) {
     this.#proxy = proxy
     this.#routes = routes
+    this.#logger = logger
+    this.links = links
   }
 
   receive(news: Exclude<ServerNews, { type: 'drain' }>): void {
@@ -141,11 +146,16 @@ class NewsReader {
         server.close()
         void tell({ type: 'closed' })
         return
+      case 'tune':
+        targets.block(news.block)
+        this.#logger.level = news.logLevel
+        return
       case 'update':
         server.update(news.settings)
         return
       case 'certificate':
         server.setCertificate(news.certificate.key, news.certificate.cert)
+        this.links = news.links
         return
       case 'ticketKeys':
         server.setTicketKeys(Buffer.from(news.keys))

@@ -14,7 +14,7 @@ import { requireCertificate } from '../tls/server-options.ts'
 import type { ServerUpdate } from '../tls/server-options.ts'
 import { listen } from './lifecycle.ts'
 import type { ProgramLog } from './logger.ts'
-import type { Serving, ServingOptions, ServingSettings } from './serving.ts'
+import type { Links, Serving, ServingOptions, ServingSettings } from './serving.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
 
 /** How long ticket keys are used, in milliseconds. Tickets live for 5 minutes. */
@@ -29,11 +29,11 @@ export interface WorkerSetup {
   readonly options: ServingOptions
   readonly settings: ServerUpdate
   readonly certificate: KeyAndCertificate
+  readonly links: Links
   readonly ticketKeys: Uint8Array
   readonly challenges: ReadonlyMap<string, KeyAndCertificate>
   readonly reserved: readonly Address[]
   readonly listen: Address
-  readonly endpoint: ServerEndpoint
   /** Of a panel. */
   readonly routes: PanelRoutes | undefined
   readonly colorize: boolean
@@ -41,17 +41,18 @@ export interface WorkerSetup {
 
 /** As many servers as `size` says, in processes of their own. */
 export function serveByWorkers(
-  { options, settings, certificate, logger, listen: place, reservations }: ServingSettings,
+  { options: started, settings, certificate, logger, listen: place, reservations }: ServingSettings,
   store: UserStore | undefined,
   { size, log }: { readonly size: number; readonly log: ProgramLog },
 ): Serving {
   requireCertificate(certificate.key, certificate.cert)
-  let [currentSettings, currentCertificate] = [settings, certificate]
+  let [options, currentSettings, currentCertificate] = [started, settings, certificate]
   let ticketKeys = randomBytes(TICKET_KEYS_LENGTH)
   const challenges = new Map<string, KeyAndCertificate>()
   const office = new HeadOffice({ store, warn: (problem) => logger.warn(problem) })
   let address = place
-  let endpoint: ServerEndpoint
+  let endpoint: () => ServerEndpoint
+  const links = (): Links => ({ endpoint: endpoint(), certificate: currentCertificate.cert })
   const node = store?.node
   const crew = new Crew<WorkerSetup>({
     size,
@@ -69,7 +70,7 @@ export function serveByWorkers(
       challenges,
       reserved: [...reservations.all],
       listen: address,
-      endpoint,
+      links: links(),
       routes: node?.routes,
       colorize: log.colorize,
     }),
@@ -88,14 +89,23 @@ export function serveByWorkers(
   })
   return {
     watch: office,
+    get links() {
+      return links()
+    },
+    tune({ block = [], logLevel }) {
+      options = { ...options, block, logLevel }
+      logger.level = logLevel
+      crew.tell({ type: 'tune', block, logLevel })
+    },
     update(update) {
       currentSettings = { ...currentSettings, ...update }
       crew.tell({ type: 'update', settings: update })
     },
-    setCertificate({ key, cert }) {
+    setCertificate(renewed) {
+      const { key, cert } = renewed
       requireCertificate(key, cert)
-      currentCertificate = { key, cert }
-      crew.tell({ type: 'certificate', certificate: { key, cert } })
+      currentCertificate = renewed
+      crew.tell({ type: 'certificate', certificate: { key, cert }, links: links() })
     },
     setChallenge(name, answer) {
       if (answer === undefined) challenges.delete(name)
@@ -104,10 +114,10 @@ export function serveByWorkers(
     },
     async listen(endpointAt) {
       address = await chosen(place)
-      endpoint = endpointAt(address)
+      endpoint = () => endpointAt(address, currentCertificate)
       await crew.start()
       office.listening(address.host, address.port)
-      return { address, endpoint }
+      return address
     },
     async drain(grace) {
       clearInterval(renewal)

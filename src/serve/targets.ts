@@ -40,13 +40,18 @@ export interface TargetRights {
 
 /** Which targets and addresses the users of a server may reach. */
 export class TargetPolicy {
-  readonly #blocked: readonly Network[]
-  readonly #blocksPrivate: boolean
+  #blocked: readonly Network[] = []
+  #blocksPrivate = false
   readonly #reserved = new Set<Address>()
   #own: ReadonlySet<string> = new Set()
   #ownUntil = 0
 
   constructor({ block = [] }: TargetPolicyOptions = {}) {
+    this.block(block)
+  }
+
+  /** From now on these, and no others, are dialled for nobody. */
+  block(block: readonly Block[]): void {
     this.#blocked = block.filter((one) => one !== 'private')
     this.#blocksPrivate = block.includes('private')
   }

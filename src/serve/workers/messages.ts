@@ -4,7 +4,9 @@ import type { ServerUpdate } from '../../tls/server-options.ts'
 import type { Address } from '../../codec/address.ts'
 import type { FallbackCause, SessionView } from '../admin/observer.ts'
 import type { PanelRoutes } from '../panel/panel-routes.ts'
+import type { Block } from '../targets.ts'
 import type { KeyAndCertificate } from '../self-signed.ts'
+import type { ServerEndpoint } from '../users/store.ts'
 import type { User } from '../users/user.ts'
 
 /** What a worker is told once it is there. `Setup` is what the command alone knows how to make a server of. */
@@ -48,7 +50,13 @@ export interface Refusal {
 /** Of what the operator or a file has changed. */
 export type ServerNews =
   | { readonly type: 'update'; readonly settings: ServerUpdate }
-  | { readonly type: 'certificate'; readonly certificate: KeyAndCertificate }
+  | {
+      readonly type: 'certificate'
+      readonly certificate: KeyAndCertificate
+      /** What links say with it. */
+      readonly links: { readonly endpoint: ServerEndpoint; readonly certificate: string }
+    }
+  | { readonly type: 'tune'; readonly block: readonly Block[]; readonly logLevel: string }
   | { readonly type: 'ticketKeys'; readonly keys: Uint8Array }
   | {
       readonly type: 'challenge'
