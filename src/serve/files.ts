@@ -100,6 +100,33 @@ export function readLargeFile(path: string, what: string): string | undefined {
   }
 }
 
+/** Read at once, in bytes. */
+const CHUNK = 262_144
+
+/** The lines of such a file, which is not in memory as a whole; they end where it cannot be read, or is no UTF-8. */
+export function* readLines(path: string): Iterable<string> {
+  let file: number | undefined
+  try {
+    file = openSync(path, 'r')
+    const chunk = new Uint8Array(CHUNK)
+    const decoder = new TextDecoder('utf-8', { fatal: true })
+    let rest = ''
+    for (let length = -1; length !== 0;) {
+      length = readSync(file, chunk)
+      const lines = (
+        rest + decoder.decode(chunk.subarray(0, length), { stream: length > 0 })
+      ).split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
+    }
+    yield rest
+  } catch (error) {
+    if (systemCode(error) === '') throw error
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}
+
 /**
  * Writes a private file (mode 0600) in one step: a reader sees the old file or the whole new one.
  * Makes its folder (mode 0700) when there is none. What the superuser writes belongs to whom the old file, or the

@@ -10,6 +10,7 @@ import { changeUser, hashOf, makeUser } from '../../src/serve/users/user.ts'
 import type { UserChange } from '../../src/serve/users/user-table.ts'
 import { UserTable } from '../../src/serve/users/user-table.ts'
 import { slowestToQuickest } from '../support/timing.ts'
+import { formatUsers } from '../../src/serve/users/users-file.ts'
 import { makeFolder, openStore } from './support.ts'
 
 describe('Issue 12.1: the users file', () => {
@@ -33,6 +34,43 @@ describe('Issue 12.1: the users file', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
     const left = readdirSync(dirname(file)).filter((name) => /lock|tmp/.test(name))
     expect(left).toEqual([])
+  })
+
+  it('Issue 12.10: a large file is read line by line, as one that a hand has changed is, and its faults have their place', async () => {
+    const { file, store, warnings } = await openStore()
+    const made = Array.from({ length: 1_100 }, (_, index) => {
+      return makeUser({ name: `user ${index}`, note: `né "x"\\, ${'n'.repeat(900)}` }, 0)
+    })
+    const text = formatUsers(made)
+    const lines = text.split('\n')
+    const twice = lines.with(600, lines[500]!)
+    const texts = {
+      asWritten: text,
+      byHand: text.replace('"users"', ' "users"').replaceAll('"name":', '"name" : '),
+      faulty: text.replace('"user 800",', '"user 800","nam":1,'),
+      torn: text.slice(0, -100),
+      twice: twice.join('\n'),
+      more: `${text}{}`,
+      latin: Buffer.from(text, 'latin1'),
+    }
+    expect(text.length).toBeGreaterThan(1_048_576)
+    const now = async (content: string | Buffer) => {
+      writeFileSync(file, content)
+      await store.refresh()
+      return [[...store.users], warnings.splice(0)] as const
+    }
+    expect(await now(texts.asWritten)).toEqual([made, []])
+    expect(await now(texts.byHand)).toEqual([made, []])
+    for (const [name, problem] of [
+      ['faulty', /line 802, column \d+: "nam" is not known here/],
+      ['torn', /line 1101, column \d+: it is not valid JSON/],
+      ['twice', /line 601, column \d+: another user has this name/],
+      ['more', /line 1103, column 1: /],
+      ['latin', /is not UTF-8 text/],
+    ] as const) {
+      const [users, [warning]] = await now(texts[name])
+      expect([name, users.length, warning]).toEqual([name, 1_100, expect.stringMatching(problem)])
+    }
   })
 
   it('a name or a password that is there, and a user who is not, are errors that change nothing', async () => {
@@ -106,7 +144,7 @@ describe('Issue 12.1: the users file', () => {
 })
 
 it('Issue 12.1, D55: a lookup costs the same for one user and for 100,000, found or not, near miss or far', () => {
-  const base = makeUser({ name: 'base', password: 'base' }, 0)
+  const base = makeUser({ name: 'base', password: 'base', hashOnly: true }, 0)
   const table = (size: number) => {
     const users = new UserTable()
     users.replace(

@@ -62,7 +62,7 @@ export function createMetrics(observer: ServerWatch, store: UserStore | undefine
 
 function* usersWithTraffic(store: UserStore | undefined) {
   let count = 0
-  for (const { name, id } of store?.users ?? []) {
+  for (const { name, id } of store?.users.titles() ?? []) {
     const used = store?.usage.of(id)
     if (used === undefined || used.up + used.down === 0) continue
     yield [name, used] as const

@@ -5,6 +5,7 @@ import { formatLink } from '../link-formats.ts'
 import { dayOf } from '../usage/ledger.ts'
 import type { DayUsage } from '../usage/ledger.ts'
 import type { ServerEndpoint, UserStore } from '../users/store.ts'
+import type { UserTitle } from '../users/packed-users.ts'
 import { linkTo, subscriptionUrl } from '../users/user-link.ts'
 import { makePassword } from '../users/user.ts'
 import type { User } from '../users/user.ts'
@@ -71,7 +72,9 @@ export function userRoutes({
         await observer.state()
         const { limit, offset } = paging(call)
         const found = search(store, call.query('search') ?? '')
-        const users = found.slice(offset, offset + limit).map((user) => viewOf(user, needed(store)))
+        const users = found.slice(offset, offset + limit).map(({ name }) => {
+          return viewOf(find(store, name), needed(store))
+        })
         return json({ total: found.length, users })
       },
     },
@@ -170,7 +173,7 @@ export function userRoutes({
       handle: async (call) => {
         const name = call.query('user')
         if (name === '') throw invalid('"user" is empty')
-        const users = name === undefined ? (store?.users ?? []) : [find(store, name)]
+        const users = name === undefined ? (store?.users.titles() ?? []) : [find(store, name)]
         return json({ days: await sumDays(store, users) })
       },
     },
@@ -189,10 +192,10 @@ function find(store: UserStore | undefined, name: string): User {
   return user
 }
 
-function search(store: UserStore | undefined, text: string): readonly User[] {
+function search(store: UserStore | undefined, text: string): readonly UserTitle[] {
   if (Array.from(text).length > MAX_SEARCH)
     throw invalid(`"search" has more than ${MAX_SEARCH} characters`)
-  const users = [...(store?.users ?? [])]
+  const users = [...(store?.users.titles() ?? [])]
   const wanted = text.toLowerCase()
   if (wanted === '') return users
   return users.filter(({ name, note = '' }) =>
@@ -203,7 +206,7 @@ function search(store: UserStore | undefined, text: string): readonly User[] {
 /** The days on which there was something, the oldest first. */
 async function sumDays(
   store: UserStore | undefined,
-  users: Iterable<User>,
+  users: Iterable<Pick<User, 'id'>>,
 ): Promise<readonly DayUsage[]> {
   const first = dayOf(Date.now() - (HISTORY_DAYS - 1) * 86_400_000)
   const sums = new Map<string, DayUsage>()

@@ -268,7 +268,7 @@ class RedisStore implements UserStore {
 
   #tellChanges(changes: readonly UserChange[]): void {
     if (changes.length === 0) return
-    this.#kept.keep(() => this.#served.known)
+    this.#kept.keep(() => this.users)
     for (const listener of this.#listeners) listener(changes)
   }
 

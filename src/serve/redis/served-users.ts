@@ -17,19 +17,13 @@ export function goneNow(): string {
 export class ServedUsers {
   readonly users = new UserTable()
   readonly #trouble: Trouble
-  /** Who stands in Redis, and who was served last, whether he does or not; by id. */
+  /** Who stands in Redis, by id. */
   readonly #present = new Map<string, User>()
-  #known = new Map<string, User>()
-  /** Of those, who does not stand there. */
+  /** Of those who are served, who does not stand there. */
   #missing = 0
 
   constructor(trouble: Trouble) {
     this.#trouble = trouble
-  }
-
-  /** Who is served now. */
-  get known(): Iterable<User> {
-    return this.#known.values()
   }
 
   /** Ids of who stands in Redis. */
@@ -39,8 +33,7 @@ export class ServedUsers {
 
   /** Serves those known from before, until it is known who stands in Redis. */
   start(known: Iterable<User>): void {
-    for (const user of known) this.#known.set(user.id, user)
-    this.users.replace(this.#known.values())
+    this.users.replace(known)
   }
 
   /** All are going to be {@link take}n anew. */
@@ -72,18 +65,18 @@ export class ServedUsers {
 
   /** Whoever was known and is neither there nor revoked stays. @returns what that changes */
   settle(revoked: ReadonlySet<string>): readonly UserChange[] {
-    const users = new Map<string, User>()
+    const users: User[] = []
     const [names, hashes] = [new Set<string>(), new Set<string>()]
     let missing = 0
     const add = (user: User): boolean => {
       if (names.has(user.name) || hashes.has(user.hash)) return false
       names.add(user.name)
       hashes.add(user.hash)
-      users.set(user.id, user)
+      users.push(user)
       return true
     }
     for (const user of this.#present.values()) add(user)
-    for (const user of this.#known.values()) {
+    for (const user of this.users) {
       if (this.#present.has(user.id) || revoked.has(user.id)) continue
       if (add(user)) missing += 1
     }
@@ -94,8 +87,7 @@ export class ServedUsers {
         'users',
         `${missing} users that were known are missing there, or cannot be read: they go on`,
       )
-    this.#known = users
-    return this.users.replace(users.values())
+    return this.users.replace(users)
   }
 
   /** What becomes of some; `undefined` where others have to do with it: then all are gone through. */
@@ -106,7 +98,7 @@ export class ServedUsers {
     if (this.#missing > 0) return undefined
     const changes: UserChange[] = []
     for (const id of ids) {
-      const [before, after] = [this.#known.get(id), this.#present.get(id)]
+      const [before, after] = [this.users.byId(id), this.#present.get(id)]
       // One that cannot be read any more.
       if (after === undefined && !revoked.has(id)) return undefined
       const others =
@@ -120,10 +112,6 @@ export class ServedUsers {
     const isDistinct = (all: readonly string[]) => new Set(all).size === all.length
     if (!isDistinct(after.map(({ name }) => name.normalize('NFC')))) return undefined
     if (!isDistinct(after.map(({ hash }) => hash))) return undefined
-    for (const change of changes) {
-      if (change.after !== undefined) this.#known.set(change.after.id, change.after)
-      else if (change.before !== undefined) this.#known.delete(change.before.id)
-    }
     return changes
   }
 }

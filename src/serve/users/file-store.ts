@@ -2,7 +2,7 @@
 // Must never lose a change that somebody else made.
 import { realpathSync, statSync } from 'node:fs'
 import { AnyTlsError } from '../../errors.ts'
-import { fileError, readLargeFile, systemCode, writePrivateFile } from '../files.ts'
+import { fileError, readLargeFile, readLines, systemCode, writePrivateFile } from '../files.ts'
 import { withLock } from '../file-lock.ts'
 import { UsageJournal } from '../usage/journal.ts'
 import { Presence } from './presence.ts'
@@ -10,9 +10,9 @@ import { readEndpoint, writeEndpoint } from './endpoint-file.ts'
 import type { ServerEndpoint, SessionsByUser, StoreOptions, UserStore } from './store.ts'
 import { changeUser, makeUser } from './user.ts'
 import type { NewUser, User, UserPatch } from './user.ts'
-import { requireDistinct, UserTable } from './user-table.ts'
-import type { UserChange } from './user-table.ts'
-import { formatUsers, parseUsers } from './users-file.ts'
+import { UserTable } from './user-table.ts'
+import type { UserClash, UserChange } from './user-table.ts'
+import { formatUsers, MAX_HANDWRITTEN, parseLines, parseUsers } from './users-file.ts'
 
 /** How often the file is looked at, in milliseconds. */
 const POLL_INTERVAL = 500
@@ -71,27 +71,28 @@ class FileStore implements UserStore {
 
   async add(added: NewUser): Promise<User> {
     const user = makeUser(added, Date.now())
-    await this.#change((users) => [...users, user])
+    await this.#change((users) => refuseClash(users.add(user)))
     return user
   }
 
   async update(name: string, patch: UserPatch): Promise<User> {
-    let changed: User | undefined
-    await this.#change((users) => {
+    return this.#change((users) => {
       const before = find(users, name)
-      const after = (changed = changeUser(before, patch))
-      return users.map((user) => (user === before ? after : user))
+      const after = changeUser(before, patch)
+      const isOther = (user: User | undefined) => user !== undefined && user.id !== before.id
+      if (isOther(users.lookup(Buffer.from(after.hash, 'hex')))) refuseClash('password')
+      if (isOther(users.subscriber(after.subscription ?? ''))) refuseClash('subscription')
+      users.change([{ before, after }])
+      return after
     })
-    return changed ?? find([], name)
   }
 
   async remove(name: string): Promise<User> {
-    let removed: User | undefined
-    await this.#change((users) => {
-      const gone = (removed = find(users, name))
-      return users.filter((user) => user !== gone)
+    const user = await this.#change((users) => {
+      const before = find(users, name)
+      users.change([{ before, after: undefined }])
+      return before
     })
-    const user = removed ?? find([], name)
     // Also what others have counted until now.
     await this.usage.reset(user.id)
     return user
@@ -128,7 +129,8 @@ class FileStore implements UserStore {
     this.#stamp = stampOf(this.place)
     const users = readUsers(this.place)
     this.#trouble = undefined
-    const changes = this.users.replace(users)
+    const changes = this.#listeners.size > 0 ? this.users.changesTo(users) : []
+    this.users.become(users)
     if (changes.length === 0) return
     for (const listener of this.#listeners) listener(changes)
   }
@@ -155,31 +157,45 @@ class FileStore implements UserStore {
   }
 
   /** Changes what stands in the file now, whoever wrote it. */
-  async #change(make: (users: readonly User[]) => readonly User[]): Promise<void> {
-    await withLock(this.place, (held) => {
-      const users = make(readUsers(this.place))
-      requireDistinct(users)
+  async #change<T>(make: (users: UserTable) => T): Promise<T> {
+    const made = await withLock(this.place, (held) => {
+      const users = readUsers(this.place)
+      const result = make(users)
       writePrivateFile(this.place, formatUsers(users), held)
+      return result
     })
     this.load()
+    return made
   }
 }
 
 /** @throws AnyTlsError `ERR_USER_UNKNOWN` */
-function find(users: readonly User[], name: string): User {
-  const user = users.find((candidate) => candidate.name === name.normalize('NFC'))
+function find(users: UserTable, name: string): User {
+  const user = users.get(name)
   if (user === undefined) {
     throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
   }
   return user
 }
 
+/** @throws AnyTlsError `ERR_USER_EXISTS`, where another user has something in common */
+function refuseClash(shared: UserClash | undefined): void {
+  if (shared === undefined) return
+  if (shared === 'name' || shared === 'id') throw new AnyTlsError('ERR_USER_EXISTS')
+  throw new AnyTlsError('ERR_USER_EXISTS', `another user has this ${shared}`)
+}
+
 /** @throws AnyTlsError `ERR_FILE` */
-function readUsers(path: string): readonly User[] {
+function readUsers(path: string): UserTable {
+  const users = new UserTable()
+  const isLarge = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_HANDWRITTEN
+  if (isLarge && parseLines(readLines(path), (user) => users.add(user) === undefined)) return users
   const text = readLargeFile(path, 'users file')
-  if (text === undefined) return []
+  const all = new UserTable()
+  if (text === undefined) return all
   try {
-    return parseUsers(text)
+    for (const user of parseUsers(text)) all.add(user)
+    return all
   } catch (error) {
     if (!(error instanceof AnyTlsError)) throw error
     throw fileError(`users file '${path}', ${error.message}`, error)

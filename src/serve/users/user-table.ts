@@ -1,7 +1,8 @@
-// Users in memory, found by name, by the hash of their password and by the path of their subscription (D55).
+// Users in memory, found by id, by name, by the hash of their password and by the path of their subscription (D55).
 // Must never compare a secret byte by byte before it was found under a key that no stranger knows.
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { AnyTlsError } from '../../errors.ts'
+import { PackedUsers } from './packed-users.ts'
+import type { UserTitle } from './packed-users.ts'
+import { SecretIndex, TextIndex } from './tag-index.ts'
 import type { User } from './user.ts'
 
 /** One user before and after a change; `undefined` where it was not, or is no more. */
@@ -12,66 +13,88 @@ export interface UserChange {
   readonly after: User | undefined
 }
 
-/** Of a digest as much is kept as makes it that of one secret; each byte is there 100,000 times. */
-const DIGEST_LENGTH = 16
+/** What no two users of a table have in common. */
+export type UserClash = 'name' | 'id' | 'password' | 'subscription'
 
-/** Users by a secret of theirs, which is looked for by a digest under a random key. */
-class SecretIndex {
-  readonly #key = randomBytes(32)
-  readonly #users = new Map<string, User>()
-  readonly #secretOf: (user: User) => Uint8Array | undefined
+/** The users of a table, and the ways to find them; places are those of `all`. */
+class Shelf {
+  readonly all = new PackedUsers()
+  readonly ids = new TextIndex((place) => this.all.titleAt(place).id)
+  readonly names = new TextIndex((place) => this.all.titleAt(place).name)
+  readonly hashes = new SecretIndex((place) => hashBytes(this.all.secretsAt(place)))
+  readonly subscriptions = new SecretIndex((place) => pathBytes(this.all.secretsAt(place)))
 
-  constructor(secretOf: (user: User) => Uint8Array | undefined) {
-    this.#secretOf = secretOf
-  }
-
-  find(secret: Uint8Array): User | undefined {
-    const user = this.#users.get(this.#digest(secret))
-    const found = user && this.#secretOf(user)
-    if (found?.length !== secret.length) return undefined
-    return timingSafeEqual(found, secret) ? user : undefined
+  /** What somebody who is there has of a user. */
+  shared(user: User): UserClash | undefined {
+    const path = pathBytes(user)
+    if (this.names.find(user.name) !== undefined) return 'name'
+    if (this.ids.find(user.id) !== undefined) return 'id'
+    if (this.hashes.find(hashBytes(user)) !== undefined) return 'password'
+    return path && this.subscriptions.find(path) !== undefined ? 'subscription' : undefined
   }
 
   add(user: User): void {
-    const secret = this.#secretOf(user)
-    if (secret !== undefined) this.#users.set(this.#digest(secret), user)
+    this.#enter(user, this.all.add(user))
   }
 
-  remove(user: User): void {
-    const secret = this.#secretOf(user)
-    if (secret !== undefined) this.#users.delete(this.#digest(secret))
+  /** Puts somebody in the place of another, of whom nothing is to be found any more: {@link leave}. */
+  set(place: number, user: User): void {
+    this.all.set(place, user)
+    this.#enter(user, place)
   }
 
-  #digest(secret: Uint8Array): string {
-    const digest = createHmac('sha256', this.#key).update(secret).digest()
-    return digest.toString('latin1', 0, DIGEST_LENGTH)
+  /** From now on nobody is found in this place. */
+  leave(place: number): void {
+    const user = this.all.at(place)
+    const path = pathBytes(user)
+    this.ids.delete(user.id, place)
+    this.names.delete(user.name, place)
+    this.hashes.delete(hashBytes(user), place)
+    if (path !== undefined) this.subscriptions.delete(path, place)
+  }
+
+  #enter(user: User, place: number): void {
+    const path = pathBytes(user)
+    this.ids.add(user.id, place)
+    this.names.add(user.name, place)
+    this.hashes.add(hashBytes(user), place)
+    if (path !== undefined) this.subscriptions.add(path, place)
   }
 }
 
 /**
  * The users of one store. {@link lookup} and {@link subscriber} take the same time whether there are none or 100,000,
- * and whatever of a secret is right.
+ * and whatever of a secret is right. Users are kept as bytes: what is given out is equal to what was put in, and
+ * another object each time.
  */
 export class UserTable {
-  readonly #names = new Map<string, User>()
-  readonly #hashes = new SecretIndex(({ hash }) => Buffer.from(hash, 'hex'))
-  readonly #subscriptions = new SecretIndex(({ subscription }) => {
-    return subscription === undefined ? undefined : Buffer.from(subscription)
-  })
+  #shelf = new Shelf()
 
   /** How many users there are. */
   get size(): number {
-    return this.#names.size
+    return this.#shelf.all.size
   }
 
   /** The user of that name, in whatever form of Unicode it is written. */
   get(name: string): User | undefined {
-    return this.#names.get(name.normalize('NFC'))
+    return this.#at(this.#shelf.names.find(name.normalize('NFC')))
+  }
+
+  /** The user of that id. */
+  byId(id: string): User | undefined {
+    return this.#at(this.#shelf.ids.find(id))
   }
 
   /** All users, in the order in which they were added. */
-  [Symbol.iterator](): IterableIterator<User> {
-    return this.#names.values()
+  *[Symbol.iterator](): IterableIterator<User> {
+    const { all } = this.#shelf
+    for (const place of all.places()) yield all.at(place)
+  }
+
+  /** Ids, names and notes of all users, in the same order, for less than whole users take. */
+  *titles(): IterableIterator<UserTitle> {
+    const { all } = this.#shelf
+    for (const place of all.places()) yield all.titleAt(place)
   }
 
   /**
@@ -80,7 +103,7 @@ export class UserTable {
    * @param hash SHA-256 of a password, 32 bytes
    */
   lookup(hash: Uint8Array): User | undefined {
-    return this.#hashes.find(hash)
+    return this.#at(this.#shelf.hashes.find(hash))
   }
 
   /**
@@ -89,26 +112,49 @@ export class UserTable {
    * @param path of a subscription, without its slash; the time that it takes depends on its length
    */
   subscriber(path: string): User | undefined {
-    return this.#subscriptions.find(Buffer.from(path))
+    return this.#at(this.#shelf.subscriptions.find(Buffer.from(path)))
   }
 
-  /** Takes all of `users` for what was there, and tells what that changes. */
+  /**
+   * Adds a user.
+   *
+   * @returns what another has in common with it: then it was not added
+   */
+  add(user: User): UserClash | undefined {
+    const shared = this.#shelf.shared(user)
+    if (shared === undefined) this.#shelf.add(user)
+    return shared
+  }
+
+  /** Takes all of `users` for what was there, and tells what that changes. No two of them have anything in common. */
   replace(users: Iterable<User>): readonly UserChange[] {
-    const gone = new Map([...this.#names.values()].map((user) => [user.id, user]))
-    const changes: UserChange[] = []
-    const kept: User[] = []
-    for (const user of users) {
-      const before = gone.get(user.id)
-      gone.delete(user.id)
-      const same = before !== undefined && isSame(before, user)
-      kept.push(same ? before : user)
-      if (!same) changes.push({ before, after: user })
-    }
-    for (const before of gone.values()) changes.push({ before, after: undefined })
-    this.#moveSecrets(changes)
-    this.#names.clear()
-    for (const user of kept) this.#names.set(user.name, user)
+    const others = new UserTable()
+    for (const user of users) others.#shelf.add(user)
+    const changes = this.changesTo(others)
+    this.become(others)
     return changes
+  }
+
+  /** What {@link become} would change. */
+  changesTo(table: UserTable): readonly UserChange[] {
+    const { all, ids } = this.#shelf
+    const others = table.#shelf
+    const changes: UserChange[] = []
+    for (const place of others.all.places()) {
+      const before = ids.find(others.all.titleAt(place).id)
+      if (before !== undefined && all.isSame(before, others.all, place)) continue
+      changes.push({ before: this.#at(before), after: others.all.at(place) })
+    }
+    for (const place of all.places()) {
+      if (others.ids.find(all.titleAt(place).id) !== undefined) continue
+      changes.push({ before: all.at(place), after: undefined })
+    }
+    return changes
+  }
+
+  /** Has from now on the users of another table, which is to be used no more. */
+  become(others: UserTable): void {
+    this.#shelf = others.#shelf
   }
 
   /**
@@ -116,46 +162,32 @@ export class UserTable {
    * who stays has name or password of one who comes. Tells what that changes.
    */
   change(some: readonly UserChange[]): readonly UserChange[] {
+    const { all, ids } = this.#shelf
     const changes = some.filter(({ before, after }) =>
       before === undefined || after === undefined ? before !== after : !isSame(before, after),
     )
-    this.#moveSecrets(changes)
-    for (const { before, after } of changes) {
-      if (before !== undefined && before.name !== after?.name) this.#names.delete(before.name)
+    const places = changes.map(({ before }) => before && ids.find(before.id))
+    for (const place of places) if (place !== undefined) this.#shelf.leave(place)
+    for (const [index, { after }] of changes.entries()) {
+      const place = places[index]
+      if (after === undefined && place !== undefined) all.delete(place)
+      else if (after !== undefined && place !== undefined) this.#shelf.set(place, after)
+      else if (after !== undefined) this.#shelf.add(after)
     }
-    for (const { after } of changes) if (after !== undefined) this.#names.set(after.name, after)
     return changes
   }
 
-  #moveSecrets(changes: readonly UserChange[]): void {
-    for (const { before } of changes) {
-      if (before === undefined) continue
-      this.#hashes.remove(before)
-      this.#subscriptions.remove(before)
-    }
-    for (const { after } of changes) {
-      if (after === undefined) continue
-      this.#hashes.add(after)
-      this.#subscriptions.add(after)
-    }
+  #at(place: number | undefined): User | undefined {
+    return place === undefined ? undefined : this.#shelf.all.at(place)
   }
 }
 
-/** @throws AnyTlsError `ERR_USER_EXISTS` for two users that nothing tells apart */
-export function requireDistinct(users: Iterable<User>): void {
-  const [names, hashes, subscriptions] = [new Set<string>(), new Set<string>(), new Set<string>()]
-  for (const { name, hash, subscription } of users) {
-    if (names.has(name)) throw new AnyTlsError('ERR_USER_EXISTS')
-    if (hashes.has(hash)) {
-      throw new AnyTlsError('ERR_USER_EXISTS', 'another user has this password')
-    }
-    if (subscription !== undefined && subscriptions.has(subscription)) {
-      throw new AnyTlsError('ERR_USER_EXISTS', 'another user has this subscription')
-    }
-    names.add(name)
-    hashes.add(hash)
-    if (subscription !== undefined) subscriptions.add(subscription)
-  }
+function hashBytes({ hash }: Pick<User, 'hash'>): Uint8Array {
+  return Buffer.from(hash, 'hex')
+}
+
+function pathBytes({ subscription }: Pick<User, 'subscription'>): Uint8Array | undefined {
+  return subscription === undefined ? undefined : Buffer.from(subscription)
 }
 
 function isSame(one: User, other: User): boolean {

@@ -1,5 +1,5 @@
 // A user of a server: who it is, what lets it in, what it may do.
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { AnyTlsError } from '../../errors.ts'
 import type { Quota } from './amounts.ts'
 
@@ -119,7 +119,7 @@ export function makePassword(): string {
 
 /** SHA-256 of a password, as {@link User.hash} has it (D13). */
 export function hashOf(password: string): string {
-  return createHash('sha256').update(password, 'utf8').digest('hex')
+  return hash('sha256', password)
 }
 
 /** Whether the user may log in at `now`, its quota aside. */

@@ -24,8 +24,11 @@ import type { User } from './user.ts'
 
 const VERSION = 1
 
-/** In larger files, which no hand has written, a key that stands there twice is not looked for. */
-const MAX_HANDWRITTEN = 1_048_576
+/** In larger files, which no hand has written, a key that stands there twice is not looked for. In bytes. */
+export const MAX_HANDWRITTEN = 1_048_576
+
+/** What stands around the users, a line each, as {@link formatUsers} writes it. */
+const [HEAD, TAIL] = [`{"version":${VERSION},"users":[`, ']}']
 
 type Path = readonly (string | number)[]
 
@@ -64,8 +67,30 @@ export function parseUsers(text: string): readonly User[] {
 /** The text for {@link parseUsers}. */
 export function formatUsers(users: Iterable<User>): string {
   const lines = Array.from(users, formatUser)
-  const list = lines.length === 0 ? '[]' : `[\n${lines.join(',\n')}\n]`
-  return `{"version":${VERSION},"users":${list}}\n`
+  const list = lines.length === 0 ? '' : `\n${lines.join(',\n')}\n`
+  return `${HEAD}${list}${TAIL}\n`
+}
+
+/**
+ * Reads a large file line by line, so that its users are not all in memory at once.
+ *
+ * @param add takes a user. @returns whether it does
+ * @returns whether the lines are as {@link formatUsers} writes them, and without a fault: {@link parseUsers} tells of it
+ */
+export function parseLines(lines: Iterable<string>, add: (user: User) => boolean): boolean {
+  let expected: 'head' | 'user' | 'tail' | 'end' = 'head'
+  for (const line of lines) {
+    if (expected === 'user') {
+      const isLast = !line.endsWith(',')
+      const user = parseUser(isLast ? line : line.slice(0, -1))
+      if (user === undefined || !add(user)) return false
+      if (isLast) expected = 'tail'
+    } else {
+      if (line !== { head: HEAD, tail: TAIL, end: '' }[expected]) return false
+      expected = expected === 'head' ? 'user' : 'end'
+    }
+  }
+  return expected === 'end'
 }
 
 /** One user, for {@link parseUser}. */
@@ -172,9 +197,10 @@ function readUser(entry: unknown, path: Path): User {
   const name = optional('name', (value) => checkName(textOf(value)))
   if (name === undefined) throw new Fault(path, 'a user without a name')
   const password = optional('password', (value) => checkPassword(textOf(value)))
-  const hash = optional('hash', readHash) ?? (password && hashOf(password))
+  const own = password && hashOf(password)
+  const hash = optional('hash', readHash) ?? own
   if (hash === undefined) throw new Fault(path, 'a user has neither password nor hash')
-  if (password !== undefined && hash !== hashOf(password)) {
+  if (password !== undefined && hash !== own) {
     throw new Fault([...path, 'hash'], 'hash: it is not that of the password')
   }
   const subscription = optional('subscription', (value) => checkSubscription(textOf(value)))

@@ -74,16 +74,13 @@ export class WorkerUsers {
   }
 
   #change({ gone, now }: Extract<UsersNews, { type: 'users' }>): void {
-    const ended = new Set(gone)
-    const changed = new Map(now.map((user) => [user.id, user]))
-    const users: User[] = []
-    for (const user of this.#users) {
-      const after = changed.get(user.id)
-      changed.delete(user.id)
-      if (after !== undefined) users.push(after)
-      else if (!ended.has(user.id)) users.push(user)
-    }
-    const changes = this.#users.replace([...users, ...changed.values()])
+    const come = new Set(now.map(({ id }) => id))
+    const changes = this.#users.change([
+      ...gone
+        .filter((id) => !come.has(id))
+        .map((id) => ({ before: this.#users.byId(id), after: undefined })),
+      ...now.map((after) => ({ before: this.#users.byId(after.id), after })),
+    ])
     for (const listener of this.#listeners) listener(changes)
   }
 }

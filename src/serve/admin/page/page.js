@@ -95,28 +95,43 @@ function action(label, title, task) {
 
 const closer = (label = 'Close') => make('form', { method: 'dialog' }, make('button', {}, label))
 
-function fill(table, caption, headings, rows) {
+/** Of each table: its rows by what they show. */
+const drawn = new WeakMap()
+
+/** Shows a row for each item; those that show what they did before are left as they are, however many there are. */
+function fill(table, caption, headings, items, cellsOf) {
   // What has the focus keeps it.
   const focused = table.contains(document.activeElement)
     ? document.activeElement.getAttribute('aria-label')
     : undefined
-  const head = make(
-    'thead',
-    {},
-    make('tr', {}, ...headings.map((text) => make('th', { scope: 'col' }, text))),
-  )
-  const body = rows.map((cells) =>
-    make(
-      'tr',
-      {},
-      ...cells.map((cell, index) =>
-        index === 0
-          ? make('th', { scope: 'row' }, cell)
-          : make('td', { 'data-label': headings[index] }, ...[cell].flat()),
-      ),
-    ),
-  )
-  table.replaceChildren(head, make('tbody', {}, ...body))
+  const rowOf = (item) => {
+    const cells = cellsOf(item).map((cell, index) =>
+      index === 0
+        ? make('th', { scope: 'row' }, cell)
+        : make('td', { 'data-label': headings[index] }, ...[cell].flat()),
+    )
+    return make('tr', {}, ...cells)
+  }
+  if (table.tHead === null) {
+    const cells = headings.map((text) => make('th', { scope: 'col' }, text))
+    table.append(make('thead', {}, make('tr', {}, ...cells)), make('tbody', {}))
+  }
+  const before = drawn.get(table)
+  const rows = new Map()
+  for (const item of items) {
+    const shown = JSON.stringify(item)
+    rows.set(shown, before?.get(shown) ?? rowOf(item))
+  }
+  drawn.set(table, rows)
+  before?.forEach((row, shown) => {
+    if (!rows.has(shown)) row.remove()
+  })
+  const [body] = table.tBodies
+  let next = body.firstElementChild
+  for (const row of rows.values()) {
+    if (row === next) next = row.nextElementSibling
+    else body.insertBefore(row, next)
+  }
   table.setAttribute('aria-label', caption)
   if (focused)
     [...table.querySelectorAll('button')].find((one) => one.ariaLabel === focused)?.focus()
@@ -371,15 +386,16 @@ async function history() {
 
 async function refresh() {
   const query = encodeURIComponent(find('search').value)
-  const { users, total } = await call('GET', `users?limit=200&search=${query}`)
-  const more = total > users.length ? ` (${users.length} of ${total})` : ''
+  const { users, total } = await call('GET', `users?search=${query}`)
+  const more = (shown, all) => (all > shown.length ? ` (${shown.length} of ${all})` : '')
   fill(
     find('users'),
-    `Users${more}`,
+    `Users${more(users, total)}`,
     ['Name', 'State', 'Used', 'Quota', 'Last day', 'Sessions', 'Actions'],
-    users.map(userRow),
+    users,
+    userRow,
   )
-  const { sessions } = await call('GET', 'sessions?limit=200')
+  const { sessions, total: all } = await call('GET', 'sessions?limit=200')
   const row = (one) => [
     one.user ?? 'shared password',
     one.remoteAddress ?? '–',
@@ -390,9 +406,10 @@ async function refresh() {
   ]
   fill(
     find('sessions'),
-    'Sessions',
+    `Sessions${more(sessions, all)}`,
     ['User', 'From', 'Since (UTC)', 'Streams', 'Carried', 'Actions'],
-    sessions.map(row),
+    sessions,
+    row,
   )
 }
 

@@ -1,0 +1,146 @@
+// Users as bytes in memory: what comes out is what went in, and indexes find what maps would.
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { PackedUsers } from '../../src/serve/users/packed-users.ts'
+import { TagIndex } from '../../src/serve/users/tag-index.ts'
+import { hashOf, makeUser } from '../../src/serve/users/user.ts'
+import type { User } from '../../src/serve/users/user.ts'
+import { UserTable } from '../../src/serve/users/user-table.ts'
+
+const text = (maxLength: number) =>
+  fc.oneof(fc.string({ maxLength, unit: 'binary' }), fc.string({ maxLength }), halfCharacters)
+const halfCharacters = fc.constantFrom('\ud800', 'a\udfff', '\u0000', 'ÿ', 'Ā')
+const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined })
+const amount = maybe(fc.nat({ max: Number.MAX_SAFE_INTEGER }))
+
+const user: fc.Arbitrary<User> = fc
+  .record({
+    id: text(128),
+    name: text(64),
+    password: maybe(text(1_000)),
+    otherHash: maybe(
+      fc.string({ minLength: 64, maxLength: 64, unit: fc.constantFrom('0', 'a', 'f') }),
+    ),
+    subscription: maybe(text(64)),
+    enabled: fc.boolean(),
+    expires: amount,
+    quota: maybe(
+      fc.record({
+        bytes: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+        per: fc.constantFrom('day', 'week', 'month', 'all'),
+      }),
+    ),
+    maxUp: amount,
+    maxDown: amount,
+    maxSessions: amount,
+    maxAddresses: amount,
+    allowPrivate: fc.boolean(),
+    note: maybe(text(1_000)),
+    created: amount,
+  })
+  .map(({ otherHash, ...rest }) => ({ ...rest, hash: otherHash ?? hashOf(rest.password ?? 'x') }))
+
+describe('users as bytes', () => {
+  it('Issue 12.10: whoever is put in comes out, whoever comes, changes or goes beside them', () => {
+    const step = fc.record({ kind: fc.constantFrom('add', 'set', 'delete'), at: fc.nat(40), user })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const packed = new PackedUsers()
+        const model = new Map<number, User>()
+        for (const { kind, at, user: next } of steps) {
+          const places = [...model.keys()]
+          const place = places[at % Math.max(places.length, 1)]
+          if (kind === 'add' || place === undefined) model.set(packed.add(next), next)
+          else if (kind === 'set') {
+            packed.set(place, next)
+            model.set(place, next)
+          } else {
+            packed.delete(place)
+            model.delete(place)
+          }
+        }
+        expect(packed.size).toBe(model.size)
+        expect([...packed.places()]).toEqual([...model.keys()].sort((a, b) => a - b))
+        for (const [place, expected] of model) {
+          const { id, name, note } = expected
+          expect(packed.at(place)).toEqual(expected)
+          expect(packed.titleAt(place)).toEqual({ id, name, note })
+          const alone = new PackedUsers()
+          expect(packed.isSame(place, alone, alone.add(expected))).toBe(true)
+          const changed = { ...expected, enabled: !expected.enabled }
+          expect(packed.isSame(place, alone, alone.add(changed))).toBe(false)
+        }
+      }),
+    )
+  })
+
+  it('Issue 12.10: who is changed again and again takes no more memory, and one who is too long is refused', () => {
+    const packed = new PackedUsers()
+    const one = makeUser({ name: 'one' }, 0)
+    const [place, other] = [packed.add(one), packed.add(one)]
+    const before = process.memoryUsage().arrayBuffers
+    for (let count = 0; count < 50_000; count += 1) {
+      packed.set(place, { ...one, note: `${count}` })
+    }
+    expect(packed.at(place).note).toBe('49999')
+    expect(packed.at(other)).toEqual(one)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 << 20)
+    expect(() => packed.add({ ...one, note: 'x'.repeat(9_000) })).toThrow(
+      expect.objectContaining({ code: 'ERR_OPTION_INVALID' }),
+    )
+  })
+
+  it('Issue 12.10: an index finds what was added and is not deleted, however tags collide', () => {
+    const step = fc.record({ tag: fc.nat(20), isAdded: fc.boolean() })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.nat(31), (steps, shift) => {
+        const index = new TagIndex()
+        const model: { readonly tag: number; readonly place: number }[] = []
+        for (const [place, { tag: low, isAdded }] of steps.entries()) {
+          // Slots at the end of the table, so that what collides comes round to its beginning.
+          const tag = ((low << shift) | 14) >>> 0
+          if (isAdded) {
+            index.add(tag, place)
+            model.push({ tag, place })
+            continue
+          }
+          const at = model.findIndex((entry) => entry.tag === tag)
+          const [gone] = at < 0 ? [] : model.splice(at, 1)
+          index.delete(tag, gone?.place ?? 1_000)
+        }
+        for (const { tag, place } of model) {
+          expect(index.find(tag, (candidate) => candidate === place)).toBe(place)
+        }
+        const found: number[] = []
+        for (const tag of new Set(steps.map((one) => ((one.tag << shift) | 14) >>> 0))) {
+          index.find(tag, (place) => {
+            found.push(place)
+            return false
+          })
+        }
+        expect(found.sort()).toEqual(model.map(({ place }) => place).sort())
+      }),
+    )
+  })
+})
+
+it('Issue 12.10: of many users each takes less than 250 bytes, places for more included', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  const held = async (): Promise<number> => {
+    await setImmediate()
+    collectGarbage()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  const table = new UserTable()
+  const before = await held()
+  for (let index = 0; index < 30_000; index += 1) {
+    const quota = { bytes: 1e12, per: 'month' } as const
+    table.add(makeUser({ name: `user ${index}`, quota }, Date.now()))
+  }
+  expect(((await held()) - before) / table.size).toBeLessThan(250)
+})
