@@ -620,4 +620,12 @@ export const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[
     'wires/netmux/machine: a stream is usable before the ACK',
     'wires/netmux/machine: after a GoAway of the peer no new streams; those that stand go on',
   ],
+  [
+    'take over what holds from a start on alone',
+    'e2e/reload-config: a bad file keeps the old, with line and column; what needs a restart is named',
+  ],
+  [
+    'give back another user than it was given',
+    'serve/packed-users: whoever is put in comes out, whoever comes, changes or goes beside them',
+  ],
 ]

@@ -1,5 +1,4 @@
-// Places by tags of 32 bits: an index that takes 10 bytes an entry, and no object.
-// Must never say that a place is the one: whoever asks looks at what is there.
+// Places by tags of 32 bits: an index that takes some ten bytes an entry, and no object.
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** An open hash table; what has met another tag's slot lies in the next free one. */
