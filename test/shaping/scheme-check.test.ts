@@ -154,6 +154,84 @@ describe('checkScheme', () => {
     ])
   })
 
+  it('says what is wrong with an item', () => {
+    const said = [
+      'C',
+      'cc',
+      'x',
+      '-5',
+      '0-5',
+      '05-9',
+      '5',
+      '5x',
+      '5-',
+      '5-0',
+      '5-09',
+      '5-9x',
+      '9-5',
+    ]
+    const messages = said.map((item) => messagesOf(`stop=2\n0=9-9\n1=${item}`, 'syntax'))
+    const digits = 'an item is a range such as 100-400, or c'
+    const least = 'a size is at least 1'
+    const zeros = 'a number has no leading zeros'
+    expect(messages.map(([message]) => message)).toEqual([
+      'the item "c" is a small letter',
+      'the item "c" stands alone',
+      ...[digits, digits, least, zeros],
+      'one number is no range; an exact size is written as 400-400',
+      'a range is two numbers joined by "-"',
+      'the range has no second number',
+      ...[least, zeros],
+      'the range goes on behind its second number',
+      'the range is reversed',
+    ])
+    expect(messages.every(({ length }) => length === 1)).toBe(true)
+  })
+
+  it('says what is odd, and what follows from it', () => {
+    const said = (text: string) => checkScheme(text).problems.map(({ message }) => message)
+    expect(said('stop=2\n0=9-9,c,9-9\n1=9-9')).toEqual([
+      '"c" means nothing at index 0',
+      'only the first range of index 0 counts',
+    ])
+    expect(said('stop=1\n0=9-16002')).toContain(
+      'above 16000 bytes, the first Deliver needs a second TLS record',
+    )
+    expect(said('stop=2\n0=9-9\n1=9-16386')).toEqual([
+      'above 16384 bytes, a Write leaves as more than one TLS record',
+    ])
+    expect(said('stop=3\nrestart=2\n0=9-9\n1=9-9')).toContain(
+      'no entry from there on: a restart has no effect',
+    )
+  })
+
+  it('gaps are told in order, whatever the order of the lines, and counted to the last', () => {
+    const gap = (numbers: string) => [
+      `no entry for index ${numbers}: such a Deliver passes as it is`,
+    ]
+    expect(messagesOf('stop=5\n4=9-9\n0=9-9\n1=9-9', 'gap')).toEqual(gap('2 to 3'))
+    expect(messagesOf('stop=4\n0=9-9\n3=9-9\n2=9-9\n1=9-9\n9=9-9', 'gap')).toEqual([])
+    expect(messagesOf('stop=0\n', 'gap')).toEqual([])
+    const odd = (count: number) => Array.from({ length: count }, (_, at) => `${2 * at + 2}=9-9`)
+    const eight = ['stop=17', '0=9-9', ...odd(8)].join('\n')
+    expect(messagesOf(eight, 'gap')).toEqual(gap('1, 3, 5, 7, 9, 11, 13, 15'))
+  })
+
+  it('a restart that takes all it may is none too many', () => {
+    const restarted = (last: number) =>
+      `stop=4\nrestart=2\n0=9-9\n1=60000-60000\n2=60000-60000\n3=1-${last}`
+    expect(placesOf(restarted(5_537), 'peer-limit')).toEqual([])
+    expect(placesOf(restarted(5_538), 'peer-limit')).toEqual(['6:1'])
+    expect(placesOf(`${restarted(5_538)}\n`.replace('3=', '5=9-9\n3='), 'peer-limit')).toEqual([
+      '7:1',
+    ])
+  })
+
+  it('an index is at most 4,294,967,295', () => {
+    expect(placesOf('stop=1\n0=9-9\n4294967295=9-9', 'syntax')).toEqual([])
+    expect(placesOf('stop=1\n0=9-9\n4294967296=9-9', 'syntax')).toEqual(['3:1'])
+  })
+
   it('an error keeps warnings about the same place quiet', () => {
     expect(checkScheme('stop=4294967296').problems.map(({ rule }) => rule)).toEqual(['syntax'])
   })
