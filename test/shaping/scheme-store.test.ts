@@ -41,7 +41,25 @@ describe('MemorySchemeStore', () => {
 
   it.each([0, -1, 1.5, Number.NaN])('refuses a capacity of %s', (capacity) => {
     expect(() => new MemorySchemeStore(capacity)).toThrow(
-      expect.objectContaining({ code: 'ERR_OPTION_INVALID' }),
+      expect.objectContaining({
+        code: 'ERR_OPTION_INVALID',
+        message: 'the capacity of a scheme store is at least 1',
+      }),
     )
+  })
+
+  it('may have room for one', () => {
+    const store = new MemorySchemeStore(1)
+    store.set('a', other)
+    store.set('b', other)
+    expect([store.get('a'), store.get('b')]).toEqual([undefined, other])
+  })
+
+  it('makes no room for who only asks', () => {
+    const store = new MemorySchemeStore(2)
+    store.set('a', other)
+    expect(store.get('nobody')).toBeUndefined()
+    store.set('b', other)
+    expect([store.get('a'), store.get('b')]).toEqual([other, other])
   })
 })
