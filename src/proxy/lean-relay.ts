@@ -9,7 +9,7 @@ import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffe
 import type { Lane, LaneSink } from '../session/lane.ts'
 import { lendReads, takeReads } from '../session/lent-reads.ts'
 import type { Stream } from '../session/stream.ts'
-import { closeGently } from './close-gently.ts'
+import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
 
 /** Bytes from the socket that wait for the session at which the socket is read no longer. */
 const PENDING_LIMIT = 65_536
@@ -315,7 +315,28 @@ export class LeanRelay implements LaneSink {
       return
     }
     // In order it is over only when the socket has been told all.
-    if (this.#stream.errored !== null || !this.#socketEnded) resetSocket(this.#socket)
+    if (this.#stream.errored !== null || !this.#socketEnded) this.#cutOff()
+  }
+
+  /**
+   * A reset takes nothing back. An answer that came whole before it is read by a program that still sends, as after a
+   * reset of its own connection: servers answer a large upload early, and close.
+   */
+  #cutOff(): void {
+    const socket = this.#socket
+    if (this.#joined !== undefined) socket.write(this.#joined.subarray(0, this.#joinedLength))
+    for (let piece; (piece = this.#waiting?.take()) !== undefined;) socket.write(piece)
+    // The kernel may still have it.
+    this.#joined = undefined
+    if (this.#downEnded) {
+      closeGently(socket)
+    } else if (socket.writableLength === 0) {
+      resetSocket(socket)
+    } else {
+      const timer = setTimeout(() => resetSocket(socket), STALL_TIMEOUT)
+      socket.once('close', () => clearTimeout(timer))
+      socket.write('', () => resetSocket(socket))
+    }
   }
 
   /** Nobody wants what is still here. */

@@ -117,6 +117,34 @@ describe.for(KINDS)('a stream and a socket that was $socket, mux1 $mux1', (kind)
     await over
   })
 
+  it('what came before a reset of the stream is delivered', async () => {
+    if (!kind.mux1) return
+    const { program, far, over } = await relayed(kind)
+    // As much as the kernel takes at once: the reset empties its queue. (To Node both in one look like an end.)
+    const data = randomBytes(20_000)
+    const got = received(program, data.length)
+    far.write(data, () => far.reset(CloseCode.RemoteDisconnect))
+    expect((await got).equals(data)).toBe(true)
+    program.end()
+    await over
+  })
+
+  it('what came whole before a reset of the stream is whole for a program that still sends', async () => {
+    if (!kind.mux1) return
+    const { program, far, over } = await relayed(kind)
+    const data = randomBytes(200_000)
+    const upload = () => {
+      while (program.writable && program.write(Buffer.alloc(65_536)));
+    }
+    program.on('drain', upload)
+    upload()
+    const answer = readAll(program)
+    far.end(data, () => far.reset(CloseCode.RemoteDisconnect))
+    expect((await answer).equals(data)).toBe(true)
+    program.destroy()
+    await over
+  })
+
   it('a session that is lost resets the TCP side', async () => {
     const { program, stream, over } = await relayed(kind)
     const failed = once(program, 'error') as Promise<[NodeJS.ErrnoException]>
