@@ -30,15 +30,19 @@ const PERIOD_SHIFT = 12
 const MAX_LENGTH = 16_384
 const MAX_REST = 128
 
+/** What is taken of memory at once, in bytes. */
+const BLOCK = 262_144
+
 /** Without a user. */
 const NONE = 0xff_ff_ff_ff
 
 /** A list of users, some places of which may be empty. */
 export class PackedUsers {
-  #bytes = Buffer.allocUnsafeSlow(1_024)
-  /** Where the next one goes, and how many bytes before that nobody needs any more. */
+  /** Of the same size, so that what grows is never copied. */
+  #blocks: Buffer[] = []
+  /** Where the next one goes, counted over all blocks, and how many bytes before that are of users who are here. */
   #end = 0
-  #unused = 0
+  #used = 0
   /** Of each place: where its user begins. */
   #starts = new Uint32Array(16)
   #places = 0
@@ -68,13 +72,13 @@ export class PackedUsers {
 
   /** Puts another version of a user in its place. */
   set(place: number, user: User): void {
-    this.#unused += this.#lengthAt(place)
+    this.#free(place)
     this.#starts[place] = this.#write(user)
     this.#tidy()
   }
 
   delete(place: number): void {
-    this.#unused += this.#lengthAt(place)
+    this.#free(place)
     this.#starts[place] = NONE
     this.#size -= 1
     this.#tidy()
@@ -89,15 +93,15 @@ export class PackedUsers {
 
   /** The user of a place, which has one. */
   at(place: number): User {
-    return new Reader(this.#bytes, this.#startOf(place)).user()
+    return this.#readerAt(place).user()
   }
 
   secretsAt(place: number): UserSecrets {
-    return new Reader(this.#bytes, this.#startOf(place)).secrets()
+    return this.#readerAt(place).secrets()
   }
 
   titleAt(place: number): UserTitle {
-    return new Reader(this.#bytes, this.#startOf(place)).title()
+    return this.#readerAt(place).title()
   }
 
   /** Whether the user of a place is the same as that of a place of others. */
@@ -111,44 +115,61 @@ export class PackedUsers {
     return start
   }
 
-  #lengthAt(place: number): number {
-    return this.#bytes.readUInt16LE(this.#startOf(place))
+  #readerAt(place: number): Reader {
+    const start = this.#startOf(place)
+    return new Reader(this.#blockAt(start), start % BLOCK)
+  }
+
+  #blockAt(start: number): Buffer {
+    const block = this.#blocks[Math.floor(start / BLOCK)]
+    if (block === undefined) throw new RangeError('nothing is there')
+    return block
   }
 
   #recordAt(place: number): Buffer {
     const start = this.#startOf(place)
-    return this.#bytes.subarray(start, start + this.#lengthAt(place))
+    const [block, at] = [this.#blockAt(start), start % BLOCK]
+    return block.subarray(at, at + block.readUInt16LE(at))
+  }
+
+  /** Where there is room for one more. */
+  #room(): Buffer {
+    const left = this.#blocks.length * BLOCK - this.#end
+    const last = this.#blocks.at(-1)
+    if (last !== undefined && left >= MAX_LENGTH) return last
+    const block = Buffer.allocUnsafeSlow(BLOCK)
+    this.#end = this.#blocks.push(block) * BLOCK - BLOCK
+    return block
   }
 
   #write(user: User): number {
-    if (this.#end + MAX_LENGTH > this.#bytes.length) {
-      const more = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, 2 * MAX_LENGTH))
-      this.#bytes.copy(more, 0, 0, this.#end)
-      this.#bytes = more
-    }
+    const block = this.#room()
     const start = this.#end
-    this.#end = writeUser(this.#bytes, start, user)
+    this.#end += writeUser(block, start % BLOCK, user)
+    this.#used += this.#end - start
     return start
+  }
+
+  #free(place: number): void {
+    this.#used -= this.#recordAt(place).length
   }
 
   /** Moves together what is left, once that is worth it. */
   #tidy(): void {
-    if (this.#unused < MAX_LENGTH || this.#unused < this.#end / 2) return
-    const bytes = Buffer.allocUnsafeSlow(this.#end - this.#unused + 2 * MAX_LENGTH)
-    let end = 0
-    for (const place of this.places()) {
-      const record = this.#recordAt(place)
-      record.copy(bytes, end)
-      this.#starts[place] = end
-      end += record.length
+    if (this.#blocks.length < 2 || this.#used > this.#end / 2) return
+    const records = Array.from(this.places(), (place) => [place, this.#recordAt(place)] as const)
+    this.#blocks = []
+    this.#end = 0
+    for (const [place, record] of records) {
+      const block = this.#room()
+      record.copy(block, this.#end % BLOCK)
+      this.#starts[place] = this.#end
+      this.#end += record.length
     }
-    this.#bytes = bytes
-    this.#end = end
-    this.#unused = 0
   }
 }
 
-/** @returns the end */
+/** @returns how many bytes it has taken */
 function writeUser(bytes: Buffer, start: number, user: User): number {
   const { id, name, password, subscription, note, quota } = user
   const length = [id, name, password, subscription, note].join('').length
@@ -192,7 +213,7 @@ function writeUser(bytes: Buffer, start: number, user: User): number {
   }
   bytes.writeUInt16LE(at - start, start)
   bytes.writeUInt16LE(flags, start + 2)
-  return at
+  return at - start
 }
 
 class Reader {

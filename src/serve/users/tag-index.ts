@@ -75,37 +75,38 @@ export class TagIndex {
 
 /** Places by secrets: looked for by the beginning of a digest under a random key, compared in constant time then (D55). */
 export class SecretIndex {
-  readonly #key = randomBytes(32)
+  readonly #key = randomBytes(32).toString('hex')
   readonly #index = new TagIndex()
-  readonly #secretAt: (place: number) => Uint8Array | undefined
+  readonly #secretAt: (place: number) => string | undefined
 
-  constructor(secretAt: (place: number) => Uint8Array | undefined) {
+  constructor(secretAt: (place: number) => string | undefined) {
     this.#secretAt = secretAt
   }
 
-  find(secret: Uint8Array): number | undefined {
+  find(secret: string): number | undefined {
     return this.#find(secret, this.#tag(secret))
   }
 
   /** Whoever came first with a secret is found. */
-  add(secret: Uint8Array, place: number): void {
+  add(secret: string, place: number): void {
     const tag = this.#tag(secret)
     if (this.#find(secret, tag) === undefined) this.#index.add(tag, place)
   }
 
-  delete(secret: Uint8Array, place: number): void {
+  delete(secret: string, place: number): void {
     this.#index.delete(this.#tag(secret), place)
   }
 
-  #find(secret: Uint8Array, tag: number): number | undefined {
+  #find(secret: string, tag: number): number | undefined {
     return this.#index.find(tag, (place) => {
-      const found = this.#secretAt(place)
-      return found?.length === secret.length && timingSafeEqual(found, secret)
+      const found = Buffer.from(this.#secretAt(place) ?? '')
+      const wanted = Buffer.from(secret)
+      return found.length === wanted.length && timingSafeEqual(found, wanted)
     })
   }
 
-  #tag(secret: Uint8Array): number {
-    return hash('sha256', Buffer.concat([this.#key, secret]), 'buffer').readUInt32LE()
+  #tag(secret: string): number {
+    return Number.parseInt(hash('sha256', this.#key + secret).slice(0, 8), 16)
   }
 }
 

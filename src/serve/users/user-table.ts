@@ -21,16 +21,17 @@ class Shelf {
   readonly all = new PackedUsers()
   readonly ids = new TextIndex((place) => this.all.titleAt(place).id)
   readonly names = new TextIndex((place) => this.all.titleAt(place).name)
-  readonly hashes = new SecretIndex((place) => hashBytes(this.all.secretsAt(place)))
-  readonly subscriptions = new SecretIndex((place) => pathBytes(this.all.secretsAt(place)))
+  readonly hashes = new SecretIndex((place) => this.all.secretsAt(place).hash)
+  readonly subscriptions = new SecretIndex((place) => this.all.secretsAt(place).subscription)
 
   /** What somebody who is there has of a user. */
   shared(user: User): UserClash | undefined {
-    const path = pathBytes(user)
+    const { subscription: path } = user
     if (this.names.find(user.name) !== undefined) return 'name'
     if (this.ids.find(user.id) !== undefined) return 'id'
-    if (this.hashes.find(hashBytes(user)) !== undefined) return 'password'
-    return path && this.subscriptions.find(path) !== undefined ? 'subscription' : undefined
+    if (this.hashes.find(user.hash) !== undefined) return 'password'
+    if (path === undefined || this.subscriptions.find(path) === undefined) return undefined
+    return 'subscription'
   }
 
   add(user: User): void {
@@ -46,18 +47,18 @@ class Shelf {
   /** From now on nobody is found in this place. */
   leave(place: number): void {
     const user = this.all.at(place)
-    const path = pathBytes(user)
+    const { subscription: path } = user
     this.ids.delete(user.id, place)
     this.names.delete(user.name, place)
-    this.hashes.delete(hashBytes(user), place)
+    this.hashes.delete(user.hash, place)
     if (path !== undefined) this.subscriptions.delete(path, place)
   }
 
   #enter(user: User, place: number): void {
-    const path = pathBytes(user)
+    const { subscription: path } = user
     this.ids.add(user.id, place)
     this.names.add(user.name, place)
-    this.hashes.add(hashBytes(user), place)
+    this.hashes.add(user.hash, place)
     if (path !== undefined) this.subscriptions.add(path, place)
   }
 }
@@ -103,7 +104,7 @@ export class UserTable {
    * @param hash SHA-256 of a password, 32 bytes
    */
   lookup(hash: Uint8Array): User | undefined {
-    return this.#at(this.#shelf.hashes.find(hash))
+    return this.#at(this.#shelf.hashes.find(Buffer.from(hash).toString('hex')))
   }
 
   /**
@@ -112,7 +113,7 @@ export class UserTable {
    * @param path of a subscription, without its slash; the time that it takes depends on its length
    */
   subscriber(path: string): User | undefined {
-    return this.#at(this.#shelf.subscriptions.find(Buffer.from(path)))
+    return this.#at(this.#shelf.subscriptions.find(path))
   }
 
   /**
@@ -180,14 +181,6 @@ export class UserTable {
   #at(place: number | undefined): User | undefined {
     return place === undefined ? undefined : this.#shelf.all.at(place)
   }
-}
-
-function hashBytes({ hash }: Pick<User, 'hash'>): Uint8Array {
-  return Buffer.from(hash, 'hex')
-}
-
-function pathBytes({ subscription }: Pick<User, 'subscription'>): Uint8Array | undefined {
-  return subscription === undefined ? undefined : Buffer.from(subscription)
 }
 
 function isSame(one: User, other: User): boolean {
