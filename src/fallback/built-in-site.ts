@@ -1,15 +1,18 @@
 // The fallback without an endpoint: a small static site on the connection itself, HTTP/1.1 and h2, served by
 // Node's own servers, so that errors, limits and timeouts are those of any web server made with Node.
 // Who knows these pages can recognise them: a server that must not be recognised needs a fallback endpoint of its own.
-import { createServer as createHttp1Server, ServerResponse } from 'node:http'
-import type { IncomingMessage } from 'node:http'
-import { createServer as createH2Server } from 'node:http2'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import { ChurningSet } from '../codec/churning.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
 import { hangUp, untilClosed } from './fallback-connection.ts'
 import { answerSiteRequest } from './site-answer.ts'
 import type { SiteAnswer, SiteRequest } from './site-answer.ts'
+
+// What is used first when a site is made is loaded then, as is TLS in src/tls: together they were half of what it cost to
+// import the library.
+const loadHttp1 = () => process.getBuiltinModule('node:http')
+const loadHttp2 = () => process.getBuiltinModule('node:http2')
 
 /** The site's patience, in ms. */
 export interface SiteTimeouts {
@@ -71,7 +74,7 @@ function createHttp1Target(
   answer: Answer,
   refuse: Refuse | undefined,
 ): FallbackTarget {
-  const server = createHttp1Server(
+  const server = loadHttp1().createServer(
     {
       maxHeaderSize: HEADERS_MAX_LENGTH,
       headersTimeout: timeouts.headers,
@@ -137,7 +140,7 @@ function problemOf({ httpVersion, headersDistinct, rawHeaders }: IncomingMessage
 
 function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget {
   const sessions = new ChurningSet<ServerHttp2Session>()
-  const server = createH2Server(
+  const server = loadHttp2().createServer(
     { settings: { maxConcurrentStreams: H2_STREAMS_MAX, maxHeaderListSize: HEADERS_MAX_LENGTH } },
     ({ method, url, headers }, response) => {
       send(response, answer({ method, target: url, headers }))
@@ -166,10 +169,10 @@ function createH2Target(timeouts: SiteTimeouts, answer: Answer): FallbackTarget 
 
 function send(response: ServerResponse | Http2ServerResponse, answer: SiteAnswer): void {
   if (answer.isLast === true) {
-    if (response instanceof ServerResponse) response.shouldKeepAlive = false
+    if ('shouldKeepAlive' in response) response.shouldKeepAlive = false
     else response.stream.session?.close()
   }
-  if (answer.reason !== undefined && response instanceof ServerResponse) {
+  if (answer.reason !== undefined && 'shouldKeepAlive' in response) {
     const Connection = response.shouldKeepAlive ? 'keep-alive' : 'close'
     response.writeHead(answer.status, answer.reason, { ...answer.headers, Connection })
   } else {

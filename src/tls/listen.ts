@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
 import { ChurningMap, ChurningSet } from '../codec/churning.ts'
 import type { ServerConfig } from '../wires/anytls/config.ts'
@@ -106,7 +105,7 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#fallback = options.fallback ?? createFallback()
     const { alpnProtocols } = this.#fallback
     this.#ticketKeys = checkTicketKeys(options.ticketKeys ?? randomBytes(TICKET_KEYS_LENGTH))
-    this.#tls = createTlsServer({
+    this.#tls = process.getBuiltinModule('node:tls').createServer({
       ...this.#contextOptions(options.key, options.cert),
       handshakeTimeout: HANDSHAKE_TIMEOUT,
       ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
@@ -209,10 +208,12 @@ export class Server extends EventEmitter<ServerEvents> {
     if (answer === undefined) return
     requireCertificate(answer.key, answer.cert)
     const { key, cert } = answer
-    const server = createTlsServer(
-      { key, cert, ALPNProtocols: [CHALLENGE_PROTOCOL], handshakeTimeout: HANDSHAKE_TIMEOUT },
-      (socket) => void socket.on('error', ignore).end(),
-    )
+    const server = process
+      .getBuiltinModule('node:tls')
+      .createServer(
+        { key, cert, ALPNProtocols: [CHALLENGE_PROTOCOL], handshakeTimeout: HANDSHAKE_TIMEOUT },
+        (socket) => void socket.on('error', ignore).end(),
+      )
     server.on('tlsClientError', (_error, socket) => void socket.on('error', ignore).destroy())
     this.#challenges.set(lower, server)
   }

@@ -1,6 +1,5 @@
 // The client's way to a server: TCP, TLS 1.3, the server's certificate.
 import { isIP } from 'node:net'
-import { connect as tlsConnect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { AnyTlsError } from '../errors.ts'
 import type { Clock } from '../session/clock.ts'
@@ -55,7 +54,7 @@ export async function connectSecurely(
 
   const reads = new LentReads('tls')
   const options = { ...tlsOptions(server, pin !== undefined), onread: reads.onread }
-  const socket = reads.of(tlsConnect(options))
+  const socket = reads.of(process.getBuiltinModule('node:tls').connect(options))
   // An error may come when one listener of ours has gone and the next is not there yet.
   socket.on('error', () => {})
   try {

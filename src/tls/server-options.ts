@@ -1,6 +1,5 @@
 // What a server is made with, and what it can be told anew: the options, checked.
 import { randomBytes } from 'node:crypto'
-import { createSecureContext } from 'node:tls'
 import { AnyTlsError } from '../errors.ts'
 import type { Fallback } from '../fallback/fallback.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
@@ -103,7 +102,7 @@ export function checkTicketKeys(keys: Buffer): Buffer {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for what TLS cannot be spoken with */
 export function requireCertificate(key: string | Buffer, cert: string | Buffer): void {
   try {
-    createSecureContext({ key, cert })
+    process.getBuiltinModule('node:tls').createSecureContext({ key, cert })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new AnyTlsError(
