@@ -19,15 +19,15 @@ it('D28 to D31: bytes and Writes of each Deliver of the built-in scheme', () => 
 })
 
 it('D31: an entry may end at a c with a size before it, and at its end', () => {
-  const text = 'stop=9\n8=10-10,20-20,c,c,30-30,c\n3=c,5-5\n5=c\n9=7-7\nrestart=5'
+  const text = 'stop=9\n8=10-10,20-20,c,c,30-30,c\n3=c,5-5\n5=c\n9=7-7\n0=c,4-4,9-9\nrestart=8'
   expect(summarizeScheme(parseScheme(text))).toEqual({
-    authPadding: spread(0, 0, 0),
+    authPadding: spread(4, 4, 4),
     delivers: [
       { index: 3, bytes: spread(5, 5, 5), writes: spread(1, 1, 1) },
       { index: 5, bytes: spread(0, 0, 0), writes: spread(1, 1, 1) },
       { index: 8, bytes: spread(30, 45, 60), writes: spread(2, 2.5, 3) },
     ],
-    total: { bytes: spread(35, 50, 65), writes: spread(5, 5.5, 6) },
+    total: { bytes: spread(39, 54, 69), writes: spread(5, 5.5, 6) },
     restart: spread(30, 45, 60),
   })
 })

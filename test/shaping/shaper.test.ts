@@ -147,7 +147,7 @@ describe('Shaper, control frames', () => {
 
   it('without a lower index they get a size of the nearest higher one below stop', () => {
     expect(controlAt('stop=9\n0=7-7\n4=60-60\n6=80-80', 2)).toEqual([60])
-    expect(controlAt('stop=5\n0=7-7\n6=80-80', 2)).toEqual([2])
+    expect(controlAt('stop=5\n0=7-7\n5=90-90\n6=80-80', 2)).toEqual([2])
   })
 
   it('the size is drawn from the range', () => {
