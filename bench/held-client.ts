@@ -61,28 +61,42 @@ function report(): void {
   process.send?.(said)
 }
 
+/** Sessions that are made at the same time. */
+const AT_ONCE = 8
+
 async function start(order: HeldOrder): Promise<void> {
-  const scheme = parseScheme(order.scheme)
-  for (let index = 0; index < order.sessions; index += 1) {
-    const { port, password } = order
-    const session = await connect({
-      host: '127.0.0.1',
-      port,
-      password,
-      insecure: true,
-      // As many come at once as come to no server.
-      connectTimeout: 60_000,
-      scheme,
-      schemeStore: { get: () => scheme, set: () => {} },
-    })
-    sessions.add(session)
-    session.once('close', (error) => {
-      sessions.delete(session)
-      if (!isOver()) lost.push(`a session: ${String(error)}`)
-    })
+  let left = order.sessions
+  const openSome = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1
+      await openOne(order)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, openSome))
+  // Only now: what is busy would slow down the rest.
+  for (const session of sessions) {
     for (let count = 0; count < order.streams; count += 1) void keepBusy(session, order)
   }
   process.send?.('ready')
+}
+
+async function openOne({ port, password, scheme: text }: HeldOrder): Promise<void> {
+  const scheme = parseScheme(text)
+  const session = await connect({
+    host: '127.0.0.1',
+    port,
+    password,
+    insecure: true,
+    // As many come at once as come to no server.
+    connectTimeout: 60_000,
+    scheme,
+    schemeStore: { get: () => scheme, set: () => {} },
+  })
+  sessions.add(session)
+  session.once('close', (error) => {
+    sessions.delete(session)
+    if (!isOver()) lost.push(`a session: ${String(error)}`)
+  })
 }
 
 async function keepBusy(session: Session, order: HeldOrder): Promise<void> {
