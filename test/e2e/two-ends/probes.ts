@@ -129,7 +129,8 @@ function lateness(of: Probe['of'], began: number): string {
   return of === 'slow' && performance.now() - began < SLOW ? ', too early' : ''
 }
 
-function clean(answer: string): string {
+/** Without what changes from one second to the next. */
+export function clean(answer: string): string {
   return answer.replaceAll(/^date:.*\r\n/gim, '')
 }
 
