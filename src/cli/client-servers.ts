@@ -19,12 +19,15 @@ import { formatHostPort } from '../codec/host-port.ts'
 import { readTextFile } from '../serve/files.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
-import { RateLimit } from './rate-limit.ts'
 import { readPaddingScheme } from './scheme-source.ts'
 import { openSchemeStore, openWireStore } from './server-stores.ts'
 import { serverTrouble } from './server-trouble.ts'
 import type { ShareLink } from '../serve/share-link.ts'
 import { stateFolder } from './state-folder.ts'
+
+/** A line that comes in floods is said once in so many milliseconds; of so many lines it is known when they were said. */
+const INTERVAL = 60_000
+const MAX_KEYS = 256
 
 /**
  * Streams at once on one session. On the original wire, where a slow stream holds up its siblings, one, as
@@ -220,5 +223,37 @@ function logServer(event: ServerEvent, limit: RateLimit, logger: Logger): void {
       logger.info({ server, milliseconds }, 'new streams go to this server first')
       break
     }
+  }
+}
+
+interface Said {
+  readonly at: number
+  /** How often it was held back since. */
+  heldBack: number
+}
+
+/** Decides what of lines that may come in floods is said. */
+class RateLimit {
+  readonly #said = new Map<string, Said>()
+  readonly #now: () => number
+
+  /** @param now in milliseconds, for tests */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
+
+  /** Calls `say` unless it was called for `key` within the last minute; `heldBack` is how often it was not, since. */
+  tell(key: string, say: (heldBack: number) => void): void {
+    const now = this.#now()
+    const said = this.#said.get(key)
+    if (said !== undefined && now - said.at < INTERVAL) {
+      said.heldBack += 1
+      return
+    }
+    this.#said.delete(key)
+    this.#said.set(key, { at: now, heldBack: 0 })
+    const oldest = this.#said.keys().next()
+    if (this.#said.size > MAX_KEYS && oldest.done !== true) this.#said.delete(oldest.value)
+    say(said?.heldBack ?? 0)
   }
 }

@@ -472,21 +472,17 @@ export const BY_WORK: readonly (readonly [promise: string, ...tests: string[]])[
   ],
   ['pass over a fault', 'serve/users-file: is read, or refused with a place, and never worse'],
   [
-    'wait for one that has served for a while',
-    'serve/workers/rates: is replaced at once after a long life',
-  ],
-  [
     'count what a worker reported twice, or wait for a worker without a bound',
     'serve/workers/head-office: counts what workers report, once, whoever of them dies',
     'serve/workers/head-office: waits for a worker that says nothing no longer than 2 s',
   ],
-  ['give out more than there is', 'serve/workers/rates: shares add up to the rate'],
   [
     'hold anybody up for long because of a share that was small when the bytes were taken',
     'serve/workers/rates: what was taken too much under a small share does not hold up a large one',
   ],
   [
     'give the workers together more than the rate',
+    'serve/workers/rates: shares add up to the rate',
     'serve/workers/rates: workers that share their paces let through the rate',
   ],
   [

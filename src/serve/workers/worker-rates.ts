@@ -3,11 +3,25 @@
 import type { SessionPaces } from '../../session/pace.ts'
 import type { User } from '../users/user.ts'
 import type { UserRates } from './messages.ts'
-import { shareRate } from './rate-shares.ts'
-import type { Share } from './rate-shares.ts'
 
 /** Shares that differ by less than this part are the same. */
 const SAME = 0.01
+
+/** What an idle worker keeps of the rate, all of them together: its first bytes need not wait for the next sharing. */
+const IDLE_PART = 0.05
+
+/** Who has taken so much of a share wants more. */
+const HUNGRY = 0.7
+
+/** What somebody who wants no more keeps beyond what was taken. */
+const ROOM = 1.25
+
+interface Share {
+  /** What there was to take since the last sharing, in bytes a second. */
+  readonly given: number
+  /** What of it was taken, in bytes a second. */
+  readonly taken: number
+}
 
 export interface RatedDesk {
   send(message: { readonly type: 'rates'; readonly rates: readonly UserRates[] }): void
@@ -94,4 +108,19 @@ export class WorkerRates {
       if (changed.has(desk)) desk.send({ type: 'rates', rates: [[user.id, up.given, down.given]] })
     }
   }
+}
+
+/** The next shares of `rate`, which they add up to. */
+export function shareRate(rate: number, shares: readonly Share[]): readonly number[] {
+  const least = (rate * IDLE_PART) / shares.length
+  const isHungry = shares.map(({ given, taken }) => taken >= given * HUNGRY)
+  const wanted = shares.map(({ taken }, index) =>
+    isHungry[index] === true ? 0 : Math.max(least, taken * ROOM),
+  )
+  const sum = wanted.reduce((total, want) => total + want, 0)
+  // Shares that were given when the rate was higher may be more than there is.
+  if (sum >= rate) return shares.map(() => rate / shares.length)
+  const hungry = isHungry.filter(Boolean).length
+  const part = (rate - sum) / (hungry === 0 ? shares.length : hungry)
+  return wanted.map((want, index) => (hungry === 0 || isHungry[index] ? want + part : want))
 }

@@ -3,11 +3,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pace } from '../../../src/session/pace.ts'
 import { makeUser } from '../../../src/serve/users/user.ts'
-import { Backoff } from '../../../src/serve/workers/backoff.ts'
+import { Backoff } from '../../../src/serve/workers/crew.ts'
 import type { UserRates } from '../../../src/serve/workers/messages.ts'
-import { shareRate } from '../../../src/serve/workers/rate-shares.ts'
 import { SharedPace } from '../../../src/serve/workers/shared-pace.ts'
-import { WorkerRates } from '../../../src/serve/workers/worker-rates.ts'
+import { shareRate, WorkerRates } from '../../../src/serve/workers/worker-rates.ts'
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
 
