@@ -10,7 +10,7 @@ import type { Readable } from 'node:stream'
 export const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 
 /** How a program ended: its exit code, or the signal that ended it. */
-export interface Ended {
+interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
 }
