@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { PackedUsers } from '../../src/serve/users/packed-users.ts'
 import { TagIndex } from '../../src/serve/users/tag-index.ts'
 import { hashOf, makeUser } from '../../src/serve/users/user.ts'
@@ -125,6 +125,28 @@ describe('users as bytes', () => {
       }),
     )
   })
+})
+
+it('Issue 12.10: users who come and go leave no places behind; who stays is found, in the old order', () => {
+  const table = new UserTable()
+  const staying = Array.from({ length: 50 }, (_, count) => makeUser({ name: `stays ${count}` }, 0))
+  for (const one of staying) table.add(one)
+  const added = vi.spyOn(PackedUsers.prototype, 'add')
+  onTestFinished(() => added.mockRestore())
+  const visits = 5_000
+  for (let count = 0; count < visits; count += 1) {
+    const guest = makeUser({ name: `guest ${count}` }, 0)
+    table.change([{ before: undefined, after: guest }])
+    table.change([{ before: guest, after: undefined }])
+    expect(table.byId(guest.id)).toBeUndefined()
+  }
+  // Those who stay have moved together a few times: once for each thousand places.
+  expect((added.mock.calls.length - visits) / staying.length).toBe(4)
+  expect([...table]).toEqual(staying)
+  for (const one of staying) {
+    expect(table.get(one.name)).toEqual(one)
+    expect(table.lookup(Buffer.from(one.hash, 'hex'))).toEqual(one)
+  }
 })
 
 it('Issue 12.10: of many users each takes less than 250 bytes, places for more included', async () => {

@@ -33,6 +33,9 @@ const MAX_REST = 128
 /** What is taken of memory at once, in bytes. */
 const BLOCK = 262_144
 
+/** Empty places that are worth no trouble. */
+const SPARSE = 1_024
+
 /** Without a user. */
 const NONE = 0xff_ff_ff_ff
 
@@ -51,6 +54,11 @@ export class PackedUsers {
   /** How many users there are. */
   get size(): number {
     return this.#size
+  }
+
+  /** Whether most places are empty: a place is never used again. */
+  get isSparse(): boolean {
+    return this.#places > 2 * this.#size + SPARSE
   }
 
   /**

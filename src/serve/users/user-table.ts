@@ -175,7 +175,14 @@ export class UserTable {
       else if (after !== undefined && place !== undefined) this.#shelf.set(place, after)
       else if (after !== undefined) this.#shelf.add(after)
     }
+    if (all.isSparse) this.#moveTogether()
     return changes
+  }
+
+  #moveTogether(): void {
+    const shelf = new Shelf()
+    for (const user of this) shelf.add(user)
+    this.#shelf = shelf
   }
 
   #at(place: number | undefined): User | undefined {
