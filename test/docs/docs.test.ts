@@ -74,6 +74,28 @@ describe('documentation', { timeout: 60_000 }, () => {
     },
   )
 
+  it('every function, class and constant of the public faces is used in a block', async () => {
+    const used = new Map<string, Set<string>>()
+    for (const { text } of programs) {
+      for (const [, list, face] of text.matchAll(/^import \{([^}]*)\} from '(anytls[a-z/]*)'/gm)) {
+        for (const name of list!.split(',')) {
+          used.set(face!, (used.get(face!) ?? new Set()).add(name.trim()))
+        }
+      }
+    }
+    const missing: string[] = []
+    for (const [face, path] of names()) {
+      const values = Object.keys((await import(path)) as object)
+      expect(values.length).toBeGreaterThan(0)
+      for (const name of values) {
+        // Errors and codes are the same ones everywhere.
+        const everywhere = [...used.values()].some((names) => names.has(name))
+        if (!everywhere) missing.push(`${face}: ${name}`)
+      }
+    }
+    expect(missing).toEqual([])
+  })
+
   it('the page of errors is the table of errors, in its order', () => {
     const rows = [...texts.get('docs/errors.md')!.matchAll(/^\| `(ERR_\w+)` +\| (.*?) +\|/gm)]
     expect(rows.map(([, code, text]) => [code, text])).toEqual(Object.entries(ERROR_TEXT))
