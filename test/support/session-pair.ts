@@ -59,8 +59,14 @@ export function makeSessionPair(options: PairOptions = {}): SessionPair {
   })
   const client = makeClient(clientEnd, { ...options, clock })
   const arrived: Stream[] = []
-  server.on('stream', (stream) => arrived.push(stream))
+  const known: Stream[] = []
+  server.on('stream', (stream) => {
+    arrived.push(stream)
+    known.push(stream)
+  })
   onTestFinished(() => {
+    // What a test leaves on its way is cut off with the sessions, which is nobody's affair any more.
+    for (const stream of known) stream.on('error', () => {})
     // The client first: its streams would have to tell nobody of the server's end.
     client.destroy()
     server.destroy()
@@ -73,6 +79,7 @@ export function makeSessionPair(options: PairOptions = {}): SessionPair {
     clock,
     async open() {
       const opened = client.openStream()
+      known.push(opened)
       while (arrived.length === 0) await once(server, 'stream')
       return [opened, arrived.shift()!]
     },
