@@ -2,6 +2,7 @@
 // measurement and not the load beside it. As root.
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const ROOT = '/sys/fs/cgroup'
 /** Microseconds in which a share is given out. */
@@ -28,8 +29,18 @@ export class CoreShares {
     writeFileSync(join(group, 'cgroup.procs'), `${pid}`)
   }
 
-  /** To be called once the processes are over. */
-  remove(): void {
-    for (const group of this.#groups.splice(0)) rmdirSync(group)
+  /** To be called when the processes are told to end: waits for the last of them. */
+  async remove(): Promise<void> {
+    for (const group of this.#groups.splice(0)) {
+      for (;;) {
+        try {
+          rmdirSync(group)
+          break
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+          await sleep(50)
+        }
+      }
+    }
   }
 }

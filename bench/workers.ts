@@ -86,7 +86,7 @@ async function measure({ name, flags }: Kind): Promise<void> {
   }
   await client.stop()
   await server.stop()
-  shares.remove()
+  await shares.remove()
 }
 
 /** The process and its children. */
