@@ -26,7 +26,7 @@ const STEPS = [
     `${CACHE}/eslint`,
   ],
   ...(isAll ? [] : [['unit tests', 'vitest', 'run', '--project', 'unit']]),
-  ['docs', 'typedoc', '--emit', 'none'],
+  ['docs', 'typedoc', '--emit', 'none', '--skipErrorChecking'],
   ['types', 'tsc', '--noEmit', '--incremental', '--tsBuildInfoFile', `${CACHE}/types`],
   ['format', 'prettier', '--check', '.', '--cache', '--cache-strategy', 'content'],
   ['dead code', 'knip'],
