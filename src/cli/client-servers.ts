@@ -235,16 +235,10 @@ interface Said {
 /** Decides what of lines that may come in floods is said. */
 class RateLimit {
   readonly #said = new Map<string, Said>()
-  readonly #now: () => number
-
-  /** @param now in milliseconds, for tests */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now
-  }
 
   /** Calls `say` unless it was called for `key` within the last minute; `heldBack` is how often it was not, since. */
   tell(key: string, say: (heldBack: number) => void): void {
-    const now = this.#now()
+    const now = performance.now()
     const said = this.#said.get(key)
     if (said !== undefined && now - said.at < INTERVAL) {
       said.heldBack += 1

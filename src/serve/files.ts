@@ -3,6 +3,7 @@
 import {
   closeSync,
   fchownSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -103,21 +104,28 @@ export function readLargeFile(path: string, what: string): string | undefined {
 /** Read at once, in bytes. */
 const CHUNK = 262_144
 
-/** The lines of such a file, which is not in memory as a whole; they end where it cannot be read, or is no UTF-8. */
+/**
+ * The lines of a file as {@link readLargeFile} reads it, which is not in memory as a whole; they end where it cannot be
+ * read, or is no UTF-8. There are none of one that is too large.
+ */
 export function* readLines(path: string): Iterable<string> {
   let file: number | undefined
   try {
     file = openSync(path, 'r')
+    if (fstatSync(file).size > MAX_LARGE_SIZE) return
     const chunk = new Uint8Array(CHUNK)
     const decoder = new TextDecoder('utf-8', { fatal: true })
     let rest = ''
-    for (let length = -1; length !== 0;) {
+    // Whoever writes to it meanwhile cannot make it endless.
+    for (let [read, length] = [0, -1]; length !== 0 && read <= MAX_LARGE_SIZE; read += length) {
       length = readSync(file, chunk)
-      const lines = (
-        rest + decoder.decode(chunk.subarray(0, length), { stream: length > 0 })
-      ).split('\n')
-      rest = lines.pop() ?? ''
-      yield* lines
+      const text = decoder.decode(chunk.subarray(0, length), { stream: length > 0 })
+      const [head = '', ...others] = text.split('\n')
+      rest += head
+      for (const line of others) {
+        yield rest
+        rest = line
+      }
     }
     yield rest
   } catch (error) {

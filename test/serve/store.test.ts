@@ -73,6 +73,20 @@ describe('Issue 12.1: the users file', () => {
     }
   })
 
+  it('a file of more than 64 MiB is refused, however well it is written, and keeps the users', async () => {
+    const { file, store, warnings } = await openStore()
+    await store.add({ name: 'one' })
+    const many = Array.from({ length: 68_000 }, (_, index) => {
+      const hash = index.toString(16).padStart(64, '0')
+      return `{"name":"user ${index}","hash":"${hash}","note":"${'n'.repeat(900)}"}`
+    })
+    writeFileSync(file, `{"version":1,"users":[\n${many.join(',\n')}\n]}\n`, { mode: 0o600 })
+    expect(statSync(file).size).toBeGreaterThan(64 << 20)
+    await store.refresh()
+    expect([...store.users].map(({ name }) => name)).toEqual(['one'])
+    expect(warnings.join()).toContain('is larger than 67108864 bytes')
+  })
+
   it('a name or a password that is there, and a user who is not, are errors that change nothing', async () => {
     const { file, store } = await openStore()
     await store.add({ name: 'a', password: 'x' })
