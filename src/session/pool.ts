@@ -77,6 +77,8 @@ interface Pooled {
   readonly unheard: ChurningMap<Stream, number>
   /** When the last of them was opened. */
   openedLast: number
+  /** When it was last asked for a sign of life because of them. */
+  asked: number
   /** When it was last looked how much it carries, what it had carried by then, and of that since the look before (bytes). */
   looked: number
   carried: number
@@ -301,28 +303,34 @@ export class SessionPool {
     unheard.set(stream, opened)
     stream.once('accept', heard).once('close', heard)
     pooled.openedLast = opened
-    if (pooled.watch === undefined) this.#watch(pooled, pooled.openedLast)
+    if (pooled.watch === undefined) this.#watch(pooled, opened)
     return stream
   }
 
-  /** Asks for a sign of life when none has come for some time after `opened`, when a stream was opened. */
-  #watch(pooled: Pooled, opened: number): void {
+  /**
+   * Asks for a sign of life when none has come for some time after `since` while a stream waits. What was under way
+   * when the stream was opened is no sign that its opening has arrived, so each one puts the question off, no more.
+   */
+  #watch(pooled: Pooled, since: number): void {
     const { session } = pooled
-    const wait = opened + this.#silence() - this.#clock.now()
+    const wait = since + this.#silence() - this.#clock.now()
     pooled.watch = this.#clock.schedule(wait, () => {
       pooled.watch = undefined
       const { lastAlive } = session
-      const times = pooled.unheard.list()
       // The first one that waits, as it has waited longest; else there may be somebody who has given up already.
-      const next = times.find((time) => time > lastAlive) ?? pooled.openedLast
-      if (lastAlive < opened) void this.#askSilent(pooled)
-      else if (lastAlive < next) this.#watch(pooled, next)
+      const first = pooled.unheard.list().find((opened) => opened > pooled.asked)
+      const opened = first ?? pooled.openedLast
+      if (first === undefined && opened <= lastAlive) return
+      const quietSince = Math.max(opened, lastAlive)
+      if (quietSince <= since) void this.#askSilent(pooled)
+      else this.#watch(pooled, quietSince)
     })
   }
 
   /** New streams go elsewhere until the peer shows itself; those that have heard nothing may follow. */
   async #askSilent(pooled: Pooled): Promise<void> {
     const { session } = pooled
+    pooled.asked = this.#clock.now()
     pooled.doubted = session.lastAlive
     // Against version 1 of the original wire nothing can be asked: a silence there may have its reasons.
     if (!session.pingable) return
@@ -395,6 +403,7 @@ export class SessionPool {
       doubted: -Infinity,
       unheard: new ChurningMap(),
       openedLast: -Infinity,
+      asked: -Infinity,
       looked: this.#clock.now(),
       carried: 0,
       lately: 0,

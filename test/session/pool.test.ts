@@ -594,6 +594,34 @@ describe('SessionPool: a session that falls silent under a new stream', () => {
     expect(silent).toEqual([first, second])
   })
 
+  it('is asked 2.5 s after the last thing that it said, as that may have been under way before the stream', async () => {
+    const { clock, pair, silent, open, pairs } = await usedBefore()
+    const served = once(pair.server, 'stream') as Promise<[Stream]>
+    const standing = await open()
+    const [answer] = await served
+    answer.accept()
+    await standing.accepted()
+    const stream = await open()
+    await clock.advance(1)
+    answer.write('late')
+    await once(standing, 'data')
+    cutOff(pair)
+    await clock.advance(4_499)
+    expect(silent).toEqual([])
+    await clock.advance(1)
+    expect(silent).toEqual([stream])
+    expect((await open()).session).toBe(pairs[1]?.client)
+  })
+
+  it('is asked once for a stream that waits for its target, not every 2.5 s', async () => {
+    const { clock, pair, open } = await usedBefore()
+    await open()
+    await clock.advance(2_500)
+    const asked = pair.clientEnd.bytesSent
+    await clock.advance(7_400)
+    expect(pair.clientEnd.bytesSent).toBe(asked)
+  })
+
   it('is left alone when it answers: the target may be what takes its time', async () => {
     const { clock, pair, silent, open, pairs } = await usedBefore()
     const stream = await open()
