@@ -28,7 +28,14 @@ const TOGETHER = 2
 /** Files that change nothing outside themselves share a process: loading the sources anew takes as long as the tests. */
 const sharing = { maxWorkers: TOGETHER, isolate: false }
 
-const programs = { globalSetup: ['test/support/build-programs.ts'] }
+/**
+ * What speaks with real programs over real time. In a CI a test of these that fails is tried once more: the closing lines name
+ * it, with its first failure, as something to be mended.
+ */
+const programs = {
+  globalSetup: ['test/support/build-programs.ts'],
+  retry: process.env.CI === 'true' ? 1 : 0,
+}
 
 export default defineConfig({
   test: {
