@@ -1,6 +1,6 @@
-// What more workers bring: the server alone, with one worker and with two, in one run, under Go clients and load on the
-// same machine. Each process of the server has a share of one core, so that the load is not the limit. Alternating
-// rounds, medians. `npm run bench:workers`, with `-- --quick` for one round of little. Linux alone, as root.
+// What more workers bring: the server alone, with one worker and with two, and two servers that know nothing of each
+// other, which is what the machine allows, in one run, under Go clients and load on the same machine. Each process of the
+// servers has a share of one core, so that the load is not the limit. Alternating rounds, medians. `npm run bench:workers`, with `-- --quick` for one round of little. Linux alone, as root.
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,9 +21,10 @@ const STREAMS = 8
 const SHARE = 0.25
 
 const KINDS = [
-  { name: 'one process', flags: [] },
-  { name: '--workers 1', flags: ['--workers', '1'] },
-  { name: '--workers 2', flags: ['--workers', '2'] },
+  { name: 'one process', flags: [], servers: 1 },
+  { name: '--workers 1', flags: ['--workers', '1'], servers: 1 },
+  { name: '--workers 2', flags: ['--workers', '2'], servers: 1 },
+  { name: 'two servers', flags: [], servers: 2 },
 ] as const
 type Kind = (typeof KINDS)[number]
 
@@ -54,6 +55,11 @@ interface Figures {
   readonly busiest: number
 }
 
+interface Ends {
+  readonly server: RunningProgram
+  readonly client: RunningProgram
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'bench-workers-'))
 const programs = new Programs(builtGoProgram(), await writeCertificateFiles(folder), folder)
 const origin = await programs.origin()
@@ -65,27 +71,38 @@ await origin.stop()
 rmSync(folder, { recursive: true })
 print()
 
-async function measure({ name, flags }: Kind): Promise<void> {
-  const server = await programs.server('anytls', flags)
-  // As many sessions as there are tunnels at once: they come to all workers.
-  const client = await programs.client('Go', server.address, 'legacy')
-  const ends = { proxy: client.address, origin: origin.address }
+async function measure({ name, flags, servers }: Kind): Promise<void> {
+  const ends: Ends[] = []
+  for (let count = 0; count < servers; count += 1) {
+    const server = await programs.server('anytls', flags)
+    // As many sessions as there are tunnels at once: they come to all workers.
+    ends.push({ server, client: await programs.client('Go', server.address, 'legacy') })
+  }
+  const loadAll = async ({ requests, concurrency, bytes }: Load): Promise<number> => {
+    const each = { requests: requests / servers, concurrency: concurrency / servers, bytes }
+    const times = ends.map(({ client }) =>
+      programs.load({ proxy: client.address, origin: origin.address }, each),
+    )
+    return Math.max(...(await Promise.all(times)))
+  }
   // Each process has to get warm, which takes as long as it takes.
-  for (const { load } of LOADS) await programs.load(ends, load)
+  for (const { load } of LOADS) await loadAll(load)
   const shares = new CoreShares()
-  for (const one of processesOf(server)) shares.give(one, SHARE)
+  const processes = ends.flatMap(({ server }) => processesOf(server))
+  for (const one of processes) shares.give(one, SHARE)
   for (const { title, load } of LOADS) {
-    const processes = processesOf(server)
     const before = processes.map(processorSeconds)
-    const passed = await programs.load(ends, load)
+    const passed = await loadAll(load)
     const spent = processes.map((one, index) => processorSeconds(one) - (before[index] ?? 0))
     const all = spent.reduce((sum, seconds) => sum + seconds, 0)
     const figures = rounds.get(`${name} ${title}`) ?? []
     figures.push({ passed, all, busiest: Math.max(...spent) })
     rounds.set(`${name} ${title}`, figures)
   }
-  await client.stop()
-  await server.stop()
+  for (const { server, client } of ends) {
+    await client.stop()
+    await server.stop()
+  }
   await shares.remove()
 }
 
