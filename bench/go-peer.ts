@@ -221,7 +221,7 @@ export function processorSeconds({ pid }: Process): number {
 }
 
 /** The most memory that a process has had resident, in MiB. */
-export function peakMemory(program: RunningProgram): number {
+export function peakMemory(program: Process): number {
   return memoryField(program, 'VmHWM')
 }
 
