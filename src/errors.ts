@@ -145,6 +145,16 @@ export class PeerCloseError extends AnyTlsError {
   }
 }
 
+/** The error for an option, or for what stands in the place of one, that cannot be used. */
+export function invalidOption(problem: string, options?: ErrorOptions): AnyTlsError {
+  return new AnyTlsError('ERR_OPTION_INVALID', problem, options)
+}
+
+/** The error of a peer that breaks the protocol. */
+export function violation(problem: string, options?: ErrorOptions): AnyTlsError {
+  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', problem, options)
+}
+
 /**
  * The error of a server that did not answer as one of ours. Without a word heard of it the cause says that it only hung
  * up, as a server that is being stopped does, too: then another attempt may succeed.

@@ -2,7 +2,7 @@
 // Must never listen where others of the network come without a token.
 
 import type { Address } from '../codec/address.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { AdminServer } from '../serve/admin/admin-server.ts'
 import type { AdminOptions } from '../serve/admin/admin-server.ts'
 import { formatAdminPlace, isLocal, listenOnPath } from '../serve/admin/place.ts'
@@ -53,7 +53,7 @@ function readToken(place: AdminPlace, file: string | undefined): string | undefi
   if (file === undefined) {
     if (isLocal(place)) return undefined
     const problem = `--admin ${formatAdminPlace(place)}: others can reach it, so it needs --admin-token-file`
-    throw new AnyTlsError('ERR_OPTION_INVALID', problem)
+    throw invalidOption(problem)
   }
   const token = readSecretFile(file, 'token file')
   if (/^[\x21-\x7e]+$/.test(token)) return token

@@ -9,7 +9,7 @@ import { CAPTURE_FORMAT, CAPTURE_VERSION } from '../harness/capture/capture-even
 import { createCaptureFile } from '../harness/capture/capture-file.ts'
 import type { CaptureFile } from '../harness/capture/capture-file.ts'
 import type { CaptureSink } from '../harness/capture/recorder.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import type { CaptureCommandOptions } from './capture-options.ts'
 import { fileProblem } from '../serve/files.ts'
@@ -43,7 +43,7 @@ export async function runCapture(
   const bound = capture.server.address() as AddressInfo
   if (bound.port === to.port && targets.some((target) => isReachedBy(bound, target))) {
     const message = `--to ${formatHostPort(to)} is where it listens itself: it would relay to itself`
-    throw new AnyTlsError('ERR_OPTION_INVALID', message)
+    throw invalidOption(message)
   }
   try {
     // Only now, so that a port in use costs no older capture; at once, so that no connection comes before.

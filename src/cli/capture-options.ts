@@ -4,7 +4,8 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { MAX_CAPTURE_RECORDS } from '../harness/capture/capture-event.ts'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
+import type { AnyTlsError } from '../errors.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
 import { argument, LOG_FORMATS, LOG_LEVELS } from './options.ts'
@@ -81,10 +82,7 @@ export function addCapture(
       if (to === undefined) throw missing(TO)
       if (out === undefined) throw missing(OUT)
       if (toTrace !== undefined) {
-        throw new AnyTlsError(
-          'ERR_OPTION_INVALID',
-          "option '--to-trace <folder>' needs '--from <file>'",
-        )
+        throw invalidOption("option '--to-trace <folder>' needs '--from <file>'")
       }
       return run({ ...(flags as CaptureCommandOptions), listen, to, out })
     })
@@ -96,7 +94,7 @@ const OUT = '--out <file>'
 
 /** As commander says it of options that are always required. */
 function missing(option: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', `required option '${option}' not specified`)
+  return invalidOption(`required option '${option}' not specified`)
 }
 
 export function addReport(
@@ -133,11 +131,11 @@ the client sees it, bytes on the wire; with --from it becomes the one connection
 /** Elsewhere `-` is a standard stream; nobody wants a file of that name. */
 function parseOut(path: string): string {
   if (path !== '-') return path
-  throw new AnyTlsError('ERR_OPTION_INVALID', 'It must be a file, not standard output.')
+  throw invalidOption('It must be a file, not standard output.')
 }
 
 function parseTarget(text: string): Address {
   const address = parseHostPort(text)
   if (address.port > 0) return address
-  throw new AnyTlsError('ERR_OPTION_INVALID', 'It has port 0, where nobody listens.')
+  throw invalidOption('It has port 0, where nobody listens.')
 }

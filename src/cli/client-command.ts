@@ -1,7 +1,7 @@
 // `anytls client`: a local SOCKS5 and HTTP proxy whose tunnels go through the server.
 
 import type { Logger } from 'pino'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { createBypass } from '../proxy/bypass.ts'
 import { isServerFailure } from '../proxy/servers.ts'
 import type { Credentials } from '../proxy/inbound/credentials.ts'
@@ -57,7 +57,7 @@ function readProxyAuth(file: string | undefined): Credentials | undefined {
   const colon = secret.indexOf(':')
   if (colon < 1) {
     const where = file === undefined ? PROXY_AUTH_VARIABLE : `proxy authentication file '${file}'`
-    throw new AnyTlsError('ERR_OPTION_INVALID', `${where} does not have the form user:password`)
+    throw invalidOption(`${where} does not have the form user:password`)
   }
   return { username: secret.slice(0, colon), password: secret.slice(colon + 1) }
 }

@@ -1,7 +1,7 @@
 // `anytls compare`: reads two sets of files and tells how well they can be told apart.
 // Must never take a file into both sets: its connections would be compared with themselves.
 
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { compare, observe } from '../harness/compare/compare.ts'
 import type { Observation } from '../harness/compare/compare.ts'
 import type { HandshakeRecords } from '../harness/report/from-capture.ts'
@@ -23,7 +23,7 @@ export async function runCompare(
   const files = [...a, ...b]
   for (const [place, file] of files.entries()) {
     if (!files.slice(0, place).some((other) => isSameFile(file, other))) continue
-    throw new AnyTlsError('ERR_OPTION_INVALID', `'${file}' stands there twice`)
+    throw invalidOption(`'${file}' stands there twice`)
   }
   const progress = new Progress()
   const skip = { up: skipUp, down: skipDown }

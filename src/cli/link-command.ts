@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { CERTIFICATE_FILE } from '../serve/certificate.ts'
 import { readTextFile, readTextFileIfThere } from '../serve/files.ts'
 import { recogniseForeign } from './foreign-config.ts'
@@ -79,10 +79,7 @@ function readLinkCertificate(options: LinkCommandOptions, pin = ''): string | un
   }
   if (found === pin.toLowerCase() || (cert !== undefined && pin === '')) return text
   if (cert === undefined) return undefined
-  throw new AnyTlsError(
-    'ERR_OPTION_INVALID',
-    `--cert: '${cert}' is not the certificate that is pinned`,
-  )
+  throw invalidOption(`--cert: '${cert}' is not the certificate that is pinned`)
 }
 
 function readLine(): string {
@@ -94,14 +91,14 @@ function readLine(): string {
   }
   const foreign = recogniseForeign(text)
   if (foreign !== undefined && !/^\s*anytls:/i.test(text)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', `${INPUT}: ${foreign}`)
+    throw invalidOption(`${INPUT}: ${foreign}`)
   }
   if (text.length > MAX_INPUT) {
     throw new AnyTlsError('ERR_LINK_INVALID', 'the share link is not valid: it is too long')
   }
   const line = text.trim()
   if (/[\r\n]/.test(line)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', `${INPUT}: there is more than one line`)
+    throw invalidOption(`${INPUT}: there is more than one line`)
   }
   return line
 }
@@ -112,6 +109,6 @@ function drawCode(text: string): string {
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause
     const problem = `--qr: a link of ${text.length} characters is too long for a QR code`
-    throw new AnyTlsError('ERR_OPTION_INVALID', problem, { cause })
+    throw invalidOption(problem, { cause })
   }
 }

@@ -2,7 +2,7 @@
 // Must never take over what holds from a start on alone, or repeat a value.
 
 import { isDeepStrictEqual } from 'node:util'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { configProblem } from './config-options.ts'
 import { conflictsOf } from './option-conflicts.ts'
 import type { ServerCommandOptions } from './options.ts'
@@ -80,7 +80,7 @@ async function refuseConflicts(options: ServerCommandOptions): Promise<void> {
     file === undefined ? {} : (await import('./toml-file.ts')).readConfigFile(file)
   const place = entries.findLast(({ key }) => keys.includes(key))?.keyPlace
   if (file === undefined || place === undefined) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', problem)
+    throw invalidOption(problem)
   }
   throw new AnyTlsError('ERR_FILE', configProblem(file, { ...place, problem }))
 }

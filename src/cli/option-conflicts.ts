@@ -1,7 +1,7 @@
 // What options rule out or need among each other: told by a command before it does anything, and of a configuration file.
 // Must never look at a file, or repeat a value.
 
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { formatAdminPlace, isLocal } from '../serve/admin/place.ts'
 import type { ClientCommandOptions, ServerCommandOptions } from './options.ts'
 
@@ -17,7 +17,7 @@ type Given = Partial<ServerCommandOptions & ClientCommandOptions>
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for the first of them */
 export function refuseConflicts(options: Given): void {
   const [conflict] = conflictsOf(options)
-  if (conflict !== undefined) throw new AnyTlsError('ERR_OPTION_INVALID', conflict.problem)
+  if (conflict !== undefined) throw invalidOption(conflict.problem)
 }
 
 /** All that is wrong among the options of a server or a client. */

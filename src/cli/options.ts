@@ -4,7 +4,7 @@
 import { availableParallelism, networkInterfaces } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import type { Option } from 'commander'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { FallbackEndpoint } from '../fallback/fallback-endpoint.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 import { parseNetwork } from '../codec/network.ts'
@@ -178,10 +178,10 @@ export function parseServerAt(place: string, quoted: string): ShareLink {
   const text = quoted.trim().replace(/^["'`<\u2018\u201c](.*)["'`>\u2019\u201d]$/s, '$1')
   if (isShareLink(text)) return parseShareLink(text)
   const foreign = recogniseForeign(text)
-  if (foreign !== undefined) throw invalid(`${place}: ${foreign}`)
-  if (text.includes('@')) throw invalid(`${place}: a share link begins with anytls://`)
+  if (foreign !== undefined) throw invalidOption(`${place}: ${foreign}`)
+  if (text.includes('@')) throw invalidOption(`${place}: a share link begins with anytls://`)
   const { host, port } = parseAddressQuietly(place, text)
-  if (port === 0) throw invalid(`${place}: a server cannot have port 0`)
+  if (port === 0) throw invalidOption(`${place}: a server cannot have port 0`)
   return { host, port, insecure: false }
 }
 
@@ -191,7 +191,7 @@ function parseAddressQuietly(place: string, text: string): Address {
     return parseHostPort(asciiAuthority(text))
   } catch (error) {
     if (!(error instanceof AnyTlsError)) throw error
-    throw invalid(`${place}: ${error.message.replace(/^.* is not an address: /s, '')}`)
+    throw invalidOption(`${place}: ${error.message.replace(/^.* is not an address: /s, '')}`)
   }
 }
 
@@ -220,7 +220,7 @@ export const addNetwork = (text: string, others: readonly string[] = []): readon
 /** `--sni`. */
 export function parseServerName(text: string): string {
   const name = toAsciiName(text)
-  if (name === undefined || !isServerName(name)) throw invalid('It is not a host name.')
+  if (name === undefined || !isServerName(name)) throw invalidOption('It is not a host name.')
   return name
 }
 
@@ -233,14 +233,15 @@ export const addAcmeName = (text: string, others: readonly string[] = []): reado
 /** `--acme-directory`. */
 export function parseDirectory(text: string): string {
   if (!URL.canParse(text) || new URL(text).protocol !== 'https:')
-    throw invalid('It is no https URL.')
+    throw invalidOption('It is no https URL.')
   return new URL(text).href
 }
 
 /** `--drain-time`: seconds; gives milliseconds. */
 export function parseDrainTime(text: string): number {
   const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
-  if (seconds > MAX_DRAIN_TIME) throw invalid(`It is not a number from 0 to ${MAX_DRAIN_TIME}.`)
+  if (seconds > MAX_DRAIN_TIME)
+    throw invalidOption(`It is not a number from 0 to ${MAX_DRAIN_TIME}.`)
   return seconds * 1_000
 }
 
@@ -249,13 +250,13 @@ export function parseWorkers(text: string): number {
   if (text === 'auto') return Math.min(availableParallelism(), MAX_WORKERS)
   const number = /^\d{1,3}$/.test(text) ? Number(text) : 0
   if (number >= 1 && number <= MAX_WORKERS) return number
-  throw invalid(`It is neither auto nor a number from 1 to ${MAX_WORKERS}.`)
+  throw invalidOption(`It is neither auto nor a number from 1 to ${MAX_WORKERS}.`)
 }
 
 /** `--min-idle`. */
 export function parseMinIdle(text: string): number {
   const number = /^\d{1,3}$/.test(text) ? Number(text) : Infinity
-  if (number > MAX_MIN_IDLE) throw invalid(`It is not a number from 0 to ${MAX_MIN_IDLE}.`)
+  if (number > MAX_MIN_IDLE) throw invalidOption(`It is not a number from 0 to ${MAX_MIN_IDLE}.`)
   return number
 }
 
@@ -264,11 +265,9 @@ export function parseReplyWait(text: string): number {
   if (text === 'exact') return Infinity
   const number = /^\d{1,5}$/.test(text) ? Number(text) : Infinity
   if (number > MAX_REPLY_WAIT) {
-    throw invalid(`It is neither exact nor a number of milliseconds from 0 to ${MAX_REPLY_WAIT}.`)
+    throw invalidOption(
+      `It is neither exact nor a number of milliseconds from 0 to ${MAX_REPLY_WAIT}.`,
+    )
   }
   return number
-}
-
-function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', problem)
 }

@@ -1,7 +1,7 @@
 // Where a secret of the command line comes from: the option, a file or the environment.
 // Must never put a secret in an error message.
 
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { readSecretFile } from '../serve/files.ts'
 
 /** Where the password of the server stands, besides the options. */
@@ -28,8 +28,7 @@ export interface PasswordSources {
 export function resolvePassword(sources: PasswordSources): string {
   const password = findPassword(sources)
   if (password !== undefined) return password
-  throw new AnyTlsError(
-    'ERR_OPTION_INVALID',
+  throw invalidOption(
     `a password is needed: ${PASSWORD_VARIABLE} in the environment, --password-file or -p`,
   )
 }
@@ -38,12 +37,9 @@ export function resolvePassword(sources: PasswordSources): string {
 export function findPassword(sources: PasswordSources): string | undefined {
   const { option, file } = sources
   if (option !== undefined && file !== undefined) {
-    throw new AnyTlsError(
-      'ERR_OPTION_INVALID',
-      '-p and --password-file exclude each other: give one of them',
-    )
+    throw invalidOption('-p and --password-file exclude each other: give one of them')
   }
-  if (option === '') throw new AnyTlsError('ERR_OPTION_INVALID', 'the password of -p is empty')
+  if (option === '') throw invalidOption('the password of -p is empty')
   if (option !== undefined) return option
   if (file !== undefined) return readSecretFile(file, 'password file')
   // An empty variable, and a link without a password, are the same as none.

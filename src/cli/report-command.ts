@@ -2,7 +2,7 @@
 // Must never read a file without a bound.
 
 import { writeFileSync } from 'node:fs'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { renderReport } from '../harness/report/page.ts'
 import { MAX_SOURCES } from '../harness/report/chart-frame.ts'
 import { parseComparison } from '../harness/report/comparison.ts'
@@ -19,7 +19,7 @@ export async function runReport(
   options: ReportCommandOptions,
 ): Promise<void> {
   if (files.length > MAX_SOURCES) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', `a report takes at most ${MAX_SOURCES} files`)
+    throw invalidOption(`a report takes at most ${MAX_SOURCES} files`)
   }
   const { out, scheme, downlinkScheme, comparison } = options
   refuseInput(`report '${out}'`, out, [...files, scheme, downlinkScheme, comparison])

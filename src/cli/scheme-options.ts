@@ -3,7 +3,7 @@
 
 import { Option } from 'commander'
 import type { Command } from 'commander'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { DEFAULT_FLUSH_TIME, MAX_FLUSH_TIME } from '../harness/simulate/simulate.ts'
 import { MAX_RUNS } from '../harness/simulate/simulation.ts'
 import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
@@ -219,16 +219,13 @@ const parseRuns = wholeNumber(1, MAX_RUNS)
 const parseFlush = argument((text) => {
   const number = /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : Infinity
   if (number <= MAX_FLUSH_TIME) return number
-  throw new AnyTlsError('ERR_OPTION_INVALID', `It is not a number from 0 to ${MAX_FLUSH_TIME}.`)
+  throw invalidOption(`It is not a number from 0 to ${MAX_FLUSH_TIME}.`)
 })
 
 export function wholeNumber(least: number, most: number): (text: string) => number {
   return argument((text) => {
     const number = /^\d{1,16}$/.test(text) ? Number(text) : Infinity
     if (number >= least && number <= most) return number
-    throw new AnyTlsError(
-      'ERR_OPTION_INVALID',
-      `It is not a whole number from ${least} to ${most}.`,
-    )
+    throw invalidOption(`It is not a whole number from ${least} to ${most}.`)
   })
 }

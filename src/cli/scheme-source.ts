@@ -1,5 +1,5 @@
 // The schemes that options name: files, and `builtin:NAME`.
-import { AnyTlsError, SchemeError } from '../errors.ts'
+import { SchemeError, invalidOption } from '../errors.ts'
 import { fileError, readTextFile } from '../serve/files.ts'
 import { NAMED_SCHEMES } from '../shaping/named-schemes.ts'
 import type { NamedScheme, SchemeName } from '../shaping/named-schemes.ts'
@@ -24,7 +24,7 @@ export function namedScheme(place: string): NamedScheme | undefined {
   const known = NAMES.map((one) => PREFIX + one).join(', ')
   const hint = near === undefined ? `known: ${known}` : `did you mean ${PREFIX}${near}?`
   const shown = escapeControls(place.slice(0, 60))
-  throw new AnyTlsError('ERR_OPTION_INVALID', `padding scheme '${shown}' is not known (${hint})`)
+  throw invalidOption(`padding scheme '${shown}' is not known (${hint})`)
 }
 
 /**

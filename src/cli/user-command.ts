@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { readSecretFile, readTextFileIfThere } from '../serve/files.ts'
 import { certificatePin, formatLink } from '../serve/link-formats.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
@@ -58,7 +58,8 @@ export const userCommands: UserCommands = {
         ...(newPassword === true && { password: makePassword() }),
         ...(hashOnly !== undefined && { hashOnly }),
       }
-      if (Object.keys(patch).length === 0) throw invalid('nothing to set: --help names the options')
+      if (Object.keys(patch).length === 0)
+        throw invalidOption('nothing to set: --help names the options')
       await store.update(name, patch)
     }),
 
@@ -88,11 +89,13 @@ export const userCommands: UserCommands = {
     withStore(options, async (store) => {
       const { password, subscription } = find(store, name)
       if (password === undefined) {
-        throw invalid('the hash of this user alone is kept: there is no link without the password')
+        throw invalidOption(
+          'the hash of this user alone is kept: there is no link without the password',
+        )
       }
       if (options.subscription !== true) return printLink(store, { name, password }, options)
       if (subscription === undefined) {
-        throw invalid('this user has no subscription yet: `anytls user renew` makes one')
+        throw invalidOption('this user has no subscription yet: `anytls user renew` makes one')
       }
       const { publicHost, qr = false } = options
       await print(subscriptionUrl(endpointOf(store, options), subscription, publicHost), qr)
@@ -148,7 +151,7 @@ function settingsOf(options: UserSettingsOptions): Partial<UserSettings> & { pas
 
 function passwordOf({ password, passwordFile }: UserSettingsOptions): string | undefined {
   if (password !== undefined && passwordFile !== undefined) {
-    throw invalid('-p and --password-file exclude each other: give one of them')
+    throw invalidOption('-p and --password-file exclude each other: give one of them')
   }
   if (password !== undefined) return checkPassword(password)
   return passwordFile === undefined ? undefined : readSecretFile(passwordFile, 'password file')
@@ -189,8 +192,4 @@ function endpointOf(store: UserStore, options: UserLinkOptions): ServerEndpoint 
 /** In one line on standard error. */
 function tell(problem: string): void {
   process.stderr.write(`anytls: ${escapeControls(problem)}\n`)
-}
-
-function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', problem)
 }

@@ -1,6 +1,6 @@
 // The state of one connection as the value of a wire works on it: moves by a state table, streams, the ways out.
 // Must never move to a state that its table does not name.
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, violation } from '../errors.ts'
 import { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'
 import { Liveness } from './liveness.ts'
@@ -77,7 +77,7 @@ export class Connection<Input extends string> {
   /** Moves by the table; an input that is illegal in this state is the peer's violation. */
   move(input: Input | CommonInput): void {
     if (!this.tryMove(input)) {
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${input} while ${this.#state}`)
+      throw violation(`${input} while ${this.#state}`)
     }
   }
 

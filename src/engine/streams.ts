@@ -1,6 +1,6 @@
 // The streams of one connection, whatever the wire: which directions are open, credit, deadlines, and
 // when each of them is over.
-import { AnyTlsError, PeerCloseError } from '../errors.ts'
+import { AnyTlsError, PeerCloseError, violation } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'
 import type { Liveness } from './liveness.ts'
@@ -216,7 +216,7 @@ export class Streams {
   /** The stream is over because the peer broke a rule of it; nothing else is harmed. */
   fail(record: StreamRecord, code: CloseCode, message: string): void {
     this.#sayReset(record, code, message)
-    this.end(record, new AnyTlsError('ERR_PROTOCOL_VIOLATION', message))
+    this.end(record, violation(message))
   }
 
   consumed(id: number, bytes: number): void {
@@ -292,7 +292,7 @@ export class Streams {
 
   #fault(record: StreamRecord, message: string): void {
     if (this.#rules.fault === 'connection') {
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', message)
+      throw violation(message)
     }
     this.fail(record, CloseCode.ProtocolError, message)
   }
@@ -371,7 +371,7 @@ export class Streams {
     const record = this.#records.get(id)
     if (record === undefined) {
       if (this.#rules.isKnown(id, this.lastId)) return undefined
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${id} was never opened`)
+      throw violation(`stream ${id} was never opened`)
     }
     record.lastActivity = this.#channel.now
     record.heard = true

@@ -1,6 +1,6 @@
 // Where a fallback is, as people write it: `http://host:port`, `tcp://host:port`, `host:port`.
 // Must never promise what a relay of bytes cannot do (speak TLS to the endpoint, change a path).
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { Address } from '../codec/address.ts'
 import { parseHostPort } from '../codec/host-port.ts'
 
@@ -49,10 +49,10 @@ function parse(hostPort: string, defaultPort?: number): FallbackEndpoint {
     return parseHostPort(hostPort, defaultPort)
   } catch (error) {
     if (!(error instanceof AnyTlsError)) throw error
-    throw new AnyTlsError('ERR_OPTION_INVALID', `fallback: ${error.message}`, { cause: error })
+    throw invalidOption(`fallback: ${error.message}`, { cause: error })
   }
 }
 
 function invalid(reason: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', `${reason}: ${FORMS}`)
+  return invalidOption(`${reason}: ${FORMS}`)
 }

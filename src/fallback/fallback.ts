@@ -2,7 +2,7 @@
 // site, or nobody.
 // Must never show by what it does that there was anything but a web server.
 import { ChurningSet } from '../codec/churning.ts'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { createSite, createTargets } from './built-in-site.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
@@ -69,7 +69,7 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
   const routes: Routes = options === 'close' ? { http1: CLOSING_TARGET } : createRoutes(options)
   const { maxConnections = DEFAULT_MAX_CONNECTIONS } = options === 'close' ? {} : options
   if (!Number.isSafeInteger(maxConnections) || maxConnections < 1) {
-    throw invalid('maxConnections must be a whole number of at least 1')
+    throw invalidOption('maxConnections must be a whole number of at least 1')
   }
   const held = new ChurningSet<HeldConnection>()
   let closing: Promise<void> | undefined
@@ -119,8 +119,9 @@ const CLOSING_TARGET: FallbackTarget = {
 
 function createRoutes({ http1, h2, proxyProtocol, privatePages }: FallbackOptions): Routes {
   if (http1 === undefined) {
-    if (h2 !== undefined) throw invalid('a fallback for h2 needs one for http/1.1 beside it')
-    if (proxyProtocol !== undefined) throw invalid('the PROXY protocol needs a fallback endpoint')
+    if (h2 !== undefined) throw invalidOption('a fallback for h2 needs one for http/1.1 beside it')
+    if (proxyProtocol !== undefined)
+      throw invalidOption('the PROXY protocol needs a fallback endpoint')
     return createTargets(before(privatePages, createSite()))
   }
   const relayTo = (endpoint: FallbackEndpoint) => {
@@ -138,8 +139,4 @@ function alpnProtocols(options: FallbackOptions | 'close'): readonly string[] {
   if (options === 'close') return []
   const onlyHttp1 = options.http1 !== undefined && options.h2 === undefined
   return onlyHttp1 ? ['http/1.1'] : ['h2', 'http/1.1']
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

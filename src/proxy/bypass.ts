@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
 import type { Address } from '../codec/address.ts'
 import { isInNetworks, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { toAsciiName } from './host.ts'
 import { dial } from './outbound/outbound.ts'
 import type { OpenTunnel, TunnelStream } from './tunnel.ts'
@@ -49,7 +49,7 @@ export function parseBypass(text: string): BypassRule {
     !/^(?=.{1,253}$)[\w-]+(?:\.[\w-]+)*$/.test(name) ||
     /(?:^|\.)\d+$/.test(name)
   ) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'write NAME, .SUFFIX, ADDRESS or ADDRESS/BITS')
+    throw invalidOption('write NAME, .SUFFIX, ADDRESS or ADDRESS/BITS')
   }
   return { type: dots === '' ? 'name' : 'suffix', name }
 }

@@ -2,7 +2,7 @@
 // Must never open again what a program may have sent data on: only so is a retry harmless.
 import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
-import { AnyTlsError, PeerCloseError, isWordlessRefusal } from '../errors.ts'
+import { AnyTlsError, PeerCloseError, isWordlessRefusal, invalidOption } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import { Session } from '../session/session.ts'
 import { encodeAddress } from '../codec/address.ts'
@@ -60,7 +60,7 @@ export function createTunnelOpener(
   { replyWait = DEFAULT_REPLY_WAIT }: TunnelOpenerOptions = {},
 ): OpenTunnel {
   if (!(replyWait >= 0)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'replyWait must be at least 0 milliseconds')
+    throw invalidOption('replyWait must be at least 0 milliseconds')
   }
   const answers = new AnswerTimes(replyWait)
   const openStream = async (signal: AbortSignal): Promise<TunnelStream> =>

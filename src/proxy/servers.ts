@@ -2,7 +2,7 @@
 // doubt, and the first again once it is back. Streams that stand stay where they are.
 // Must never give up an attempt because another was begun: whoever opens the stream first has it.
 import type { ErrorCode } from '../errors.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { systemClock } from '../session/clock.ts'
 import type { Clock, Timer } from '../session/clock.ts'
 import { createTunnelOpener } from './client.ts'
@@ -133,7 +133,7 @@ export class Servers {
   /** @throws AnyTlsError `ERR_OPTION_INVALID` without a server */
   constructor(options: ServersOptions) {
     if (options.servers.length === 0) {
-      throw new AnyTlsError('ERR_OPTION_INVALID', 'at least one server is needed')
+      throw invalidOption('at least one server is needed')
     }
     this.#observe = options.observe ?? (() => {})
     this.#clock = options.clock ?? systemClock

@@ -1,7 +1,7 @@
 // A share link as other programs want to be told: an outbound of sing-box, a proxy of mihomo.
 // Must never leave a pin out silently: without it those programs would accept no, or any, certificate.
 import { createHash, X509Certificate } from 'node:crypto'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { formatShareLink } from './share-link.ts'
 import type { ShareLink } from './share-link.ts'
 
@@ -43,7 +43,7 @@ export function singBoxOutbound(link: ShareLink, certificate: string | undefined
   if (pin !== undefined && certificate === undefined) {
     const problem =
       'sing-box pins the public key: give the certificate of the server with --cert FILE'
-    throw new AnyTlsError('ERR_OPTION_INVALID', problem)
+    throw invalidOption(problem)
   }
   const tls = {
     enabled: true,

@@ -1,7 +1,7 @@
 // What carries a Mux.Pro or net-mux session: any Duplex that an application gives.
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 
 const METHODS = ['on', 'read', 'write', 'end', 'destroy'] as const satisfies (keyof Duplex)[]
 
@@ -13,10 +13,7 @@ const METHODS = ['on', 'read', 'write', 'end', 'destroy'] as const satisfies (ke
  */
 export function prepareCarrier(duplex: Duplex): Duplex {
   if (!isDuplex(duplex)) {
-    throw new AnyTlsError(
-      'ERR_OPTION_INVALID',
-      'what carries a session must be a Duplex, such as a socket',
-    )
+    throw invalidOption('what carries a session must be a Duplex, such as a socket')
   }
   if (duplex instanceof Socket) duplex.setNoDelay(true)
   return duplex

@@ -2,7 +2,7 @@
 // of them that a client keeps.
 // Must never open or listen on anything: the Duplex is given, and belongs to the session from then on.
 import type { Duplex } from 'node:stream'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { DEFAULT_PRIORITY } from '../engine/send-scheduler.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import { muxProClientMachine } from '../wires/muxpro/client.ts'
@@ -103,7 +103,7 @@ export class MuxProPool {
   constructor(options: MuxProPoolOptions) {
     const { connect, maxConcurrency = 8, maxConnections = 16, idleTimeout, clock } = options
     if (typeof connect !== 'function') {
-      throw invalid('connect must be a function that makes the Duplex of a main connection')
+      throw invalidOption('connect must be a function that makes the Duplex of a main connection')
     }
     requireCount('maxConcurrency', maxConcurrency)
     requireCount('maxConnections', maxConnections)
@@ -203,7 +203,7 @@ function makeClient(duplex: Duplex, config: ClientConfig, clock: Clock = systemC
 /** @throws AnyTlsError `ERR_OPTION_INVALID` without a target; what stands in it the machine looks at */
 function requestOf(where: MuxProTarget | undefined): StreamRequest {
   if (where?.target === undefined) {
-    throw invalid('a Mux.Pro stream needs a target: { target: { host, port } }')
+    throw invalidOption('a Mux.Pro stream needs a target: { target: { host, port } }')
   }
   const { target, network = 'tcp', priority = DEFAULT_PRIORITY } = where
   return { network, target, priority }
@@ -211,9 +211,5 @@ function requestOf(where: MuxProTarget | undefined): StreamRequest {
 
 function requireCount(name: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 1) return
-  throw invalid(`${name} must be a whole number of at least 1`)
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
+  throw invalidOption(`${name} must be a whole number of at least 1`)
 }

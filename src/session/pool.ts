@@ -3,7 +3,7 @@
 // Must never hand out a stream on a session that is draining or closed.
 import { randomInt as cryptoRandomInt } from 'node:crypto'
 import { ChurningMap } from '../codec/churning.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import { drawKeepalive } from '../engine/liveness.ts'
 import type { RandomInt } from '../shaping/shaper.ts'
@@ -111,10 +111,10 @@ export class SessionPool {
   constructor(options: SessionPoolOptions) {
     const { minIdle = 0, idleTimeout = 30_000, streamsPerSession = 8 } = options
     if (!Number.isSafeInteger(minIdle) || minIdle < 0) {
-      throw invalid('minIdle must be a whole number of at least 0')
+      throw invalidOption('minIdle must be a whole number of at least 0')
     }
     if (!Number.isFinite(idleTimeout) || idleTimeout <= 0) {
-      throw invalid('idleTimeout must be a finite number above 0 milliseconds')
+      throw invalidOption('idleTimeout must be a finite number above 0 milliseconds')
     }
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
     const { streamsInAll = Infinity, spread = 8, probeAfter = 15_000 } = options
@@ -122,7 +122,9 @@ export class SessionPool {
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
     requireCount('spread', spread)
     if (!(probeAfter >= 0) || !isTime(probeTimeout) || !isTime(silence)) {
-      throw invalid('probeAfter must be at least 0 milliseconds, probeTimeout and silence above 0')
+      throw invalidOption(
+        'probeAfter must be at least 0 milliseconds, probeTimeout and silence above 0',
+      )
     }
     this.#minIdle = minIdle
     this.#idleTimeout = idleTimeout
@@ -490,10 +492,6 @@ function isTime(limit: number | (() => number)): boolean {
 
 function requireCount(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw invalid(`${name} must be a whole number of at least 1`)
+    throw invalidOption(`${name} must be a whole number of at least 1`)
   }
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import type { Handover, StreamRequest, Wire } from '../engine/machine.ts'
 import { DEFAULT_PRIORITY } from '../engine/send-scheduler.ts'
@@ -161,7 +161,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
     const { signal, request, priority = request?.priority ?? DEFAULT_PRIORITY } = options
     signal?.throwIfAborted()
     if (!Number.isInteger(priority) || priority < 0 || priority > 255) {
-      throw new AnyTlsError('ERR_OPTION_INVALID', 'a priority is a whole number from 0 to 255')
+      throw invalidOption('a priority is a whole number from 0 to 255')
     }
     const stream = this.#makeStream(this.#core.open(request, priority))
     this.#openedCount += 1

@@ -2,7 +2,7 @@
 // Must never buffer more than its highWaterMark of outgoing data, or lose data that came before an end.
 import { AsyncResource } from 'node:async_hooks'
 import { Duplex, Readable } from 'node:stream'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import type { StreamRequest, Wire } from '../engine/machine.ts'
 import type { Timer } from './clock.ts'
@@ -469,7 +469,7 @@ export class Stream extends Duplex {
   #send(chunks: readonly Buffer[], callback: WriteCallback): void {
     if (this.messages && chunks.some(({ length }) => length > MAX_DATAGRAM)) {
       const message = `a datagram has at most ${MAX_DATAGRAM} bytes`
-      callback(new AnyTlsError('ERR_OPTION_INVALID', message))
+      callback(invalidOption(message))
       return
     }
     let bytes = 0

@@ -1,6 +1,6 @@
 // Where a client keeps the schemes that servers sent it, one a server (D23).
 // Must never grow without bound, or change the scheme of a connection that is running.
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import type { Scheme } from './scheme.ts'
 
 /** Schemes by server. An application may bring its own, to keep them beyond the process. */
@@ -27,7 +27,7 @@ export class MemorySchemeStore implements SchemeStore {
    */
   constructor(capacity = 1024) {
     if (!Number.isSafeInteger(capacity) || capacity < 1) {
-      throw new AnyTlsError('ERR_OPTION_INVALID', 'the capacity of a scheme store is at least 1')
+      throw invalidOption('the capacity of a scheme store is at least 1')
     }
     this.#capacity = capacity
   }

@@ -1,7 +1,7 @@
 // The client's way to a session: a TLS connection, and the machine of the wire that the server speaks.
 // Must never send a byte of a wire before the certificate has been accepted.
 import { anyTlsClient } from '../wires/anytls/client.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import { legacyClient } from '../wires/legacy/client.ts'
 import { guarded } from '../session/callbacks.ts'
@@ -64,7 +64,7 @@ const processWideWires = new MemoryWireStore()
 export async function connect(options: ConnectOptions): Promise<Session> {
   const { wire = 'v1' } = options
   if (!WIRES.has(wire)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'wire must be auto, v1 or legacy')
+    throw invalidOption('wire must be auto, v1 or legacy')
   }
   return wire === 'auto' ? connectOnAnyWire(options) : connectOn(wire, options)
 }

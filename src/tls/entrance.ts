@@ -10,7 +10,7 @@ import { isInNetworks, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
 import { decodeProxyProtocol } from '../codec/proxy-protocol.ts'
 import type { ProxyProtocolEnds } from '../codec/proxy-protocol.ts'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import { endsOf } from '../fallback/fallback-connection.ts'
 import type { Clock } from '../session/clock.ts'
 
@@ -63,7 +63,7 @@ export function parseBalancers(texts: readonly string[]): readonly Network[] {
     return texts.map(parseNetwork)
   } catch (cause) {
     if (!(cause instanceof AnyTlsError)) throw cause
-    throw new AnyTlsError('ERR_OPTION_INVALID', `acceptProxyProtocol: ${cause.message}`, { cause })
+    throw invalidOption(`acceptProxyProtocol: ${cause.message}`, { cause })
   }
 }
 

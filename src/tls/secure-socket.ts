@@ -1,7 +1,7 @@
 // The client's way to a server: TCP, TLS 1.3, the server's certificate.
 import { isIP } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { AnyTlsError } from '../errors.ts'
+import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { Clock } from '../session/clock.ts'
 import { LentReads } from '../session/lent-reads.ts'
 import { formatHostPort } from '../codec/host-port.ts'
@@ -45,10 +45,10 @@ export async function connectSecurely(
 ): Promise<TLSSocket> {
   const pin = server.pin === undefined ? undefined : parsePin(server.pin)
   if (!(Number.isInteger(server.port) && server.port > 0 && server.port < 65_536)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'the port is not a number from 1 to 65535')
+    throw invalidOption('the port is not a number from 1 to 65535')
   }
   if (!(patience.connectTimeout > 0)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'connectTimeout must be above 0 milliseconds')
+    throw invalidOption('connectTimeout must be above 0 milliseconds')
   }
   patience.signal?.throwIfAborted()
 
@@ -78,7 +78,7 @@ export async function connectSecurely(
 export function parsePin(text: string): string {
   const digits = text.replaceAll(':', '').toUpperCase()
   if (!/^[0-9A-F]{64}$/.test(digits)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'a certificate pin is a SHA-256 in 64 hex digits')
+    throw invalidOption('a certificate pin is a SHA-256 in 64 hex digits')
   }
   return digits
 }

@@ -1,6 +1,6 @@
 // What a server is made with, and what it can be told anew: the options, checked.
 import { randomBytes } from 'node:crypto'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import type { Fallback } from '../fallback/fallback.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'
@@ -77,7 +77,7 @@ export const TICKET_KEYS_LENGTH = 48
 export function parseConfig(options: ServerOptions): ServerConfig & LegacyServerConfig {
   const { scheme = DEFAULT_SCHEME, onViolation = 'alert', shapeDownlink = false } = options
   if (!VIOLATION_ANSWERS.has(onViolation)) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'onViolation must be alert, redirect or downgrade')
+    throw invalidOption('onViolation must be alert, redirect or downgrade')
   }
   return {
     ...parseSessionSettings({ ...options, password: passwordOf(options) }, scheme),
@@ -96,7 +96,7 @@ function passwordOf({ password, users }: ServerOptions): string {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function checkTicketKeys(keys: Buffer): Buffer {
   if (keys.length === TICKET_KEYS_LENGTH) return keys
-  throw new AnyTlsError('ERR_OPTION_INVALID', `ticketKeys must be ${TICKET_KEYS_LENGTH} bytes`)
+  throw invalidOption(`ticketKeys must be ${TICKET_KEYS_LENGTH} bytes`)
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for what TLS cannot be spoken with */
@@ -105,10 +105,6 @@ export function requireCertificate(key: string | Buffer, cert: string | Buffer):
     process.getBuiltinModule('node:tls').createSecureContext({ key, cert })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new AnyTlsError(
-      'ERR_OPTION_INVALID',
-      `the key and the certificate cannot be used: ${reason}`,
-      { cause },
-    )
+    throw invalidOption(`the key and the certificate cannot be used: ${reason}`, { cause })
   }
 }

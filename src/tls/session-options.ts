@@ -4,7 +4,7 @@ import { hashPassword } from '../wires/anytls/auth.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../wires/anytls/config.ts'
 import type { ConnectionConfig, Timeouts } from '../wires/anytls/config.ts'
 import { MUX1_MIN_WINDOW } from '../wires/anytls/nego.ts'
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { DEFAULT_LEGACY_TIMEOUTS } from '../wires/legacy/config.ts'
 import type { LegacyConfig, LegacyTimeouts } from '../wires/legacy/config.ts'
 import type { Clock } from '../session/clock.ts'
@@ -50,17 +50,18 @@ export interface SessionSettings {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function parseSessionSettings(settings: SessionSettings, scheme: Scheme): SessionConfig {
   const { password, mux1 = true } = settings
-  if (typeof password !== 'string' || password === '') throw invalid('password must not be empty')
+  if (typeof password !== 'string' || password === '')
+    throw invalidOption('password must not be empty')
   const window = typeof mux1 === 'object' ? mux1.window : DEFAULT_WINDOW
   if (!Number.isSafeInteger(window) || window < MUX1_MIN_WINDOW) {
-    throw invalid(`mux1.window must be a whole number of at least ${MUX1_MIN_WINDOW} bytes`)
+    throw invalidOption(`mux1.window must be a whole number of at least ${MUX1_MIN_WINDOW} bytes`)
   }
   const maxStreams = settings.maxStreams ?? DEFAULT_MAX_STREAMS
   if (!Number.isSafeInteger(maxStreams) || maxStreams < 1) {
-    throw invalid('maxStreams must be a whole number of at least 1')
+    throw invalidOption('maxStreams must be a whole number of at least 1')
   }
   if (settings.stallTimeout !== undefined && !(settings.stallTimeout > 0)) {
-    throw invalid('stallTimeout must be above 0 milliseconds')
+    throw invalidOption('stallTimeout must be above 0 milliseconds')
   }
   return {
     passwordHash: hashPassword(password),
@@ -75,12 +76,8 @@ export function parseSessionSettings(settings: SessionSettings, scheme: Scheme):
 
 function parseTimeouts(overrides: Partial<SessionTimeouts>): SessionTimeouts {
   for (const [name, value] of Object.entries(overrides)) {
-    if (!(name in DEFAULTS)) throw invalid(`timeouts.${name} is not known`)
-    if (!(value > 0)) throw invalid(`timeouts.${name} must be above 0 milliseconds`)
+    if (!(name in DEFAULTS)) throw invalidOption(`timeouts.${name} is not known`)
+    if (!(value > 0)) throw invalidOption(`timeouts.${name} must be above 0 milliseconds`)
   }
   return Object.freeze({ ...DEFAULTS, ...overrides })
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

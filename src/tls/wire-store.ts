@@ -1,6 +1,6 @@
 // What servers turned out to speak, so that `wire: 'auto'` asks each only once.
 // Must never grow without bound.
-import { AnyTlsError } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 
 /** The wires that a server of ours speaks on one port (D18). */
 export type ServerWire = 'v1' | 'legacy'
@@ -49,7 +49,7 @@ export class MemoryWireStore implements WireStore {
    */
   constructor(capacity = 1024, now = Date.now) {
     if (!Number.isSafeInteger(capacity) || capacity < 1) {
-      throw new AnyTlsError('ERR_OPTION_INVALID', 'the capacity of a wire store is at least 1')
+      throw invalidOption('the capacity of a wire store is at least 1')
     }
     this.#capacity = capacity
     this.#now = now

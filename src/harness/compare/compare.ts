@@ -1,6 +1,6 @@
 // Compares two sets of connections: can an onlooker who knows examples of both tell to which a connection belongs?
 
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 import type { Run } from '../report/source.ts'
 import { summarize } from '../report/statistics.ts'
 import { seededRandomInt } from '../simulate/seeded-random.ts'
@@ -93,7 +93,7 @@ export function compare(
   if (Math.min(a.length, b.length) < LEAST_CONNECTIONS) {
     const found = `there are ${a.length} with records on one side and ${b.length} on the other`
     const message = `a comparison takes at least ${LEAST_CONNECTIONS} connections a side; ${found}`
-    throw new AnyTlsError('ERR_OPTION_INVALID', message)
+    throw invalidOption(message)
   }
   const all = [...a, ...b]
   const classes = Uint8Array.from(all, (_, place) => (place < a.length ? 0 : 1))

@@ -1,6 +1,6 @@
 // Finds a scheme whose records look like those of captures: what is to be imitated, as near as the language allows.
 
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption } from '../../errors.ts'
 import { encodeScheme, formatScheme, parsePeerScheme, parseScheme } from '../../shaping/scheme.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import type { SchemeItem } from '../../shaping/scheme-items.ts'
@@ -97,7 +97,7 @@ export function fitScheme(captured: readonly Run[], options: FitOptions): Fit {
     return { scheme, records, overhead: made.overhead }
   }
   const message = `no scheme keeps the overhead below ${maxOverhead} %: the first record alone exceeds it`
-  throw new AnyTlsError('ERR_OPTION_INVALID', message)
+  throw invalidOption(message)
 }
 
 /** Whether a client takes it from its server: one of its own is bound by nothing but the language. */
@@ -124,7 +124,7 @@ function targetsOf(captured: readonly Run[], { direction, records }: FitOptions)
   if (connections.length < LEAST_TO_FIT) {
     const found = `there are ${connections.length} with records ${direction}`
     const message = `a fit takes at least ${LEAST_TO_FIT} connections; ${found}`
-    throw new AnyTlsError('ERR_OPTION_INVALID', message)
+    throw invalidOption(message)
   }
   const targets: number[][] = []
   for (let index = 0; index < records; index += 1) {

@@ -1,6 +1,7 @@
 // Runs workloads through the real shaper and tells what would leave: Writes, records, times.
 // Must never shape by itself: every size comes from the shaper and the wire.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
+import type { AnyTlsError } from '../../errors.ts'
 import { RECORD_SIZE } from '../../shaping/limits.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import { Shaper } from '../../shaping/shaper.ts'
@@ -254,7 +255,7 @@ function recordsOf(delivers: readonly SimulatedDeliver[], room: number): Simulat
 
 function tooMany(): AnyTlsError {
   const most = `more than ${MAX_SIMULATION_RECORDS} records in all`
-  return new AnyTlsError('ERR_OPTION_INVALID', `${most}: take fewer runs or a smaller workload`)
+  return invalidOption(`${most}: take fewer runs or a smaller workload`)
 }
 
 function textOf({ text, digest }: Scheme): SchemeText {
@@ -262,7 +263,7 @@ function textOf({ text, digest }: Scheme): SchemeText {
 }
 
 function invalid(option: string, what: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', `${option} must be ${what}`)
+  return invalidOption(`${option} must be ${what}`)
 }
 
 /** What shaping costs in each direction: least, mean and most over all runs, of which there is at least one. */

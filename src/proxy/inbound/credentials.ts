@@ -1,7 +1,7 @@
 // The username and password that a program must give to use the local proxy.
 // Must never compare them byte by byte: the time taken must not depend on how much was right.
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 
 /** What a program must give (RFC 1929 on SOCKS5, Basic on HTTP). Text is UTF-8 on the wire. */
 export interface Credentials {
@@ -24,16 +24,10 @@ const MAX_LENGTH = 255
  */
 export function credentialsCheck({ username, password }: Credentials): CheckCredentials {
   if (username === '' || username.includes(':') || Buffer.byteLength(username) > MAX_LENGTH) {
-    throw new AnyTlsError(
-      'ERR_OPTION_INVALID',
-      `a username for the local proxy has 1 to ${MAX_LENGTH} bytes and no colon`,
-    )
+    throw invalidOption(`a username for the local proxy has 1 to ${MAX_LENGTH} bytes and no colon`)
   }
   if (Buffer.byteLength(password) > MAX_LENGTH) {
-    throw new AnyTlsError(
-      'ERR_OPTION_INVALID',
-      `a password for the local proxy has at most ${MAX_LENGTH} bytes`,
-    )
+    throw invalidOption(`a password for the local proxy has at most ${MAX_LENGTH} bytes`)
   }
   const [rightUsername, rightPassword] = [digest(username), digest(password)]
   return (givenUsername, givenPassword) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { lstatSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Server } from 'node:net'
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort, parseHostPort } from '../../codec/host-port.ts'
 import { isInNetworks, parseNetwork } from '../../codec/network.ts'
@@ -22,7 +22,7 @@ export function parseAdminPlace(text: string): AdminPlace {
   const path = text.slice('unix:'.length)
   if (path !== '' && !path.includes('\0') && Buffer.byteLength(path) <= MAX_PATH) return { path }
   const problem = `a Unix socket needs a path of 1 to ${MAX_PATH} bytes`
-  throw new AnyTlsError('ERR_OPTION_INVALID', problem)
+  throw invalidOption(problem)
 }
 
 export function formatAdminPlace(place: AdminPlace): string {

@@ -1,5 +1,5 @@
 // What a request says of a user, field by field: the schema that is published and the check that holds, side by side.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption } from '../../errors.ts'
 import { isObject } from '../json.ts'
 import { MIN_RATE, parseDate, QUOTA_PERIODS } from '../users/amounts.ts'
 import type { QuotaPeriod } from '../users/amounts.ts'
@@ -73,7 +73,7 @@ const PERIOD: Field<QuotaPeriod | undefined> = {
   read: (value) => {
     if (value === null) return undefined
     const period = QUOTA_PERIODS.find((name) => name === value)
-    if (period === undefined) throw invalid(`it is none of ${QUOTA_PERIODS.join(', ')}`)
+    if (period === undefined) throw invalidOption(`it is none of ${QUOTA_PERIODS.join(', ')}`)
     return period
   },
 }
@@ -173,7 +173,7 @@ function whole(minimum: number, maximum: number, description: string): Field<num
       if (Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum) {
         return Number(value)
       }
-      throw invalid(`it is no whole number from ${minimum} to ${maximum}`)
+      throw invalidOption(`it is no whole number from ${minimum} to ${maximum}`)
     },
   }
 }
@@ -185,17 +185,17 @@ function moment(value: string): number {
   const time = parseDate(seconds + zone)
   const year = new Date(time).getUTCFullYear()
   if (year >= 0 && year <= 9999) return time
-  throw invalid('there is no such time')
+  throw invalidOption('there is no such time')
 }
 
 function text(value: unknown): string {
   if (typeof value === 'string') return value
-  throw invalid('it is no text')
+  throw invalidOption('it is no text')
 }
 
 function flag(value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw invalid('it is neither true nor false')
+  throw invalidOption('it is neither true nor false')
 }
 
 function schemaOf(
@@ -209,10 +209,6 @@ function schemaOf(
     ...(required.length > 0 && { required }),
     additionalProperties: false,
   }
-}
-
-function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', problem)
 }
 
 function problem(field: string, what: string): AnyTlsError {

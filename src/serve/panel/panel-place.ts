@@ -1,6 +1,7 @@
 // `uniproxy+https://PANEL?node_id=N`: which panel, as which node, and where its token stands.
 // Must never hold the token where the place is shown.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
+import type { AnyTlsError } from '../../errors.ts'
 import { readSecretFile } from '../files.ts'
 import { isLoopbackAddress } from '../remote/reserved.ts'
 
@@ -68,5 +69,5 @@ function isLoopback(hostname: string): boolean {
 }
 
 function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', `the panel that --users names: ${problem}`)
+  return invalidOption(`the panel that --users names: ${problem}`)
 }

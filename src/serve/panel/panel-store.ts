@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { unmapped } from '../../proxy/host.ts'
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption } from '../../errors.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import { readLargeFile, writePrivateFile } from '../files.ts'
 import { LocalLimiter } from '../limiter.ts'
@@ -438,5 +438,5 @@ function addressesOf(sessions: SessionsByUser): ReadonlyMap<string, readonly str
 
 function refuse(): Promise<never> {
   const problem = 'these users are the panel`s: they are added, changed and reset there'
-  return Promise.reject(new AnyTlsError('ERR_OPTION_INVALID', problem))
+  return Promise.reject(invalidOption(problem))
 }

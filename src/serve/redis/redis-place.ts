@@ -2,7 +2,8 @@
 // Must never hold a password where the place is shown, or repeat a place that cannot be read.
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort, parseHostPort } from '../../codec/host-port.ts'
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
+import type { AnyTlsError } from '../../errors.ts'
 import { readSecretFile } from '../files.ts'
 
 const PORT = 6_379
@@ -93,5 +94,5 @@ function decode(text: string): string {
 }
 
 function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', `the Redis that --users names: ${problem}`)
+  return invalidOption(`the Redis that --users names: ${problem}`)
 }

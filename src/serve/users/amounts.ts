@@ -1,5 +1,5 @@
 // Amounts as people write them: bytes with decimal units, rates a second, quotas a period, dates in UTC.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 
 /** Calendar periods in UTC after which a quota begins anew; `all` never does. A week begins on Monday. */
 export const QUOTA_PERIODS = ['day', 'week', 'month', 'all'] as const
@@ -26,13 +26,14 @@ const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const
  */
 export function parseBytes(text: string): number {
   const match = /^(\d{1,16})(?:\.(\d{1,15}))?\s?([KMGTP]?B)?$/i.exec(text)
-  if (match === null) throw invalid('an amount is written 500MB, 1.5GB or 250B')
+  if (match === null) throw invalidOption('an amount is written 500MB, 1.5GB or 250B')
   const [, whole = '', fraction = '', unit = 'B'] = match
   const zeros = 3 * UNITS.findIndex((name) => name === unit.toUpperCase())
-  if (fraction.replace(/0+$/, '').length > zeros) throw invalid('it is no whole number of bytes')
+  if (fraction.replace(/0+$/, '').length > zeros)
+    throw invalidOption('it is no whole number of bytes')
   const bytes = Number(whole + fraction.slice(0, zeros).padEnd(zeros, '0'))
-  if (bytes < 1) throw invalid('it is less than a byte')
-  if (!Number.isSafeInteger(bytes)) throw invalid('it is more than 9007 TB')
+  if (bytes < 1) throw invalidOption('it is less than a byte')
+  if (!Number.isSafeInteger(bytes)) throw invalidOption('it is more than 9007 TB')
   return bytes
 }
 
@@ -64,7 +65,7 @@ export function parseQuota(text: string): Quota {
   const [amount = '', period = 'all', ...more] = text.split('/')
   const per = QUOTA_PERIODS.find((name) => name === period.trim())
   if (per === undefined || more.length > 0) {
-    throw invalid('a quota is for a day, week, month or all: 100GB/month')
+    throw invalidOption('a quota is for a day, week, month or all: 100GB/month')
   }
   return { bytes: parseBytes(amount.trim()), per }
 }
@@ -80,7 +81,7 @@ export function formatQuota({ bytes, per }: Quota): string {
  */
 export function parseRate(text: string): number {
   const rate = parseBytes(text.replace(/\/s$/, ''))
-  if (rate < MIN_RATE) throw invalid(`a rate is at least ${formatBytes(MIN_RATE)} a second`)
+  if (rate < MIN_RATE) throw invalidOption(`a rate is at least ${formatBytes(MIN_RATE)} a second`)
   return rate
 }
 
@@ -91,15 +92,15 @@ export function parseRate(text: string): number {
  */
 export function parseDate(text: string): number {
   const match = DATE.exec(text)
-  if (match === null) throw invalid('a date is written 2030-12-31 or 2030-12-31T18:00:00Z')
+  if (match === null) throw invalidOption('a date is written 2030-12-31 or 2030-12-31T18:00:00Z')
   const [, day = '', time] = match
   const start = Date.parse(`${day}T00:00:00.000Z`)
   // Date.parse takes the 31st of any month for a day of the next one.
   if (Number.isNaN(start) || !new Date(start).toISOString().startsWith(day)) {
-    throw invalid('there is no such day')
+    throw invalidOption('there is no such day')
   }
   const instant = time === undefined ? start + 86_399_999 : Date.parse(text.toUpperCase())
-  if (Number.isNaN(instant)) throw invalid('there is no such time')
+  if (Number.isNaN(instant)) throw invalidOption('there is no such time')
   return instant
 }
 
@@ -113,7 +114,7 @@ const DATE =
  */
 export function parseLimit(text: string): number {
   const limit = /^\d{1,7}$/.test(text) ? Number(text) : 0
-  if (limit < 1) throw invalid('it is no whole number from 1 to 9999999')
+  if (limit < 1) throw invalidOption('it is no whole number from 1 to 9999999')
   return limit
 }
 
@@ -134,8 +135,4 @@ export function startOfPeriod(per: QuotaPeriod, now: number): number {
       return 0
   }
   return date.getTime()
-}
-
-function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', problem)
 }

@@ -1,5 +1,5 @@
 // From what `--users` says to the store that it means.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 import { openFileStore } from './file-store.ts'
 import type { StoreOptions, UserStore } from './store.ts'
 
@@ -22,7 +22,7 @@ export async function openUserStore(place: string, options: StoreOptions): Promi
       return (await import('../redis/redis-store.ts')).openRedisStore(place, options)
     default: {
       const problem = `users cannot be kept in a place of the kind ${scheme}://`
-      throw new AnyTlsError('ERR_OPTION_INVALID', problem)
+      throw invalidOption(problem)
     }
   }
 }

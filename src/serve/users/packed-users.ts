@@ -1,6 +1,6 @@
 // Users as bytes, one behind the other: 100,000 of them are a block of memory, not a million objects to be looked after.
 // Must never give back another user than it was given.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 import { QUOTA_PERIODS } from './amounts.ts'
 import { hashOf } from './user.ts'
 import type { User } from './user.ts'
@@ -182,7 +182,7 @@ function writeUser(bytes: Buffer, start: number, user: User): number {
   const { id, name, password, subscription, note, quota } = user
   const length = [id, name, password, subscription, note].join('').length
   if (2 * length > MAX_LENGTH - MAX_REST - 2 * user.hash.length) {
-    throw new AnyTlsError('ERR_OPTION_INVALID', 'what is said of a user is too long')
+    throw invalidOption('what is said of a user is too long')
   }
   const hasOtherHash = password === undefined || hashOf(password) !== user.hash
   let flags = (user.enabled ? ENABLED : 0) | (user.allowPrivate ? ALLOW_PRIVATE : 0)

@@ -1,6 +1,6 @@
 // A user of a server: who it is, what lets it in, what it may do.
 import { hash, randomBytes } from 'node:crypto'
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 import type { Quota } from './amounts.ts'
 
 /** What may be said of a user. Absent limits limit nothing. */
@@ -107,7 +107,7 @@ export function changeUser(user: User, patch: UserPatch): User {
   const password = hashOnly ? undefined : (renewed ?? user.password)
   if (password !== undefined) return Object.freeze({ ...user, ...settings, hash, password })
   if (settings.subscription !== undefined) {
-    throw invalid('the hash of the password alone is kept: there is no subscription')
+    throw invalidOption('the hash of the password alone is kept: there is no subscription')
   }
   return Object.freeze({ ...user, ...settings, hash, password, subscription: undefined })
 }
@@ -135,22 +135,22 @@ export function isActive({ enabled, expires }: User, now: number): boolean {
 export function checkName(name: string): string {
   const normal = name.normalize('NFC')
   if (normal.trim() !== normal || normal === '') {
-    throw invalid('a name neither is empty nor begins or ends with a space')
+    throw invalidOption('a name neither is empty nor begins or ends with a space')
   }
   // A path of a request would lose it.
-  if (normal === '.' || normal === '..') throw invalid('a name is not . or ..')
-  if (lengthOf(normal) > MAX_NAME) throw invalid(`a name has at most ${MAX_NAME} characters`)
-  if (UNSHOWABLE.test(normal)) throw invalid('a name has no characters that cannot be shown')
+  if (normal === '.' || normal === '..') throw invalidOption('a name is not . or ..')
+  if (lengthOf(normal) > MAX_NAME) throw invalidOption(`a name has at most ${MAX_NAME} characters`)
+  if (UNSHOWABLE.test(normal)) throw invalidOption('a name has no characters that cannot be shown')
   return normal
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function checkPassword(password: string): string {
-  if (password === '') throw invalid('the password is empty')
+  if (password === '') throw invalidOption('the password is empty')
   // A link could not say it.
-  if (/\p{Cs}/u.test(password)) throw invalid('the password has half a character')
+  if (/\p{Cs}/u.test(password)) throw invalidOption('the password has half a character')
   if (lengthOf(password) > MAX_PASSWORD) {
-    throw invalid(`the password has more than ${MAX_PASSWORD} characters`)
+    throw invalidOption(`the password has more than ${MAX_PASSWORD} characters`)
   }
   return password
 }
@@ -158,20 +158,18 @@ export function checkPassword(password: string): string {
 /** @throws AnyTlsError `ERR_OPTION_INVALID` for one that could be guessed, or is none */
 export function checkSubscription(path: string): string {
   if (/^[\w-]{22,64}$/.test(path)) return path
-  throw invalid('the path of a subscription has 22 to 64 characters, letters, digits, - and _')
+  throw invalidOption(
+    'the path of a subscription has 22 to 64 characters, letters, digits, - and _',
+  )
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function checkNote(note: string): string {
-  if (lengthOf(note) > MAX_NOTE) throw invalid(`a note has at most ${MAX_NOTE} characters`)
+  if (lengthOf(note) > MAX_NOTE) throw invalidOption(`a note has at most ${MAX_NOTE} characters`)
   return note
 }
 
 /** In characters as people count them, near enough: not in halves of them. */
 function lengthOf(text: string): number {
   return Array.from(text).length
-}
-
-function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', problem)
 }

@@ -2,7 +2,7 @@
 // Must never pass over a fault: whoever edits the file is told its line and column.
 import { parseTree, findNodeAtLocation, printParseErrorCode } from 'jsonc-parser'
 import type { Node, ParseError } from 'jsonc-parser'
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption } from '../../errors.ts'
 import { isObject } from '../json.ts'
 import {
   formatBytes,
@@ -231,12 +231,12 @@ function readUser(entry: unknown, path: Path): User {
 
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value
-  throw invalid('it is not a string')
+  throw invalidOption('it is not a string')
 }
 
 function readBoolean(value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw invalid('it is neither true nor false')
+  throw invalidOption('it is neither true nor false')
 }
 
 function readLimit(value: unknown): number {
@@ -246,17 +246,13 @@ function readLimit(value: unknown): number {
 function readHash(value: unknown): string {
   const hash = textOf(value).toLowerCase()
   if (/^[0-9a-f]{64}$/.test(hash)) return hash
-  throw invalid('it is not the SHA-256 of a password, 64 hexadecimal digits')
+  throw invalidOption('it is not the SHA-256 of a password, 64 hexadecimal digits')
 }
 
 function readId(value: unknown): string {
   const id = textOf(value)
   if (id !== '' && id.length <= 128) return id
-  throw invalid('it has not 1 to 128 characters')
-}
-
-function invalid(problem: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', problem)
+  throw invalidOption('it has not 1 to 128 characters')
 }
 
 /** @throws AnyTlsError `ERR_FILE` for the first fault of the JSON, or a key that stands in an object twice */

@@ -1,7 +1,7 @@
 // The client of ANYTLS v1: Deliver 0, optimistic streams, the server's NEGO (draft, Authentication, Version
 // Negotiation and Padding Scheme Update; D25 to D29).
 // Must never wait for the server before it sends, or change the scheme of a connection that runs.
-import { AnyTlsError, authRejected } from '../../errors.ts'
+import { AnyTlsError, authRejected, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
@@ -101,7 +101,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
     // Its place is right behind the server's NEGO: a server has no reason to send another, and reading
     // one is not cheap.
     if (schemeUpdated) {
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', 'PADDING_UPDATE_SCHEME twice')
+      throw violation('PADDING_UPDATE_SCHEME twice')
     }
     schemeUpdated = true
     try {
@@ -166,7 +166,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
           onGoAway(connection, ours.lastStream)
           break
         default:
-          throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${ours.type} from a server`)
+          throw violation(`${ours.type} from a server`)
       }
     },
 

@@ -1,6 +1,6 @@
 // What the client and the server of ANYTLS v1 have in common: control frames, mux1, what happens on a stream as
 // frames. The roles stand in client.ts and server.ts.
-import { AnyTlsError, PeerCloseError } from '../../errors.ts'
+import { AnyTlsError, PeerCloseError, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import type { StreamFrames, StreamRules, Streams } from '../../engine/streams.ts'
@@ -135,7 +135,7 @@ export function handleEither(
     case 'stream-credit':
       requireMux1(mux1, frame)
       if (frame.increment === 0) {
-        throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', 'STREAM_CREDIT of zero')
+        throw violation('STREAM_CREDIT of zero')
       }
       streams.onCredit(frame.stream, frame.increment)
       return undefined
@@ -161,7 +161,7 @@ export function handleEither(
 
 function requireMux1(mux1: Mux1, { type }: Frame): void {
   if (mux1.active) return
-  throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${type} without a negotiated mux1`)
+  throw violation(`${type} without a negotiated mux1`)
 }
 
 function errorOfClose(code: number): AnyTlsError | undefined {

@@ -1,6 +1,6 @@
 // Bytes to frames of ANYTLS v1 and mux1, incrementally (draft, Frames).
 // Must never gather stream data or padding, or wait for a body longer than its cap.
-import { AnyTlsError } from '../../errors.ts'
+import { violation } from '../../errors.ts'
 import { FrameReader } from '../../codec/frame-reader.ts'
 import type { Follow, FrameSyntax } from '../../codec/frame-reader.ts'
 import { readVarint, varintLengthFrom } from '../../codec/varint.ts'
@@ -153,8 +153,4 @@ function fieldTable(): (Fields | undefined)[] {
   add(FrameType.GoAway, 3, true)
   add(FrameType.StreamHold, 2, false)
   return table
-}
-
-function violation(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', message)
 }

@@ -1,5 +1,6 @@
 // What the two NEGO frames say, as KV blocks (draft, Version Negotiation; D19; mux1, Negotiation).
-import { AnyTlsError, BlockError } from '../../errors.ts'
+import { BlockError, violation } from '../../errors.ts'
+import type { AnyTlsError } from '../../errors.ts'
 import { decodeKvBlock, encodeKvBlock } from '../../codec/kv-block.ts'
 import type { KvBlock } from '../../codec/kv-block.ts'
 
@@ -122,5 +123,5 @@ function missing(key: string): never {
 }
 
 function invalid(message: string, options?: ErrorOptions): AnyTlsError {
-  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', `NEGO: ${message}`, options)
+  return violation(`NEGO: ${message}`, options)
 }

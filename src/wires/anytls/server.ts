@@ -1,7 +1,7 @@
 // The server of ANYTLS v1: AUTH, NEGO, streams that clients open (draft, Authentication and Version Negotiation;
 // D14 to D24).
 // Must never write a byte before the client has authenticated.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
@@ -83,7 +83,7 @@ export function serverRole(
 
   function onOpen(connection: Connection<Input>, stream: number): void {
     if (stream <= connection.streams.lastId) {
-      throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `stream ${stream} opened out of order`)
+      throw violation(`stream ${stream} opened out of order`)
     }
     connection.streams.lastId = stream
     connection.admit(stream, config.maxStreams, undefined)
@@ -130,7 +130,7 @@ export function serverRole(
           // The table has moved on: nothing that the client opened is under way any more.
           break
         default:
-          throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${ours.type} from a client`)
+          throw violation(`${ours.type} from a client`)
       }
     },
 

@@ -1,7 +1,7 @@
 // The client of the original wire: what leaves in one Deliver, version 1 or 2, answers to SYN, the server's padding
 // scheme (D23, D25 to D29, D48).
 // Must never send the authentication block in pieces, or a SYN before the settings.
-import { AnyTlsError, authRejected } from '../../errors.ts'
+import { AnyTlsError, authRejected, violation } from '../../errors.ts'
 import type { Channel } from '../../engine/channel.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
@@ -97,7 +97,7 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
   ): void {
     const ofStream = type === 'push' || type === 'fin' || type === 'synack'
     if (!ofStream || (stream > 0 && stream <= connection.streams.lastId)) return
-    throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${type} on stream ${stream}, never opened`)
+    throw violation(`${type} on stream ${stream}, never opened`)
   }
 
   /** The server's version is known, or taken for granted; settings that come late still count. */

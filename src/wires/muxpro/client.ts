@@ -1,6 +1,6 @@
 // The client of Mux.Pro: NegotiateVersion first, then sub-connections (section 5.1; D36, D43, D50).
 // Must never send another frame before the server has answered the negotiation.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
@@ -37,10 +37,7 @@ export function clientRole(config: ClientConfig): Role<Frame, Input> {
   function onNegotiate(connection: Connection<Input>, versions: readonly number[]): void {
     const [version, ...more] = versions
     if (version === undefined || more.length > 0) {
-      throw new AnyTlsError(
-        'ERR_PROTOCOL_VIOLATION',
-        `an answer with ${versions.length} versions instead of one`,
-      )
+      throw violation(`an answer with ${versions.length} versions instead of one`)
     }
     if (!SUPPORTED_VERSIONS.includes(version)) {
       connection.move('version-unsupported')
@@ -87,7 +84,7 @@ export function clientRole(config: ClientConfig): Role<Frame, Input> {
       if (ends) streams.refuse(frame.stream, CloseCode.Graceful, '')
       if (ours === undefined) return
       if (ours.type !== 'negotiate') {
-        throw new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${ours.type} from a server`)
+        throw violation(`${ours.type} from a server`)
       }
       onNegotiate(connection, ours.versions)
     },
@@ -99,7 +96,7 @@ export function clientRole(config: ClientConfig): Role<Frame, Input> {
 
     open({ streams }, request) {
       if (request === undefined) {
-        throw new AnyTlsError('ERR_OPTION_INVALID', 'a Mux.Pro stream needs a target')
+        throw invalidOption('a Mux.Pro stream needs a target')
       }
       const id = freeId(streams)
       const frame = encodeNew(id, request)

@@ -1,6 +1,6 @@
 // What both Mux.Pro machines are told when they are made, and the defaults.
 // Must never read the environment: everything comes in as an argument.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 import { MAX_STREAM_ID } from './frame.ts'
 import type { CountPlace } from './frame.ts'
 
@@ -81,7 +81,7 @@ const COUNT_PLACES: readonly CountPlace[] = ['metadata', 'extra-data']
 export function parseClientSettings(settings: ClientSettings): ClientConfig {
   const { countPlace = 'metadata' } = settings
   if (!COUNT_PLACES.includes(countPlace)) {
-    throw invalid('countPlace must be metadata or extra-data')
+    throw invalidOption('countPlace must be metadata or extra-data')
   }
   return { ...parseSettings(settings), countPlace }
 }
@@ -90,7 +90,7 @@ export function parseClientSettings(settings: ClientSettings): ClientConfig {
 export function parseServerSettings(settings: ServerSettings): ServerConfig {
   const { firstPriority = 0 } = settings
   if (!Number.isInteger(firstPriority) || firstPriority < 0 || firstPriority > 255) {
-    throw invalid('firstPriority must be a whole number from 0 to 255')
+    throw invalidOption('firstPriority must be a whole number from 0 to 255')
   }
   return { ...parseSettings(settings), firstPriority }
 }
@@ -100,15 +100,11 @@ function parseSettings({
   maxStreams = DEFAULT_MAX_STREAMS,
 }: MuxProSettings): ConnectionConfig {
   if (!Number.isInteger(maxStreams) || maxStreams < 1 || maxStreams > MAX_STREAM_ID) {
-    throw invalid(`maxStreams must be a whole number from 1 to ${MAX_STREAM_ID}`)
+    throw invalidOption(`maxStreams must be a whole number from 1 to ${MAX_STREAM_ID}`)
   }
   for (const [name, value] of Object.entries(timeouts)) {
-    if (!(name in DEFAULT_TIMEOUTS)) throw invalid(`timeouts.${name} is not known`)
-    if (!(value > 0)) throw invalid(`timeouts.${name} must be above 0 milliseconds`)
+    if (!(name in DEFAULT_TIMEOUTS)) throw invalidOption(`timeouts.${name} is not known`)
+    if (!(value > 0)) throw invalidOption(`timeouts.${name} must be above 0 milliseconds`)
   }
   return { timeouts: Object.freeze({ ...DEFAULT_TIMEOUTS, ...timeouts }), maxStreams }
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

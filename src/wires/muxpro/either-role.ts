@@ -1,6 +1,6 @@
 // What the client and the server of Mux.Pro have in common: the frames of either end, credit, KeepAlive. The roles
 // stand in client.ts and server.ts.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import type { Role } from '../../engine/role.ts'
@@ -88,11 +88,7 @@ export function roleBase({ timeouts }: ConnectionConfig, habits: Habits) {
       if (!connection.tryMove('violation')) return
       const exhausted = error.code === 'ERR_TOO_MANY_RESETS'
       goodbye(connection, exhausted ? CloseCode.ResourceExhausted : CloseCode.ProtocolError)
-      connection.closed(
-        negotiated
-          ? error
-          : new AnyTlsError('ERR_PROTOCOL_VIOLATION', `${NO_MUXPRO}: ${error.message}`),
-      )
+      connection.closed(negotiated ? error : violation(`${NO_MUXPRO}: ${error.message}`))
     },
 
     deadline: (connection) =>

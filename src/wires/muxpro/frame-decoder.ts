@@ -1,6 +1,7 @@
 // Bytes to frames of Mux.Pro 0.0, incrementally (section 6).
 // Must never gather the data of a TCP sub-connection.
-import { AnyTlsError } from '../../errors.ts'
+import { violation } from '../../errors.ts'
+import type { AnyTlsError } from '../../errors.ts'
 import { FrameReader } from '../../codec/frame-reader.ts'
 import type { Follow, FrameSyntax } from '../../codec/frame-reader.ts'
 import { FrameState, MAX_METADATA, METADATA_HEAD, OPT_DATA } from './frame.ts'
@@ -163,8 +164,4 @@ function checkId(name: string, stream: number): void {
 
 function wrongLength(name: string, length: number): AnyTlsError {
   return violation(`${name} with metadata of ${length} bytes`)
-}
-
-function violation(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', message)
 }

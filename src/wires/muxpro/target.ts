@@ -1,6 +1,6 @@
 // The fields of a New frame behind its options: network, priority, port, address (section 6.3.2).
 // Must never resolve a name, or take a name that the address codec would not.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, invalidOption } from '../../errors.ts'
 import type { StreamRequest } from '../../engine/machine.ts'
 import type { Address } from '../../codec/address.ts'
 import { AddressType, decodeAddress, encodeAddress } from '../../codec/address.ts'
@@ -41,12 +41,12 @@ export interface UnusableTarget {
  */
 export function encodeTarget({ network, target, priority }: StreamRequest): Uint8Array {
   const networkType = NETWORK_TYPES.get(network)
-  if (networkType === undefined) throw invalid('network must be tcp or udp')
+  if (networkType === undefined) throw invalidOption('network must be tcp or udp')
   if (!Number.isInteger(priority) || priority < 0 || priority > 0xff) {
-    throw invalid('priority must be a whole number from 0 to 255')
+    throw invalidOption('priority must be a whole number from 0 to 255')
   }
   if (typeof (target as Partial<Address> | null)?.host !== 'string') {
-    throw invalid('target must have a host and a port')
+    throw invalidOption('target must have a host and a port')
   }
   // Type, host, port; there the port comes last.
   const socks = encodeAddress(target)
@@ -98,8 +98,4 @@ function expectedLength([type, length = 0]: Uint8Array): number {
     default:
       return 2 + length + 2
   }
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
 }

@@ -1,6 +1,6 @@
 // What a net-mux machine is told when it is made, and the defaults: those of the crate of that name.
 // Must never read the environment: everything comes in as an argument.
-import { AnyTlsError } from '../../errors.ts'
+import { invalidOption } from '../../errors.ts'
 import { MAX_UINT32 } from './frame.ts'
 
 /** Sizes in bytes, times in milliseconds. */
@@ -55,16 +55,12 @@ export function parseNetMuxConfig(options: NetMuxSettings): NetMuxConfig {
   checkWhole('maxFrameSize', config.maxFrameSize, LARGEST_FRAME)
   checkWhole('maxStreams', config.maxStreams, MAX_UINT32)
   for (const name of ['keepaliveInterval', 'keepaliveTimeout', 'openTimeout'] as const) {
-    if (!(config[name] > 0)) throw invalid(`${name} must be above 0 milliseconds`)
+    if (!(config[name] > 0)) throw invalidOption(`${name} must be above 0 milliseconds`)
   }
   return Object.freeze(config)
 }
 
 function checkWhole(name: keyof NetMuxConfig, value: number, most: number): void {
   if (Number.isSafeInteger(value) && value >= 1 && value <= most) return
-  throw invalid(`${name} must be a whole number from 1 to ${most}`)
-}
-
-function invalid(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_OPTION_INVALID', message)
+  throw invalidOption(`${name} must be a whole number from 1 to ${most}`)
 }

@@ -1,6 +1,6 @@
 // Bytes to frames of net-mux version 1, incrementally.
 // Must never gather stream data, or wait for the rest of a head that breaks the rules.
-import { AnyTlsError } from '../../errors.ts'
+import { AnyTlsError, violation } from '../../errors.ts'
 import { FrameReader } from '../../codec/frame-reader.ts'
 import type { Follow, FrameSyntax } from '../../codec/frame-reader.ts'
 import { ALL_FLAGS, Flag, FrameType, HEAD_LENGTH, NETMUX_VERSION } from './frame.ts'
@@ -79,8 +79,4 @@ function uint16(bytes: Uint8Array, offset: number): number {
 
 function uint32(bytes: Uint8Array, offset: number): number {
   return uint16(bytes, offset) * 0x1_0000 + uint16(bytes, offset + 2)
-}
-
-function violation(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', message)
 }

@@ -1,6 +1,6 @@
 // Either end of net-mux version 1: the roles differ in the parity of the streams they open and in nothing else.
 // Must never wait for the peer before it speaks, or end a stream because the other end will open no more.
-import { AnyTlsError, PeerCloseError } from '../../errors.ts'
+import { AnyTlsError, PeerCloseError, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
@@ -212,8 +212,4 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
       }
     },
   }
-}
-
-function violation(message: string): AnyTlsError {
-  return new AnyTlsError('ERR_PROTOCOL_VIOLATION', message)
 }
