@@ -437,6 +437,6 @@ function addressesOf(sessions: SessionsByUser): ReadonlyMap<string, readonly str
 }
 
 function refuse(): Promise<never> {
-  const problem = 'these users are the panel`s: they are added, changed and reset there'
+  const problem = "these users are the panel's: they are added, changed and reset there"
   return Promise.reject(invalidOption(problem))
 }

@@ -22,7 +22,6 @@ interface Told {
 
 export interface RedisCountsOptions {
   readonly link: RedisLink
-  readonly prefix: string
   /** By which this server is known there. */
   readonly server: string
   readonly waiting: WaitingCounts
@@ -59,9 +58,9 @@ export class RedisCounts {
 
   /** A batch is told until Redis has said that it has it: it takes it once. */
   async #tell(batch: Batch, taken: () => Promise<void>): Promise<'told' | 'again'> {
-    const { prefix, server, trouble } = this.#options
+    const { link, server, trouble } = this.#options
     try {
-      for (const args of chunksOf(batch, `${prefix}usage:`, server)) {
+      for (const args of chunksOf(batch, link.key('usage:'), server)) {
         await this.#count(args)
         this.#recent.push({ time: performance.now(), args })
       }
@@ -77,13 +76,8 @@ export class RedisCounts {
   }
 
   #count(args: readonly (string | number)[]): Promise<unknown> {
-    const { link, prefix } = this.#options
     const names = ['number', 'feed', 'epoch', 'users', 'taken', 'writers']
-    return link.run(
-      COUNT,
-      names.map((name) => prefix + name),
-      args,
-    )
+    return this.#options.link.run(COUNT, names, args)
   }
 
   #forgetTold(): void {

@@ -2,7 +2,7 @@
 import { isAmount } from '../json.ts'
 import { isUsedByDay } from '../usage/journal.ts'
 import type { UserChange } from '../users/user-table.ts'
-import { RedisError } from './redis-link.ts'
+import { FOREIGN_KEYS, RedisError } from './redis-link.ts'
 import type { RedisLink } from './redis-link.ts'
 import { UsageMirror } from './redis-mirror.ts'
 import type { ServedUsers } from './served-users.ts'
@@ -14,7 +14,6 @@ const FOLLOWED = 500
 
 export interface RedisFeedOptions {
   readonly link: RedisLink
-  readonly prefix: string
   readonly served: ServedUsers
   /** Told when a part of all that is read anew has come. */
   readonly heard: () => void
@@ -64,8 +63,8 @@ export class RedisFeed {
     const { link } = this.#options
     for (;;) {
       const [last, entries] = await link.all([
-        ['GET', this.#key('number')],
-        ['XRANGE', this.#key('feed'), `(${this.#position}-0`, '+', 'COUNT', FOLLOWED],
+        ['GET', link.key('number')],
+        ['XRANGE', link.key('feed'), `(${this.#position}-0`, '+', 'COUNT', FOLLOWED],
       ])
       const number = readNumber(last)
       const list = readEntries(entries)
@@ -90,15 +89,15 @@ export class RedisFeed {
   async #load(): Promise<void> {
     const { link, served, heard, beforeUse, changed } = this.#options
     const [number, endpoint] = await link.all([
-      ['GET', this.#key('number')],
-      ['GET', this.#key('endpoint')],
+      ['GET', link.key('number')],
+      ['GET', link.key('endpoint')],
     ])
     const position = readNumber(number)
     const revoked = new Set<string>()
     served.begin()
     let cursor = '0'
     do {
-      const page = await link.call('HSCAN', this.#key('users'), cursor, 'COUNT', SCANNED)
+      const page = await link.call('HSCAN', link.key('users'), cursor, 'COUNT', SCANNED)
       const [next, fields] = readPage(page)
       for (let index = 0; index + 1 < fields.length; index += 2) {
         this.#take(fields[index] ?? '', fields[index + 1] ?? null, revoked)
@@ -118,7 +117,7 @@ export class RedisFeed {
     this.mirror.clear()
     for (let at = 0; at < ids.length; at += READ_AT_ONCE) {
       const some = ids.slice(at, at + READ_AT_ONCE)
-      const used = await link.all(some.map((id) => ['HGETALL', this.#key(`usage:${id}`)]))
+      const used = await link.all(some.map((id) => ['HGETALL', link.key(`usage:${id}`)]))
       for (const [index, id] of some.entries()) this.mirror.set(id, used[index])
       heard()
     }
@@ -136,7 +135,7 @@ export class RedisFeed {
 
   async #takeChanged(ids: readonly string[]): Promise<void> {
     const { link, served, changed } = this.#options
-    const records = await link.call('HMGET', this.#key('users'), ...ids)
+    const records = await link.call('HMGET', link.key('users'), ...ids)
     const revoked = new Set<string>()
     for (const [index, id] of ids.entries()) {
       const record: unknown = Array.isArray(records) ? records[index] : null
@@ -149,19 +148,13 @@ export class RedisFeed {
     this.#options.served.take(id, record, revoked)
     if (revoked.has(id)) this.mirror.tally.delete(id)
   }
-
-  #key(name: string): string {
-    return this.#options.prefix + name
-  }
 }
 
 /** @throws RedisError */
 function readNumber(value: unknown): number {
   const number = value === null ? 0 : Number(value)
   if (isAmount(number)) return number
-  throw new RedisError(
-    'its keys that begin as ours hold something else: another program`s? (&prefix=)',
-  )
+  throw new RedisError(FOREIGN_KEYS)
 }
 
 /** A page of HSCAN: fields and values in turn. */

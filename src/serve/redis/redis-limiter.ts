@@ -15,7 +15,6 @@ interface Guest {
 
 export class RedisLimiter implements UserLimiter {
   readonly #link: RedisLink
-  readonly #prefix: string
   readonly #server: string
   readonly #local = new LocalLimiter()
   /** Sessions of users with limits, here. */
@@ -24,9 +23,8 @@ export class RedisLimiter implements UserLimiter {
   readonly #gone = new Map<string, string>()
 
   /** @param server the name of this one, without spaces */
-  constructor(link: RedisLink, prefix: string, server: string) {
+  constructor(link: RedisLink, server: string) {
     this.#link = link
-    this.#prefix = prefix
     this.#server = server
   }
 
@@ -54,7 +52,7 @@ export class RedisLimiter implements UserLimiter {
 
   /** To be called every second. */
   async signOfLife(): Promise<void> {
-    await this.#link.run(ALIVE, [`${this.#prefix}servers`], [this.#server])
+    await this.#link.run(ALIVE, ['servers'], [this.#server])
     await this.#tellGone()
   }
 
@@ -63,7 +61,7 @@ export class RedisLimiter implements UserLimiter {
     await this.signOfLife()
     for (const { user, session } of [...this.#guests.values()]) {
       const { remoteAddress = '' } = session
-      const key = `${this.#prefix}here:${user.id}`
+      const key = this.#link.key(`here:${user.id}`)
       await this.#link.call('HSET', key, `${this.#server} ${session.id}`, remoteAddress)
     }
   }
@@ -73,16 +71,16 @@ export class RedisLimiter implements UserLimiter {
     for (const [session, { user }] of this.#guests) this.#gone.set(session, user.id)
     this.#guests.clear()
     await this.#tellGone()
-    await this.#link.call('ZREM', `${this.#prefix}servers`, this.#server).catch(() => {})
+    await this.#link.call('ZREM', this.#link.key('servers'), this.#server).catch(() => {})
   }
 
   async #ask(user: User, session: LimitedSession): Promise<AnyTlsError | undefined> {
     const { maxSessions = -1, maxAddresses = -1 } = user
-    const keys = [`${this.#prefix}here:${user.id}`, `${this.#prefix}servers`]
+    const names = [`here:${user.id}`, 'servers']
     const { id, remoteAddress = '' } = session
     try {
       const args = [this.#server, id, remoteAddress, maxSessions, maxAddresses]
-      const answer = await this.#link.run(ENTER, keys, args)
+      const answer = await this.#link.run(ENTER, names, args)
       // It went while it was asked for.
       if (answer === 'OK' && !this.#guests.has(id)) this.#gone.set(id, user.id)
       if (answer !== 'sessions' && answer !== 'addresses') return undefined
@@ -98,7 +96,8 @@ export class RedisLimiter implements UserLimiter {
   async #tellGone(): Promise<void> {
     for (const [session, user] of [...this.#gone]) {
       try {
-        await this.#link.call('HDEL', `${this.#prefix}here:${user}`, `${this.#server} ${session}`)
+        const key = this.#link.key(`here:${user}`)
+        await this.#link.call('HDEL', key, `${this.#server} ${session}`)
         this.#gone.delete(session)
       } catch {
         // Again with the next sign of life.

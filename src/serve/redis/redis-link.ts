@@ -60,6 +60,11 @@ export class RedisLink {
     }
   }
 
+  /** The name of one of our keys, as Redis has it. */
+  key(name: string): string {
+    return this.#options.place.prefix + name
+  }
+
   get isReady(): boolean {
     return this.#redis.status === 'ready'
   }
@@ -101,9 +106,11 @@ export class RedisLink {
   /**
    * Runs Lua.
    *
+   * @param names of our keys, see {@link key}
    * @throws RedisError rejects
    */
-  async run(lua: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  async run(lua: string, names: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const keys = names.map((name) => this.key(name))
     let hash = this.#hashes.get(lua)
     if (hash === undefined) {
       hash = createHash('sha1').update(lua).digest('hex')
@@ -192,6 +199,10 @@ function isReply(error: unknown, code: string): boolean {
   return cause instanceof Error && cause.message.startsWith(code)
 }
 
+/** Where our keys hold what is not ours. */
+export const FOREIGN_KEYS =
+  "its keys that begin as ours hold something else: another program's? (&prefix=)"
+
 const REPLIES: readonly (readonly [start: RegExp, problem: string])[] = [
   [/^(?:WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/, 'it refuses the password, or wants one'],
   [/^NOPERM/, 'its user may not do what is needed (NOPERM)'],
@@ -200,7 +211,7 @@ const REPLIES: readonly (readonly [start: RegExp, problem: string])[] = [
   [/^MISCONF/, 'it cannot save, and takes nothing until it can (MISCONF)'],
   [/^NOREPLICAS/, 'it has too few replicas to take anything (NOREPLICAS)'],
   [/^(?:LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY)/, 'it is not ready yet'],
-  [/WRONGTYPE/, 'its keys that begin as ours hold something else: another program`s? (&prefix=)'],
+  [/WRONGTYPE/, FOREIGN_KEYS],
   [/^Command timed out/, 'it does not answer'],
   [/^All sentinels are unreachable/, 'no Sentinel can be reached, or none knows the master'],
   [/^(?:connect ETIMEDOUT|Failed to refresh slots)/, 'it cannot be reached'],

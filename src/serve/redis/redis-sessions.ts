@@ -10,16 +10,14 @@ const SHOWN = 60
 
 export class RedisSessions {
   readonly #link: RedisLink
-  readonly #prefix: string
   readonly #server: string
   #own: SessionsByUser = new Map()
   #published = { text: '', time: -Infinity }
   #all: ReadonlyMap<string, number> = new Map()
 
   /** @param server by which it is known there */
-  constructor(link: RedisLink, prefix: string, server: string) {
+  constructor(link: RedisLink, server: string) {
     this.#link = link
-    this.#prefix = prefix
     this.#server = server
   }
 
@@ -47,7 +45,7 @@ export class RedisSessions {
     if (!this.#link.isReady) return
     const [time] = (await this.#link.call('TIME')) as readonly string[]
     const since = Number(time) - LEASE
-    const key = `${this.#prefix}servers`
+    const key = this.#link.key('servers')
     const servers = await this.#link.call('ZRANGEBYSCORE', key, since, '+inf')
     if (!Array.isArray(servers) || servers.length === 0) {
       this.#all = new Map()
@@ -68,7 +66,7 @@ export class RedisSessions {
   }
 
   #key(server: string): string {
-    return `${this.#prefix}live:${server}`
+    return this.#link.key(`live:${server}`)
   }
 }
 

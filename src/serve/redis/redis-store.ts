@@ -55,7 +55,6 @@ class RedisStore implements UserStore {
   readonly usage: UsageLedger
   readonly limiter: RedisLimiter
 
-  readonly #prefix: string
   readonly #server = randomBytes(9).toString('base64url')
   readonly #link: RedisLink
   readonly #trouble: Trouble
@@ -78,7 +77,6 @@ class RedisStore implements UserStore {
 
   constructor(place: RedisPlace, { warn, folder, reserve }: StoreOptions) {
     this.place = place.shown
-    this.#prefix = place.prefix
     this.#trouble = new Trouble(`the users in ${place.shown}`, warn)
     const key = createHash('sha256').update(place.shown).digest('hex').slice(0, 16)
     const base = join(folder, `redis-${key}`)
@@ -97,9 +95,9 @@ class RedisStore implements UserStore {
         this.#onSettled()
       },
     })
-    const [link, prefix, server] = [this.#link, place.prefix, this.#server]
+    const [link, server] = [this.#link, this.#server]
     this.#feed = new RedisFeed({
-      ...{ link, prefix, served: this.#served },
+      ...{ link, served: this.#served },
       heard: () => (this.#heard = performance.now()),
       beforeUse: async (endpoint) => {
         this.#endpoint ??= parseEndpoint(String(endpoint))
@@ -110,10 +108,10 @@ class RedisStore implements UserStore {
       changed: (changes) => this.#tellChanges(changes),
     })
     this.#counts = new RedisCounts({
-      ...{ link, prefix, server, waiting: this.#waiting, trouble: this.#trouble },
+      ...{ link, server, waiting: this.#waiting, trouble: this.#trouble },
     })
-    this.#sessions = new RedisSessions(link, prefix, server)
-    this.limiter = new RedisLimiter(link, prefix, server)
+    this.#sessions = new RedisSessions(link, server)
+    this.limiter = new RedisLimiter(link, server)
     this.usage = this.#makeLedger()
   }
 
@@ -219,10 +217,6 @@ class RedisStore implements UserStore {
     this.#waiting.close()
   }
 
-  #key(name: string): string {
-    return this.#prefix + name
-  }
-
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(task)
     this.#turn = turn.catch(() => {})
@@ -273,9 +267,9 @@ class RedisStore implements UserStore {
   }
 
   async #find(name: string): Promise<{ readonly text: string; readonly user: User }> {
-    const id = await this.#link.call('HGET', this.#key('names'), name.normalize('NFC'))
+    const id = await this.#link.call('HGET', this.#link.key('names'), name.normalize('NFC'))
     const text =
-      typeof id === 'string' ? await this.#link.call('HGET', this.#key('users'), id) : null
+      typeof id === 'string' ? await this.#link.call('HGET', this.#link.key('users'), id) : null
     const user = typeof text === 'string' ? parseUser(text) : undefined
     if (user !== undefined) return { text: String(text), user }
     // Redis may have lost him: a change puts him there again.
@@ -309,25 +303,21 @@ class RedisStore implements UserStore {
   #put(text: string, before: User | undefined, after: User | undefined): Promise<unknown> {
     const { id } = after ?? before ?? { id: '' }
     const names = ['number', 'feed', 'epoch', 'users', 'names', 'hashes', `usage:${id}`]
-    return this.#link.run(
-      PUT_USER,
-      names.map((name) => this.#key(name)),
-      [
-        id,
-        text,
-        after === undefined ? goneNow() : formatUser(after),
-        before?.name ?? '',
-        after?.name ?? '',
-        before?.hash ?? '',
-        after?.hash ?? '',
-        this.#server,
-      ],
-    )
+    return this.#link.run(PUT_USER, names, [
+      id,
+      text,
+      after === undefined ? goneNow() : formatUser(after),
+      before?.name ?? '',
+      after?.name ?? '',
+      before?.hash ?? '',
+      after?.hash ?? '',
+      this.#server,
+    ])
   }
 
   async #writeEndpoint(endpoint: ServerEndpoint): Promise<void> {
     if (!this.#link.isReady) return
-    await this.#link.call('SET', this.#key('endpoint'), JSON.stringify(endpoint))
+    await this.#link.call('SET', this.#link.key('endpoint'), JSON.stringify(endpoint))
   }
 
   #makeLedger(): UsageLedger {
@@ -347,11 +337,7 @@ class RedisStore implements UserStore {
         try {
           const names = ['number', 'feed', `usage:${id}`]
           await this.#inTurn(() => this.#deliver())
-          await this.#link.run(
-            RESET,
-            names.map((name) => this.#key(name)),
-            [id],
-          )
+          await this.#link.run(RESET, names, [id])
           await this.#inTurn(() => this.#look())
         } catch (error) {
           throw asAnyTlsError(error, this.place)
