@@ -47,6 +47,13 @@ export function isInNetworks(networks: readonly Network[], address: string): boo
   )
 }
 
+const LOOPBACK = ['127.0.0.0/8', '::1'].map(parseNetwork)
+
+/** Whether it is an address that leads to this machine and no other. */
+export function isLoopback(address: string): boolean {
+  return isInNetworks(LOOPBACK, address)
+}
+
 function maskAt(prefix: number, index: number): number {
   return (0xff00 >>> Math.min(8, Math.max(0, prefix - 8 * index))) & 0xff
 }

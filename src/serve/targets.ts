@@ -3,7 +3,7 @@
 import { networkInterfaces } from 'node:os'
 import type { Address } from '../codec/address.ts'
 import { formatIPv4, parseIPv4, parseIPv6, unmapped } from '../codec/ip.ts'
-import { isInNetworks, parseNetwork } from '../codec/network.ts'
+import { isInNetworks, isLoopback, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
 
 /** For how long the addresses of this machine are remembered, in milliseconds. */
@@ -109,12 +109,6 @@ function isPublic(ip: Uint8Array, address: string): boolean {
     return !isInNetworks(SPECIAL_IPV4, formatIPv4(ip.subarray(12)))
   }
   return isInNetworks(GLOBAL_IPV6, address) && !isInNetworks(SPECIAL_IPV6, address)
-}
-
-const LOOPBACK = ['127.0.0.0/8', '::1'].map(parseNetwork)
-
-function isLoopback(address: string): boolean {
-  return isInNetworks(LOOPBACK, address)
 }
 
 function isUnspecified(ip: Uint8Array): boolean {

@@ -6,12 +6,10 @@ import type { Server } from 'node:net'
 import { AnyTlsError, invalidOption } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort, parseHostPort } from '../../codec/host-port.ts'
-import { isInNetworks, parseNetwork } from '../../codec/network.ts'
+import { isLoopback } from '../../codec/network.ts'
 import { fileProblem, systemCode } from '../files.ts'
 
 export type AdminPlace = { readonly path: string } | Address
-
-const LOOPBACK = ['127.0.0.0/8', '::1'].map(parseNetwork)
 
 /** The longest path that a Unix socket can have, in bytes. */
 const MAX_PATH = 107
@@ -32,7 +30,7 @@ export function formatAdminPlace(place: AdminPlace): string {
 /** Whether nobody but users of this machine gets there. */
 export function isLocal(place: AdminPlace): boolean {
   if ('path' in place) return true
-  return place.host.toLowerCase() === 'localhost' || isInNetworks(LOOPBACK, place.host)
+  return place.host.toLowerCase() === 'localhost' || isLoopback(place.host)
 }
 
 /**

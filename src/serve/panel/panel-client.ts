@@ -5,8 +5,8 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { isIP } from 'node:net'
 import type { LookupFunction } from 'node:net'
+import { isLoopback } from '../../codec/network.ts'
 import { systemCode } from '../files.ts'
-import { isLoopbackAddress } from '../remote/reserved.ts'
 import type { Reserved } from '../remote/reserved.ts'
 import type { PanelPlace } from './panel-place.ts'
 
@@ -160,9 +160,7 @@ export class PanelClient {
           return
         }
         const usable =
-          base.protocol === 'https:'
-            ? found
-            : found.filter(({ address }) => isLoopbackAddress(address))
+          base.protocol === 'https:' ? found : found.filter(({ address }) => isLoopback(address))
         for (const { address } of usable) reserved.add({ host: address, port })
         const [first] = usable
         if (first === undefined) callback(new Error('its name leads away from this machine'), '')

@@ -1,9 +1,9 @@
 // `uniproxy+https://PANEL?node_id=N`: which panel, as which node, and where its token stands.
 // Must never hold the token where the place is shown.
+import { isLoopback } from '../../codec/network.ts'
 import { invalidOption } from '../../errors.ts'
 import type { AnyTlsError } from '../../errors.ts'
 import { readSecretFile } from '../files.ts'
-import { isLoopbackAddress } from '../remote/reserved.ts'
 
 /** Where the token of the panel stands, unless the place names a file. */
 const PANEL_TOKEN_VARIABLE = 'ANYTLS_PANEL_TOKEN'
@@ -40,7 +40,7 @@ export function parsePanelPlace(text: string): PanelPlace {
     if (!PARAMETERS.has(key)) throw invalid(`of ${[...PARAMETERS].join(', ')} it has another`)
     if (parameters.getAll(key).length > 1) throw invalid(`${key} is given twice`)
   }
-  if (base.protocol !== 'https:' && !isLoopback(base.hostname)) {
+  if (base.protocol !== 'https:' && !staysHere(base.hostname)) {
     throw invalid('without TLS (uniproxy+http://) the panel must be on loopback')
   }
   const node = parameters.get('node_id') ?? ''
@@ -64,8 +64,8 @@ export function readPanelToken({ tokenFile }: PanelPlace): string {
 }
 
 /** Of a name the client looks where it leads. */
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || isLoopbackAddress(hostname.replace(/^\[(.*)\]$/, '$1'))
+function staysHere(hostname: string): boolean {
+  return hostname === 'localhost' || isLoopback(hostname.replace(/^\[(.*)\]$/, '$1'))
 }
 
 function invalid(problem: string): AnyTlsError {

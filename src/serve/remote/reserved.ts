@@ -1,15 +1,9 @@
 // Addresses of a place that this server itself dials, and nobody else through it.
 import type { Address } from '../../codec/address.ts'
-import { parseNetwork, isInNetworks } from '../../codec/network.ts'
+import { isLoopback } from '../../codec/network.ts'
 import type { StoreOptions } from '../users/store.ts'
 
 const MAX_ADDRESSES = 64
-
-const LOOPBACK = ['127.0.0.0/8', '::1'].map(parseNetwork)
-
-export function isLoopbackAddress(address: string): boolean {
-  return isInNetworks(LOOPBACK, address)
-}
 
 export class Reserved {
   readonly #reserve: StoreOptions['reserve']
@@ -23,7 +17,7 @@ export class Reserved {
   add({ host, port }: Address): void {
     this.#add({ host, port })
     // What listens on loopback may be reached by other addresses of this machine as well.
-    if (isLoopbackAddress(host)) this.#add({ host: '0.0.0.0', port })
+    if (isLoopback(host)) this.#add({ host: '0.0.0.0', port })
   }
 
   #add(address: Address): void {
