@@ -1,4 +1,4 @@
-// The public face of `anytls/wire`: the codecs of bytes that need no connection.
+// The public face of `anytls/codec`, and of `anytls/wire`, as it was called: the codecs of bytes that need no connection.
 // Must never: define anything itself.
 export { AnyTlsError, BlockError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'

@@ -3,7 +3,7 @@
 // This file must never import from another folder.
 
 const TEXT = {
-  // wire
+  // bytes
   ERR_VARINT_RANGE: 'value cannot be encoded as a variable-length integer',
   ERR_BLOCK_INVALID: 'data block is not valid',
   ERR_ADDRESS_INVALID: 'address is not valid',
@@ -33,7 +33,7 @@ const TEXT = {
   ERR_STREAM_TIMEOUT: 'no frame on the stream within its timeout',
   ERR_STREAM_OPEN_TIMEOUT: 'the peer did not accept the stream in time',
   ERR_STREAM_STALLED: 'the stream was not read for too long and held up its connection',
-  // transport
+  // to a server, and at one
   ERR_CONNECT_FAILED: 'could not connect to the server',
   ERR_CONNECT_TIMEOUT: 'connecting to the server took too long',
   ERR_LISTEN_FAILED: 'the address cannot be listened on',

@@ -2,12 +2,12 @@
 // Must never listen where others of the network come without a token.
 
 import type { Address } from '../codec/address.ts'
-import { AnyTlsError, invalidOption } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { AdminServer } from '../serve/admin/admin-server.ts'
 import type { AdminOptions } from '../serve/admin/admin-server.ts'
 import { formatAdminPlace, isLocal, listenOnPath } from '../serve/admin/place.ts'
 import type { AdminPlace } from '../serve/admin/place.ts'
-import { readSecretFile } from '../serve/files.ts'
+import { fileError, readSecretFile } from '../serve/files.ts'
 import { listen } from './lifecycle.ts'
 
 export interface AdminSettings extends Omit<AdminOptions, 'token' | 'names'> {
@@ -57,8 +57,5 @@ function readToken(place: AdminPlace, file: string | undefined): string | undefi
   }
   const token = readSecretFile(file, 'token file')
   if (/^[\x21-\x7e]+$/.test(token)) return token
-  throw new AnyTlsError(
-    'ERR_FILE',
-    `token file '${file}': a token has no spaces, and nothing but ASCII`,
-  )
+  throw fileError(`token file '${file}': a token has no spaces, and nothing but ASCII`)
 }

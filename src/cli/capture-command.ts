@@ -9,10 +9,10 @@ import { CAPTURE_FORMAT, CAPTURE_VERSION } from '../harness/capture/capture-even
 import { createCaptureFile } from '../harness/capture/capture-file.ts'
 import type { CaptureFile } from '../harness/capture/capture-file.ts'
 import type { CaptureSink } from '../harness/capture/recorder.ts'
-import { AnyTlsError, invalidOption } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import type { CaptureCommandOptions } from './capture-options.ts'
-import { fileProblem } from '../serve/files.ts'
+import { fileError, fileProblem } from '../serve/files.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
 
@@ -57,7 +57,7 @@ export async function runCapture(
     await Promise.race([file.close(), file.failed])
   } catch (cause) {
     const message = `cannot write capture '${out}': ${fileProblem(cause)}`
-    throw new AnyTlsError('ERR_FILE', message, { cause })
+    throw fileError(message, cause)
   }
 }
 

@@ -16,7 +16,7 @@ import { connect } from '../tls/dial.ts'
 import type { ConnectOptions } from '../tls/dial.ts'
 import type { KnownWire, WireStore } from '../tls/wire-store.ts'
 import { formatHostPort } from '../codec/host-port.ts'
-import { readTextFile } from '../serve/files.ts'
+import { fileError, readTextFile } from '../serve/files.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { PASSWORD_VARIABLE, resolvePassword } from './password.ts'
 import { readPaddingScheme } from './scheme-source.ts'
@@ -163,9 +163,7 @@ function readAuthorities(file: string): string {
   try {
     new X509Certificate(text)
   } catch (cause) {
-    throw new AnyTlsError('ERR_FILE', `certificate file '${file}' holds no usable certificate`, {
-      cause,
-    })
+    throw fileError(`certificate file '${file}' holds no usable certificate`, cause)
   }
   return text
 }

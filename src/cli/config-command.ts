@@ -2,7 +2,7 @@
 // Must never repeat a value of it: it may be a password.
 
 import type { Command } from 'commander'
-import { AnyTlsError } from '../errors.ts'
+import { fileError } from '../serve/files.ts'
 import { configProblem, fileOptions, nearestKey, readSettings } from './config-options.ts'
 import type { Setting } from './config-options.ts'
 import { conflictsOf } from './option-conflicts.ts'
@@ -33,7 +33,7 @@ export async function checkConfig(file: string, candidates: readonly Command[]):
   const lines = problems.map((problem) => `${escapeControls(configProblem(file, problem))}\n`)
   await writeStdout(lines.join(''))
   const count = problems.length === 1 ? 'one error' : `${problems.length} errors`
-  throw new AnyTlsError('ERR_FILE', `config file '${file}' has ${count}, read as one for ${name}`)
+  throw fileError(`config file '${file}' has ${count}, read as one for ${name}`)
 }
 
 /** What starting with the file alone would refuse, at the last key that has to do with it. */

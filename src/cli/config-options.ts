@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander'
 import type { Option } from 'commander'
 import { AnyTlsError } from '../errors.ts'
+import { fileError } from '../serve/files.ts'
 import { isList } from './options.ts'
 import type { ConfigEntry, ConfigProblem, ConfigText } from './toml-file.ts'
 
@@ -39,7 +40,7 @@ export class ConfigurableCommand extends Command {
     if (typeof file === 'string' && this.readConfig !== undefined) {
       const { settings, problems } = readSettings(this, this.readConfig(file))
       const [problem] = problems
-      if (problem !== undefined) throw new AnyTlsError('ERR_FILE', configProblem(file, problem))
+      if (problem !== undefined) throw fileError(configProblem(file, problem))
       this.#apply(settings)
     }
     return parsed

@@ -54,7 +54,7 @@ const MAX_TRACE_SIZE = 64 * 1024 * 1024
 
 /** Reads a file of any kind that there is; its first bytes tell. */
 async function readAny(path: string, maxRecords: number): Promise<Converted> {
-  const progress = new Progress(path)
+  const progress = new ReadingProgress(path)
   const text = new TextDecoder()
   const table = new ConnectionTable(maxRecords)
   let trace = ''
@@ -150,7 +150,7 @@ function countOf(count: number, what: string): string {
 }
 
 /** Tells somebody at a terminal how far a large file has been read. */
-class Progress {
+class ReadingProgress {
   readonly #size: number
   #passed = 0
   #told = Date.now()

@@ -2,11 +2,10 @@
 // Must never print anything but the link on standard output: others read it there.
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
 import { AnyTlsError, invalidOption } from '../errors.ts'
-import { CERTIFICATE_FILE } from '../serve/certificate.ts'
-import { readTextFile, readTextFileIfThere } from '../serve/files.ts'
+import { readHandedOn } from '../serve/certificate.ts'
+import { fileError, readTextFile } from '../serve/files.ts'
 import { recogniseForeign } from './foreign-config.ts'
 import { certificatePin, formatLink } from '../serve/link-formats.ts'
 import type { LinkCommandOptions } from './options.ts'
@@ -64,10 +63,7 @@ function readLinkCertificate(options: LinkCommandOptions, pin = ''): string | un
   const { cert } = options
   const text =
     cert === undefined
-      ? readTextFileIfThere(
-          join(stateFolder(options.stateDir), CERTIFICATE_FILE),
-          'certificate file',
-        )
+      ? readHandedOn(stateFolder(options.stateDir))
       : readTextFile(cert, 'certificate file')
   if (text === undefined) return undefined
   let found: string
@@ -75,7 +71,7 @@ function readLinkCertificate(options: LinkCommandOptions, pin = ''): string | un
     found = certificatePin(text)
   } catch (cause) {
     if (cert === undefined) return undefined
-    throw new AnyTlsError('ERR_FILE', `certificate file '${cert}' holds no certificate`, { cause })
+    throw fileError(`certificate file '${cert}' holds no certificate`, cause)
   }
   if (found === pin.toLowerCase() || (cert !== undefined && pin === '')) return text
   if (cert === undefined) return undefined
@@ -87,7 +83,7 @@ function readLine(): string {
   try {
     text = readFileSync(0, 'utf8')
   } catch (cause) {
-    throw new AnyTlsError('ERR_FILE', `${INPUT} cannot be read`, { cause })
+    throw fileError(`${INPUT} cannot be read`, cause)
   }
   const foreign = recogniseForeign(text)
   if (foreign !== undefined && !/^\s*anytls:/i.test(text)) {

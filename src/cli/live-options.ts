@@ -2,7 +2,8 @@
 // Must never take over what holds from a start on alone, or repeat a value.
 
 import { isDeepStrictEqual } from 'node:util'
-import { AnyTlsError, invalidOption } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
+import { fileError } from '../serve/files.ts'
 import { configProblem } from './config-options.ts'
 import { conflictsOf } from './option-conflicts.ts'
 import type { ServerCommandOptions } from './options.ts'
@@ -82,7 +83,7 @@ async function refuseConflicts(options: ServerCommandOptions): Promise<void> {
   if (file === undefined || place === undefined) {
     throw invalidOption(problem)
   }
-  throw new AnyTlsError('ERR_FILE', configProblem(file, { ...place, problem }))
+  throw fileError(configProblem(file, { ...place, problem }))
 }
 
 /** What a file calls the option that commander calls `fallbackH2`. */

@@ -49,7 +49,7 @@ export function createProgram(commands: Commands): Command {
   const program = new Command('anytls')
     .description('A proxy over TLS that looks like an ordinary web server to everyone else.')
     .version(VERSION, '-V, --version')
-    // Errors are told in one place (main.ts), help where it was asked for.
+    // Errors are told in one place (run.ts), help where it was asked for.
     .configureOutput({ writeErr: () => {} })
     .exitOverride()
   addServer(program, commands)

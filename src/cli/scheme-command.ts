@@ -19,9 +19,9 @@ import type { Scheme } from '../shaping/scheme.ts'
 import {
   fileError,
   fileProblem,
-  isSameFile,
   MAX_FILE_SIZE,
   readTextFile,
+  refuseInput,
   systemCode,
 } from '../serve/files.ts'
 import { escapeControls } from './printable.ts'
@@ -105,9 +105,7 @@ export const schemeCommands: SchemeCommands = {
 
   async fit(files, options) {
     const { out, wire, direction, records, maxOverhead, restart, seed, skipUp, skipDown } = options
-    if (files.some((file) => isSameFile(file, out))) {
-      throw fileError(`cannot write scheme '${out}': it is read here, too`)
-    }
+    refuseInput(`scheme '${out}'`, out, files)
     const progress = new Progress()
     const runs: Run[] = []
     for (const file of files) {
@@ -153,13 +151,13 @@ async function readWorkload(name: string): Promise<Workload> {
   } catch (error) {
     if (!(error instanceof AnyTlsError) || systemCode(error.cause) !== 'ENOENT') throw error
     const names = Object.keys(WORKLOADS).join(', ')
-    throw new AnyTlsError('ERR_FILE', `${error.message}, and none of the built-in ones: ${names}`)
+    throw fileError(`${error.message}, and none of the built-in ones: ${names}`)
   }
   try {
     return parseWorkload(text)
   } catch (cause) {
     if (!(cause instanceof AnyTlsError)) throw cause
-    throw new AnyTlsError('ERR_FILE', `'${name}': ${cause.message}`, { cause })
+    throw fileError(`'${name}': ${cause.message}`, cause)
   }
 }
 
@@ -182,13 +180,13 @@ async function readText(file: string, what: string): Promise<string> {
     length += (chunk as Buffer).length
     if (length > MAX_FILE_SIZE) {
       const problem = `standard input is larger than ${MAX_FILE_SIZE} bytes`
-      throw new AnyTlsError('ERR_FILE', problem)
+      throw fileError(problem)
     }
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
   } catch (cause) {
-    throw new AnyTlsError('ERR_FILE', 'standard input is not UTF-8 text', { cause })
+    throw fileError('standard input is not UTF-8 text', cause)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { describeError } from './failure.ts'
 import { MAX_FILE_SIZE, readTextFileIfThere, writePrivateFile } from '../serve/files.ts'
+import { isObject } from '../serve/json.ts'
 
 /** Most servers that are remembered; the one heard of longest ago goes first. */
 export const MAX_SERVERS = 256
@@ -116,10 +117,6 @@ function readServers(text: string): Record<string, unknown> {
   }
   if (!isObject(file) || file['version'] !== VERSION || !isObject(file['servers'])) throw damaged()
   return file['servers']
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }
 
 function damaged(): Error {

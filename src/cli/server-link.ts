@@ -32,7 +32,7 @@ export function endpointOfServer(
 function reachableHost(host: string): string {
   if (host !== '0.0.0.0' && host !== '::') return host
   const addresses = Object.values(networkInterfaces())
-    .flatMap((addresses_) => addresses_ ?? [])
+    .flatMap((ones) => ones ?? [])
     .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
   const found =
     addresses.find(({ family }) => family === 'IPv4') ?? (host === '::' ? addresses[0] : undefined)

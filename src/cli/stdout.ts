@@ -1,8 +1,7 @@
 // Writing results to standard output, whole: a program that exits at once would cut off what a pipe still takes.
 // Must never fail because the reader has gone, as `head` does.
 
-import { AnyTlsError } from '../errors.ts'
-import { systemCode } from '../serve/files.ts'
+import { fileError, systemCode } from '../serve/files.ts'
 
 /**
  * Resolves when everything has been taken, or nobody reads any more.
@@ -15,7 +14,7 @@ export function writeStdout(text: string): Promise<void> {
     process.stdout.on('error', () => {})
     process.stdout.write(text, (cause) => {
       if (!cause || systemCode(cause) === 'EPIPE') resolve()
-      else reject(new AnyTlsError('ERR_FILE', 'standard output cannot be written', { cause }))
+      else reject(fileError('standard output cannot be written', cause))
     })
   })
 }

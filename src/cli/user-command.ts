@@ -3,15 +3,15 @@
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
 import { AnyTlsError, invalidOption } from '../errors.ts'
-import { readSecretFile, readTextFileIfThere } from '../serve/files.ts'
 import { certificatePin, formatLink } from '../serve/link-formats.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
 import type { User, UserPatch, UserSettings } from '../serve/users/user.ts'
+import { checkPassword, makePassword } from '../serve/users/user.ts'
 import { linkTo, subscriptionUrl } from '../serve/users/user-link.ts'
 import { viewOf } from '../serve/users/user-view.ts'
-import { checkPassword, makePassword } from '../serve/users/user.ts'
-import { CERTIFICATE_FILE } from '../serve/certificate.ts'
+import { readHandedOn } from '../serve/certificate.ts'
+import { findPassword } from './password.ts'
 import { escapeControls } from './printable.ts'
 import { stateFolder } from './state-folder.ts'
 import { writeStdout } from './stdout.ts'
@@ -150,11 +150,8 @@ function settingsOf(options: UserSettingsOptions): Partial<UserSettings> & { pas
 }
 
 function passwordOf({ password, passwordFile }: UserSettingsOptions): string | undefined {
-  if (password !== undefined && passwordFile !== undefined) {
-    throw invalidOption('-p and --password-file exclude each other: give one of them')
-  }
-  if (password !== undefined) return checkPassword(password)
-  return passwordFile === undefined ? undefined : readSecretFile(passwordFile, 'password file')
+  const found = findPassword({ option: password, file: passwordFile })
+  return found === undefined ? undefined : checkPassword(found)
 }
 
 async function printLink(
@@ -163,7 +160,7 @@ async function printLink(
   options: UserLinkOptions,
 ): Promise<void> {
   const endpoint = endpointOf(store, options)
-  const certificate = keptCertificate(options)
+  const certificate = readHandedOn(stateFolder(options.stateDir))
   const link = linkTo(endpoint, password, { name, known: options.publicHost })
   const known = certificate && certificatePin(certificate) === link.pin ? certificate : undefined
   await print(formatLink(link, options.format, known), options.qr ?? false)
@@ -174,17 +171,13 @@ async function print(text: string, qr: boolean): Promise<void> {
   await writeStdout(`${text}\n`)
 }
 
-function keptCertificate({ stateDir }: UserPlaceOptions): string | undefined {
-  return readTextFileIfThere(join(stateFolder(stateDir), CERTIFICATE_FILE), 'certificate file')
-}
-
 /** Until a server has said where it is: what one would be without options, here. */
 function endpointOf(store: UserStore, options: UserLinkOptions): ServerEndpoint {
   if (store.endpoint !== undefined) return store.endpoint
   if (options.publicHost === undefined) {
     tell('no server has used these users yet: the link names 127.0.0.1:8443, --public-host another')
   }
-  const certificate = keptCertificate(options)
+  const certificate = readHandedOn(stateFolder(options.stateDir))
   const pin = certificate === undefined ? undefined : certificatePin(certificate)
   return { host: '127.0.0.1', port: 8443, sni: undefined, pin }
 }

@@ -10,7 +10,7 @@ import type { KeyAndCertificate } from '../serve/self-signed.ts'
 import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
 import { Crew } from '../serve/workers/crew.ts'
 import { HeadOffice } from '../serve/workers/head-office.ts'
-import { requireCertificate } from '../tls/server-options.ts'
+import { requireCertificate, TICKET_KEYS_LENGTH } from '../tls/server-options.ts'
 import type { ServerUpdate } from '../tls/server-options.ts'
 import { listen } from './lifecycle.ts'
 import type { ProgramLog } from './logger.ts'
@@ -19,9 +19,6 @@ import { WORKER_ARGUMENT } from './worker-argument.ts'
 
 /** How long ticket keys are used, in milliseconds. Tickets live for 5 minutes. */
 const TICKET_KEYS_LIFETIME = 86_400_000
-
-/** What Node takes. */
-const TICKET_KEYS_LENGTH = 48
 
 /** What a worker makes its server of. */
 export interface WorkerSetup {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { AnyTlsError } from '../errors.ts'
 import {
   createPrivateFile,
+  fileError,
   readTextFile,
   readTextFileIfThere,
   systemCode,
@@ -15,7 +16,7 @@ import { makeSelfSigned } from './self-signed.ts'
 import type { KeyAndCertificate } from './self-signed.ts'
 
 /** The certificate alone, in the state folder: for clients and other programs, which must not get the key. */
-export const CERTIFICATE_FILE = 'certificate.pem'
+const CERTIFICATE_FILE = 'certificate.pem'
 
 /** What a server needs for TLS and for its share link. */
 export interface ServerCertificate extends KeyAndCertificate {
@@ -51,6 +52,11 @@ export async function keptCertificate(
   const certificate = readKept(file) ?? (await makeKept(file, hosts))
   putAlone(join(folder, CERTIFICATE_FILE), certificate)
   return certificate
+}
+
+/** What {@link keptCertificate} has put there to be handed on, PEM; `undefined` when there is none. */
+export function readHandedOn(folder: string): string | undefined {
+  return readTextFileIfThere(join(folder, CERTIFICATE_FILE), 'certificate file')
 }
 
 async function makeKept(file: string, hosts: readonly string[]): Promise<ServerCertificate> {
@@ -101,10 +107,9 @@ function readKept(file: string): ServerCertificate | undefined {
     return readJoined(file)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : file
-    throw new AnyTlsError(
-      'ERR_FILE',
+    throw fileError(
       `${problem}; delete it to get a new one (share links that pin the old one end with it)`,
-      { cause },
+      cause,
     )
   }
 }
@@ -130,10 +135,10 @@ function checkCertificate(
     return createPrivateKey(key)
   })
   if (!certificate.checkPrivateKey(privateKey)) {
-    throw new AnyTlsError('ERR_FILE', `the key of ${keyName} is not that of ${certName}`)
+    throw fileError(`the key of ${keyName} is not that of ${certName}`)
   }
   if (Date.parse(certificate.validTo) < Date.now()) {
-    throw new AnyTlsError('ERR_FILE', `${certName} has expired (${certificate.validTo})`)
+    throw fileError(`${certName} has expired (${certificate.validTo})`)
   }
   return {
     cert,
@@ -147,6 +152,6 @@ function orUnusable<T>(message: string, make: () => T): T {
   try {
     return make()
   } catch (cause) {
-    throw new AnyTlsError('ERR_FILE', message, { cause })
+    throw fileError(message, cause)
   }
 }

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeS
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileError, fileProblem, systemCode } from './files.ts'
+import { fileError, fileProblem, isRunning, systemCode } from './files.ts'
 
 /** How long to wait for another writer, in milliseconds. */
 const PATIENCE = 10_000
@@ -88,13 +88,7 @@ function holderOf(lock: string): string | undefined {
 /** Whether the process was one of this machine and has ended. */
 function isGone(holder: string): boolean {
   const [pid = '', host] = holder.split(' ')
-  if (host !== hostname()) return false
-  try {
-    process.kill(Number(pid), 0)
-    return false
-  } catch (error) {
-    return systemCode(error) === 'ESRCH'
-  }
+  return host === hostname() && !isRunning(Number(pid))
 }
 
 function ageOf(lock: string): number {

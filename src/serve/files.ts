@@ -37,17 +37,15 @@ export function readTextFile(path: string, what: string): string {
   try {
     bytes = readBounded(path)
   } catch (cause) {
-    throw new AnyTlsError('ERR_FILE', `cannot read ${what} '${path}': ${fileProblem(cause)}`, {
-      cause,
-    })
+    throw fileError(`cannot read ${what} '${path}': ${fileProblem(cause)}`, cause)
   }
   if (bytes.length > MAX_FILE_SIZE) {
-    throw new AnyTlsError('ERR_FILE', `${what} '${path}' is larger than ${MAX_FILE_SIZE} bytes`)
+    throw fileError(`${what} '${path}' is larger than ${MAX_FILE_SIZE} bytes`)
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    throw new AnyTlsError('ERR_FILE', `${what} '${path}' is not UTF-8 text`, { cause })
+    throw fileError(`${what} '${path}' is not UTF-8 text`, cause)
   }
 }
 
@@ -58,9 +56,9 @@ export function readTextFile(path: string, what: string): string {
  */
 export function readSecretFile(path: string, what: string): string {
   const secret = readTextFile(path, what).replace(/\r?\n$/, '')
-  if (secret === '') throw new AnyTlsError('ERR_FILE', `${what} '${path}' is empty`)
+  if (secret === '') throw fileError(`${what} '${path}' is empty`)
   if (/[\r\n]/.test(secret)) {
-    throw new AnyTlsError('ERR_FILE', `${what} '${path}' has more than one line`)
+    throw fileError(`${what} '${path}' has more than one line`)
   }
   return secret
 }
@@ -180,7 +178,7 @@ function putPrivateFile(
     }
   } catch (cause) {
     if (cause instanceof AnyTlsError) throw cause
-    throw new AnyTlsError('ERR_FILE', `cannot write '${path}': ${fileProblem(cause)}`, { cause })
+    throw fileError(`cannot write '${path}': ${fileProblem(cause)}`, cause)
   }
 }
 

@@ -11,7 +11,7 @@ import type { ClientConfig, ClientSettings, ServerSettings } from '../wires/muxp
 import { muxProServerMachine } from '../wires/muxpro/server.ts'
 import { systemClock } from './clock.ts'
 import type { Clock } from './clock.ts'
-import { SessionPool } from './pool.ts'
+import { requireCount, SessionPool } from './pool.ts'
 import { Session } from './session.ts'
 import type { Stream } from './stream.ts'
 import type { Address } from '../codec/address.ts'
@@ -207,9 +207,4 @@ function requestOf(where: MuxProTarget | undefined): StreamRequest {
   }
   const { target, network = 'tcp', priority = DEFAULT_PRIORITY } = where
   return { network, target, priority }
-}
-
-function requireCount(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1) return
-  throw invalidOption(`${name} must be a whole number of at least 1`)
 }

@@ -490,8 +490,8 @@ function isTime(limit: number | (() => number)): boolean {
   return typeof limit === 'function' || limit > 0
 }
 
-function requireCount(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw invalidOption(`${name} must be a whole number of at least 1`)
-  }
+/** @throws AnyTlsError `ERR_OPTION_INVALID` for what is no whole number of at least 1 */
+export function requireCount(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return
+  throw invalidOption(`${name} must be a whole number of at least 1`)
 }

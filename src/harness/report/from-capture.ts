@@ -78,12 +78,10 @@ const FINISHED_MAX_LENGTH = RECORD_HEAD_LENGTH + 100
 const BLOCK_LENGTH = 16
 /** Bytes of the MAC by those of Finished's blocks: SHA-1 (inside and, RFC 7366, behind them), SHA-256, SHA-384. */
 const BLOCK_CIPHER_MACS: ReadonlyMap<number, number> = new Map([
-  ...([
-    [48, 20],
-    [52, 20],
-    [64, 32],
-    [80, 48],
-  ] as const),
+  [48, 20],
+  [52, 20],
+  [64, 32],
+  [80, 48],
 ])
 /** What AEAD ciphers add at most: head, nonce of eight, tag of sixteen (RFC 5288). */
 const AEAD_MAX_OVERHEAD = RECORD_HEAD_LENGTH + 8 + 16

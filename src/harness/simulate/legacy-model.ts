@@ -2,9 +2,12 @@
 import { authDeliver, controlDeliver, dataDelivers } from './wire-model.ts'
 import type { ModelDeliver, WireModel } from './wire-model.ts'
 import { IMPLEMENTATION } from '../../version.ts'
-import { encodeServerSettings, encodeSettings } from '../../wires/legacy/frame-encoder.ts'
+import {
+  encodeServerSettings,
+  encodeSettings,
+  PADDING_FORMAT,
+} from '../../wires/legacy/frame-encoder.ts'
 import { AUTH_HEAD_LENGTH, HEAD_LENGTH, MAX_PAYLOAD } from '../../wires/legacy/frame.ts'
-import { PADDING_FORMAT } from '../../wires/legacy/frame-encoder.ts'
 import { encodeClientSettingsText, encodeServerSettingsText } from '../../wires/legacy/settings.ts'
 
 /**

@@ -11,6 +11,7 @@ import {
   encodeStream,
   encodeStreamAck,
   encodeStreamFin,
+  PADDING_FORMAT,
 } from '../../wires/anytls/frame-encoder.ts'
 import { MAX_PAYLOAD, PASSWORD_HASH_LENGTH, StreamFlag } from '../../wires/anytls/frame.ts'
 import {
@@ -18,7 +19,6 @@ import {
   encodeServerNegoBlock,
   SUPPORTED_VERSIONS,
 } from '../../wires/anytls/nego.ts'
-import { PADDING_FORMAT } from '../../wires/anytls/frame-encoder.ts'
 
 /** Our own client and server, with mux1 on both sides; STREAM_CREDIT is left out. */
 export const V1_WIRE = Object.freeze<WireModel>({

@@ -2,7 +2,7 @@
 // machines move by these tables alone.
 // Must never hold anything but data.
 import { COMMON_INPUTS, makeTable } from '../../engine/state-table.ts'
-import type * as mux from '../../engine/state-table.ts'
+import type * as engine from '../../engine/state-table.ts'
 
 /** The decoded frames, as far as a state can tell them apart. */
 export const FRAME_INPUTS = ['negotiate', 'new', 'keep', 'end', 'keep-alive', 'credit'] as const
@@ -14,8 +14,8 @@ export const INPUTS = [...FRAME_INPUTS, ...OTHER_INPUTS] as const
 export type Input = (typeof INPUTS)[number]
 export type FrameInput = (typeof FRAME_INPUTS)[number]
 
-export type Row<State extends string> = mux.Row<State, Input>
-export type Table<State extends string> = mux.Table<State, Input>
+export type Row<State extends string> = engine.Row<State, Input>
+export type Table<State extends string> = engine.Table<State, Input>
 
 export const SERVER_STATES = [
   /** The client's NegotiateVersion must be the first frame. */

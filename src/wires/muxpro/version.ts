@@ -12,10 +12,6 @@ export function formatVersion(version: number): string {
 }
 
 /** The highest version in common; `undefined` when there is none. */
-export function chooseVersion(
-  offered: readonly number[],
-  supported: readonly number[] = SUPPORTED_VERSIONS,
-): number | undefined {
-  const common = offered.filter((version) => supported.includes(version))
-  return common.length === 0 ? undefined : Math.max(...common)
+export function chooseVersion(offered: readonly number[]): number | undefined {
+  return SUPPORTED_VERSIONS.find((version) => offered.includes(version))
 }
