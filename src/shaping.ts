@@ -1,5 +1,5 @@
-// The public face of `anytls/shaping`: read, check and sum up a padding scheme, shape with it, simulate it, hold it against records;
-// in any JavaScript runtime that has TextEncoder and TextDecoder.
+// The public face of `anytls/shaping`: read, check and sum up a padding scheme, shape with it, simulate it, hold it
+// against records; in any JavaScript runtime that has TextEncoder and TextDecoder.
 // Must never import a module of Node, or define anything but the table of the wires.
 import { V1_WIRE } from './harness/simulate/v1-model.ts'
 import { LEGACY_WIRE } from './harness/simulate/legacy-model.ts'

@@ -5,7 +5,7 @@ import { CAPTURE_FORMAT, CAPTURE_VERSION } from '../../src/harness/capture/captu
 import { createCaptureFile } from '../../src/harness/capture/capture-file.ts'
 import { parseCapture } from '../../src/harness/capture/capture-parser.ts'
 import type { ParsedCapture } from '../../src/harness/capture/capture-parser.ts'
-import { startCapture } from '../../src/harness/capture/capture.ts'
+import { startCapture } from '../../test/support/capture.ts'
 import { compare, LEAST_CONNECTIONS, observe } from '../../src/harness/compare/compare.ts'
 import type { Comparison } from '../../src/harness/compare/compare.ts'
 import { sourceFromCapture } from '../../src/harness/report/from-capture.ts'

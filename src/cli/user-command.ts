@@ -2,12 +2,13 @@
 
 import { join } from 'node:path'
 import { renderUnicodeCompact } from 'uqr'
-import { AnyTlsError, invalidOption } from '../errors.ts'
+import { invalidOption } from '../errors.ts'
 import { certificatePin, formatLink } from '../serve/link-formats.ts'
 import { openUserStore } from '../serve/users/open-store.ts'
 import type { ServerEndpoint, UserStore } from '../serve/users/store.ts'
-import type { User, UserPatch, UserSettings } from '../serve/users/user.ts'
+import type { UserPatch, UserSettings } from '../serve/users/user.ts'
 import { checkPassword, makePassword } from '../serve/users/user.ts'
+import { requireUser } from '../serve/users/user-table.ts'
 import { linkTo, subscriptionUrl } from '../serve/users/user-link.ts'
 import { viewOf } from '../serve/users/user-view.ts'
 import { readHandedOn } from '../serve/certificate.ts'
@@ -45,7 +46,7 @@ export const userCommands: UserCommands = {
 
   show: (name, options) =>
     withStore(options, async (store) => {
-      const user = find(store, name)
+      const user = requireUser(store.users, name)
       if (options.json !== true) return writeStdout(describeUser(user, store))
       return writeStdout(`${JSON.stringify(viewOf(user, store), null, 2)}\n`)
     }),
@@ -83,11 +84,12 @@ export const userCommands: UserCommands = {
       await store.update(name, { subscription: makePassword() })
     }),
 
-  reset: (name, options) => withStore(options, (store) => store.usage.reset(find(store, name).id)),
+  reset: (name, options) =>
+    withStore(options, (store) => store.usage.reset(requireUser(store.users, name).id)),
 
   link: (name, options) =>
     withStore(options, async (store) => {
-      const { password, subscription } = find(store, name)
+      const { password, subscription } = requireUser(store.users, name)
       if (password === undefined) {
         throw invalidOption(
           'the hash of this user alone is kept: there is no link without the password',
@@ -120,14 +122,6 @@ async function withStore(
   } finally {
     await store.close()
   }
-}
-
-function find(store: UserStore, name: string): User {
-  const user = store.users.get(name)
-  if (user === undefined) {
-    throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
-  }
-  return user
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }

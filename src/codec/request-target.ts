@@ -5,7 +5,7 @@ const METHOD_MAX = 16
 
 /** The request target of an HTTP/1 request line that is there as a whole; `undefined` for anything else. */
 export function readHttp1Target(bytes: Uint8Array): string | undefined {
-  const line = asciiText(bytes.subarray(0, METHOD_MAX + TARGET_MAX + ' HTTP/1.1\r\n'.length + 1))
+  const line = latin1Text(bytes.subarray(0, METHOD_MAX + TARGET_MAX + ' HTTP/1.1\r\n'.length + 1))
   return /^[A-Z]{1,16} ([^\s]{1,1024}) HTTP\/1\.[01]\r\n/.exec(line)?.[1]
 }
 
@@ -18,7 +18,7 @@ const [PADDED, PRIORITY] = [0x08, 0x20]
  * `:path` of the first HEADERS frame, if that, or its beginning up to the path, is there; `undefined` for anything else.
  */
 export function readH2Target(bytes: Uint8Array): string | undefined {
-  if (asciiText(bytes.subarray(0, PREFACE.length)) !== PREFACE) return undefined
+  if (latin1Text(bytes.subarray(0, PREFACE.length)) !== PREFACE) return undefined
   let offset = PREFACE.length
   while (offset + FRAME_HEADER <= bytes.length) {
     const [high = 0, middle = 0, low = 0, type, flags = 0] = bytes.subarray(offset)
@@ -54,7 +54,7 @@ function readPath(block: Uint8Array): string | undefined {
     const name = reader.integer(first & 0x40 ? 6 : 4)
     if (name === 0) reader.string()
     const { bytes, isPacked } = reader.string()
-    if (name in PATHS) return isPacked ? unpack(bytes) : asciiText(bytes.subarray(0, TARGET_MAX))
+    if (name in PATHS) return isPacked ? unpack(bytes) : latin1Text(bytes.subarray(0, TARGET_MAX))
   }
   return undefined
 }
@@ -136,6 +136,6 @@ function unpack(bytes: Uint8Array): string | undefined {
   return length < 8 && code === 2 ** length - 1 ? text : undefined
 }
 
-function asciiText(bytes: Uint8Array): string {
+function latin1Text(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes)
 }

@@ -29,8 +29,7 @@ export interface DeliverOptions {
 }
 
 /**
- * Shapes one direction of one connection. The client always has one, the server where it
- * was asked to (D34).
+ * Shapes one direction of one connection. The client always has one, the server where it was asked to (D34).
  *
  * @example
  * const shaper = new Shaper(DEFAULT_SCHEME, crypto.randomInt, padding)
@@ -88,8 +87,9 @@ export class Shaper {
    * With `control`, what the scheme leaves unshaped below `stop` (all of the data where the index has no
    * entry, or what is left over when the sizes are used up) does not go as it is: it is padded up to a size
    * drawn from the largest range of the nearest lower index that has ranges, or else of this one or the
-   * nearest higher one. A bare frame of a few bytes would stand out between the shaped Writes. It stays as it is where the
-   * scheme has no ranges, where it is no shorter than that size, and where no padding frame fits (D22).
+   * nearest higher one: a bare frame of a few bytes would stand out between the shaped Writes. It stays as it
+   * is where the scheme has no ranges, where it is no shorter than that size, and where no padding frame fits
+   * (D22).
    *
    * @param data at least one byte. Empty data is no Deliver: it gives no Write and does not count.
    * @returns views of `data` wherever no padding is added to it, so it must stay unchanged until written

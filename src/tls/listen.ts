@@ -351,9 +351,7 @@ export class Server extends EventEmitter<ServerEvents> {
             ? this.#options.legacy === false
             : // Version 1 has never been spoken over anything older.
               socket.getProtocol() !== 'TLSv1.3'
-        if (isRefused) {
-          verdict = { wire: 'stranger' }
-        }
+        if (isRefused) verdict = { wire: 'stranger' }
         if (verdict.wire !== 'stranger' && verdict.user) session.logIn(verdict.user)
         return verdict.wire === 'legacy'
           ? legacyServer(this.#config, started, () => true)

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import { encodeAddress } from '../../src/codec/address.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { createFallback } from '../../src/fallback/fallback.ts'
-import { startCapture } from '../../src/harness/capture/capture.ts'
+import { startCapture } from '../support/capture.ts'
 import { netMuxClient, netMuxServer } from '../../src/netmux.ts'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { createInbound } from '../../src/proxy/inbound/inbound.ts'

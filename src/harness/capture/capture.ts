@@ -2,9 +2,8 @@
 // records that go by. It needs no key.
 // Must never let an observer of either side see anything but a relay: half-close, reset and back-pressure pass.
 
-import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import type { AddressInfo, Server, Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Address } from '../../codec/address.ts'
 import { MAX_CAPTURE_RECORDS } from './capture-event.ts'
@@ -22,7 +21,7 @@ export interface CaptureOptions {
 }
 
 /** A relay that captures. */
-interface Capture {
+export interface Capture {
   /** The listening side; to be told to listen by its owner. */
   readonly server: Server
   /**
@@ -68,23 +67,6 @@ export function createCapture({
       await over
     },
   }
-}
-
-/**
- * {@link createCapture}, listening.
- *
- * @param options `listen`: where; port 0 lets the system choose
- * @returns with the port that it listens on
- * @throws the error of node:net when it cannot listen there
- */
-export async function startCapture({
-  listen: { host, port },
-  ...options
-}: CaptureOptions & { readonly listen: Address }): Promise<Capture & { readonly port: number }> {
-  const capture = createCapture(options)
-  capture.server.listen(port, host)
-  await once(capture.server, 'listening')
-  return { ...capture, port: (capture.server.address() as AddressInfo).port }
 }
 
 async function relay(client: Socket, { host, port }: Address, recorder: Recorder): Promise<void> {

@@ -95,8 +95,7 @@ export interface InboundContext {
 
 /**
  * Opens a tunnel for the program at `source` and tells the observer, also of a refusal that comes when the tunnel has
- * been given away. A tunnel that comes too late, when
- * `gone` is aborted already, is reset.
+ * been given away. A tunnel that comes too late, when `gone` is aborted already, is reset.
  *
  * @param opening the tunnel, where it does not simply go to the target
  * @throws what `opening` rejects with; when aborted, the signal's reason

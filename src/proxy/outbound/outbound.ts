@@ -23,8 +23,10 @@ export type Lookup = (name: string) => Promise<readonly ResolvedAddress[]>
 
 /** Options of {@link dial}. */
 export interface DialOptions {
-  /** Longest time for lookup and connecting together, in ms. Default 8,000: less than the 10 s after
-   * which the client gives a stream up (D26), so that it still hears the reason. */
+  /**
+   * Longest time for lookup and connecting together, in ms. Default 8,000: less than the 10 s after which the client
+   * gives a stream up (D26), so that it still hears the reason.
+   */
   readonly timeout?: number
   /** How long one address has before the next one is tried beside it, in ms. Default 250. */
   readonly attemptDelay?: number
@@ -49,8 +51,8 @@ const KEEP_ALIVE_DELAY = 60_000
  *
  * The socket allows half-open, has no delay, and sends TCP keep-alives. It has an `error` listener.
  *
- * @throws AnyTlsError `ERR_DIAL_FAILED` with the system's error as `cause` (an AggregateError where
- * there were several), `ERR_DIAL_TIMEOUT`, `ERR_TARGET_REJECTED` for what `allowAddress` refuses; when aborted, the signal's reason
+ * @throws AnyTlsError `ERR_DIAL_FAILED` with the system's error as `cause` (an AggregateError where there were several),
+ * `ERR_DIAL_TIMEOUT`, `ERR_TARGET_REJECTED` for what `allowAddress` refuses; when aborted, the signal's reason
  */
 export function dial(target: Address, options: DialOptions = {}): Promise<Socket> {
   return dialWith(open, target, options)

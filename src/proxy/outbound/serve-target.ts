@@ -48,8 +48,8 @@ export type ProxyStreamEvent =
 /** Options of {@link serveProxyStream}. */
 export interface ServeStreamOptions {
   /**
-   * Whether a connection or datagrams, as the second argument says, may go to `target`. A name is given as it came, not resolved. One that throws,
-   * rejects, or has not answered after 10 s means no. Default: all may.
+   * Whether a connection or datagrams, as the second argument says, may go to `target`. A name is given as it came, not
+   * resolved. One that throws, rejects, or has not answered after 10 s means no. Default: all may.
    */
   readonly allowTarget?: AllowTarget
   /**

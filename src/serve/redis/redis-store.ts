@@ -14,6 +14,7 @@ import { parseEndpoint } from '../users/endpoint-file.ts'
 import type { ServerEndpoint, SessionsByUser, StoreOptions, UserStore } from '../users/store.ts'
 import { changeUser, makeUser } from '../users/user.ts'
 import type { NewUser, User, UserPatch } from '../users/user.ts'
+import { requireUser } from '../users/user-table.ts'
 import type { UserChange, UserTable } from '../users/user-table.ts'
 import { formatUser, parseUser } from '../users/users-file.ts'
 import { RedisCounts } from './redis-counts.ts'
@@ -273,9 +274,7 @@ class RedisStore implements UserStore {
     const user = typeof text === 'string' ? parseUser(text) : undefined
     if (user !== undefined) return { text: String(text), user }
     // Redis may have lost him: a change puts him there again.
-    const known = this.users.get(name)
-    if (known !== undefined) return { text: '', user: known }
-    throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
+    return { text: '', user: requireUser(this.users, name) }
   }
 
   /** Changes what stands in Redis now, whoever put it there. */

@@ -10,7 +10,7 @@ import { readEndpoint, writeEndpoint } from './endpoint-file.ts'
 import type { ServerEndpoint, SessionsByUser, StoreOptions, UserStore } from './store.ts'
 import { changeUser, makeUser } from './user.ts'
 import type { NewUser, User, UserPatch } from './user.ts'
-import { UserTable } from './user-table.ts'
+import { requireUser, UserTable } from './user-table.ts'
 import type { UserClash, UserChange } from './user-table.ts'
 import { formatUsers, MAX_HANDWRITTEN, parseLines, parseUsers } from './users-file.ts'
 
@@ -77,7 +77,7 @@ class FileStore implements UserStore {
 
   async update(name: string, patch: UserPatch): Promise<User> {
     return this.#change((users) => {
-      const before = find(users, name)
+      const before = requireUser(users, name)
       const after = changeUser(before, patch)
       const isOther = (user: User | undefined) => user !== undefined && user.id !== before.id
       if (isOther(users.lookup(Buffer.from(after.hash, 'hex')))) refuseClash('password')
@@ -89,7 +89,7 @@ class FileStore implements UserStore {
 
   async remove(name: string): Promise<User> {
     const user = await this.#change((users) => {
-      const before = find(users, name)
+      const before = requireUser(users, name)
       users.change([{ before, after: undefined }])
       return before
     })
@@ -167,15 +167,6 @@ class FileStore implements UserStore {
     this.load()
     return made
   }
-}
-
-/** @throws AnyTlsError `ERR_USER_UNKNOWN` */
-function find(users: UserTable, name: string): User {
-  const user = users.get(name)
-  if (user === undefined) {
-    throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
-  }
-  return user
 }
 
 /** @throws AnyTlsError `ERR_USER_EXISTS`, where another user has something in common */

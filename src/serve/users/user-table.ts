@@ -1,5 +1,6 @@
 // Users in memory, found by id, by name, by the hash of their password and by the path of their subscription (D55).
 // Must never compare a secret byte by byte before it was found under a key that no stranger knows.
+import { AnyTlsError } from '../../errors.ts'
 import { PackedUsers } from './packed-users.ts'
 import type { UserTitle } from './packed-users.ts'
 import { SecretIndex, TextIndex } from './tag-index.ts'
@@ -188,6 +189,13 @@ export class UserTable {
   #at(place: number | undefined): User | undefined {
     return place === undefined ? undefined : this.#shelf.all.at(place)
   }
+}
+
+/** @throws AnyTlsError `ERR_USER_UNKNOWN` for a name that no user has */
+export function requireUser(users: UserTable, name: string): User {
+  const user = users.get(name)
+  if (user !== undefined) return user
+  throw new AnyTlsError('ERR_USER_UNKNOWN', `there is no user ${JSON.stringify(name)}`)
 }
 
 function isSame(one: User, other: User): boolean {

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { startCapture } from '../../../src/harness/capture/capture.ts'
+import { startCapture } from '../../support/capture.ts'
 import { encodeCaptureLine } from '../../../src/harness/capture/capture-event.ts'
 import type {
   CaptureEvent,
