@@ -14,13 +14,19 @@ import { parseIPv4, parseIPv6 } from '../../codec/ip.ts'
 const FIRST_LOOK = 100
 const LAST_DELAY = 2_000
 
-/** How many times as long as a reading took comes none, up to a limit in milliseconds: a busy machine has long tables. */
+/**
+ * How many times as long as a reading took comes none, up to a limit in milliseconds: a machine that makes 500 connections
+ * a second keeps those of the last minute in its tables, which takes the kernel a twentieth of a second to write.
+ */
 const READING_PAUSE = 20
-const LONGEST_PAUSE = 250
+const LONGEST_PAUSE = 1_000
 
-// As the kernel writes it, see `hexAddress`.
+// As the kernel writes it, see `hexAddress`: how many characters an end has, and what stands in front of an IPv4 address in the
+// table of IPv6.
+const [IPV4_END, IPV6_END] = [13, 37]
 const MAPPED = '0000000000000000FFFF0000'
-const ROW = /^ *\d+: ([\dA-F]+:[\dA-F]{4}) ([\dA-F]+:[\dA-F]{4})(?: +[^ ]+){6} +(\d+) /gm
+/** What stands between both ends and the inode. */
+const INODE = /(?: +[^ ]+){6} +(\d+) /y
 
 /** Both ends of a connection, its own first, as the kernel writes them. */
 type Ends = readonly [own: string, other: string]
@@ -38,12 +44,13 @@ export function leaveWithProgram(socket: Socket): void {
   let timer: NodeJS.Timeout | undefined
   let wasMissing = false
   const look = async (ends: Ends, next: number): Promise<void> => {
-    const connections = await readConnections()
-    if (socket.destroyed || connections.size === 0) return
+    const [own, other] = [keyOf(ends), keyOf([ends[1], ends[0]])]
+    const connections = await readConnections(own, other)
+    if (socket.destroyed || connections === undefined) return
     // What is sent to a program that has closed is answered by a reset: then our end is gone too, and nothing tells a
     // socket that has read to the end. A table that changes while it is read may lack a row once.
-    const isMissing = !connections.has(keyOf(ends))
-    const isOrphan = connections.get(keyOf([ends[1], ends[0]])) === 'orphan'
+    const isMissing = !connections.has(own)
+    const isOrphan = connections.get(other) === 'orphan'
     if (isOrphan || (isMissing && wasMissing)) socket.destroy()
     else lookIn(Math.min(next, LAST_DELAY), ends)
     wasMissing = isMissing
@@ -89,14 +96,19 @@ function hex(value: number, digits: number): string {
 }
 
 let reading: Promise<unknown> = Promise.resolve()
-let waiting: Promise<Connections> | undefined
+let waiting: Promise<Connections | undefined> | undefined
+/** What those that wait for the next reading ask for. */
+let wanted = new Set<string>()
 
 /** One reading serves all that ask before it begins, and there is one at a time, with a pause behind it. */
-function readConnections(): Promise<Connections> {
+function readConnections(...keys: readonly string[]): Promise<Connections | undefined> {
+  for (const key of keys) wanted.add(key)
   waiting ??= reading.then(() => {
+    const asked = wanted
+    wanted = new Set()
     waiting = undefined
     const started = performance.now()
-    const now = readTables()
+    const now = readTables(asked)
     reading = now.then(() => {
       const wait = READING_PAUSE * (performance.now() - started)
       return pause(Math.min(wait, LONGEST_PAUSE), undefined, { ref: false })
@@ -106,20 +118,46 @@ function readConnections(): Promise<Connections> {
   return waiting
 }
 
-async function readTables(): Promise<Connections> {
+async function readTables(asked: ReadonlySet<string>): Promise<Connections | undefined> {
   const tables = await Promise.all(
     ['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'latin1').catch(() => '')),
   )
-  return parseConnections(tables.join('\n'))
+  return findConnections(tables.join('\n'), asked)
 }
 
-/** @param tables what the kernel tells of TCP over IPv4 and IPv6; an IPv4 address may stand in either */
-export function parseConnections(tables: string): Connections {
-  const connections = new Map<string, 'held' | 'orphan'>()
-  for (const [, own = '', other = '', inode] of tables.matchAll(ROW)) {
-    connections.set(keyOf([plain(own), plain(other)]), inode === '0' ? 'orphan' : 'held')
+/**
+ * Those that are asked for, of what may be 100,000.
+ *
+ * @param tables what the kernel tells of TCP over IPv4 and IPv6; an IPv4 address may stand in either
+ * @returns `undefined` where it tells of none at all
+ */
+export function findConnections(
+  tables: string,
+  asked: ReadonlySet<string>,
+): Connections | undefined {
+  const found = new Map<string, 'held' | 'orphan'>()
+  let row = tables.indexOf(': ')
+  if (row === -1) return undefined
+  while (row !== -1) {
+    const own = row + 2
+    const length = tables[own + IPV4_END] === ' ' ? IPV4_END : IPV6_END
+    const other = own + length + 1
+    const key =
+      length === IPV4_END
+        ? tables.slice(own, other + length)
+        : keyOf([
+            plain(tables.slice(own, own + length)),
+            plain(tables.slice(other, other + length)),
+          ])
+    if (asked.has(key)) {
+      INODE.lastIndex = other + length
+      const [, inode] = INODE.exec(tables) ?? []
+      if (inode !== undefined) found.set(key, inode === '0' ? 'orphan' : 'held')
+    }
+    const next = tables.indexOf('\n', other)
+    row = next === -1 ? -1 : tables.indexOf(': ', next)
   }
-  return connections
+  return found
 }
 
 function plain(end: string): string {
