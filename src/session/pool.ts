@@ -100,8 +100,9 @@ export class SessionPool {
   readonly #silence: () => number
   readonly #clock: Clock
   readonly #randomInt: RandomInt
-  /** In the order in which they became idle, so that the newest idle one is the last. */
   readonly #pooled = new ChurningMap<Session, Pooled>()
+  /** Those without streams, in the order in which they became so: the next stream is for the last, however many there are. */
+  readonly #idle: Pooled[] = []
   readonly #dials: Dials
   #closed = false
   #sweep: Timer | undefined
@@ -270,22 +271,26 @@ export class SessionPool {
 
   /** The newest idle session, else one that carries little and the fewest streams, of those that are wanted. */
   #pick(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
-    let idle: Pooled | undefined
+    const idle = this.#idle.findLast((pooled) => this.#hasRoom(pooled.session) && wanted(pooled))
+    if (idle !== undefined) return idle
     let shared: Pooled | undefined
     let least = Infinity
     for (const pooled of this.#pooled.values()) {
       const { session, idleSince } = pooled
-      if (!this.#hasRoom(session) || !wanted(pooled)) continue
-      if (idleSince !== undefined) {
-        idle = pooled
-        continue
-      }
+      if (idleSince !== undefined || !this.#hasRoom(session) || !wanted(pooled)) continue
       const weight = session.streamCount + this.#load(pooled) / WEIGHS
       if (weight >= least) continue
       least = weight
       shared = pooled
     }
-    return idle ?? shared
+    return shared
+  }
+
+  /** It is in use, gone, or the newest anew. */
+  #leaveIdle(pooled: Pooled): void {
+    pooled.idleSince = undefined
+    const place = this.#idle.lastIndexOf(pooled)
+    if (place !== -1) this.#idle.splice(place, 1)
   }
 
   /** Opens a stream, and watches whether the peer is still there if the session was used before. */
@@ -413,16 +418,16 @@ export class SessionPool {
       probe: undefined,
     }
     const setIdle = (): void => {
+      this.#leaveIdle(pooled)
       pooled.idleSince = this.#clock.now()
+      this.#idle.push(pooled)
       this.#look(pooled, 0)
-      this.#pooled.delete(session)
-      this.#pooled.set(session, pooled)
       this.#holdProcess(pooled)
       this.#scheduleSweep(this.#idleTimeout)
     }
     session.on('streamOpened', () => {
       if (pooled.idleSince === undefined) return
-      pooled.idleSince = undefined
+      this.#leaveIdle(pooled)
       this.#holdProcess(pooled)
     })
     session.on('streamEnded', () => {
@@ -440,7 +445,9 @@ export class SessionPool {
     session.once('close', () => {
       pooled.watch?.cancel()
       this.#pooled.delete(session)
+      this.#leaveIdle(pooled)
     })
+    this.#pooled.set(session, pooled)
     setIdle()
     return this.#hasRoom(session)
   }
@@ -458,14 +465,11 @@ export class SessionPool {
   /** Closes what has been idle for too long, the oldest first, down to the minimum. */
   #closeIdle(): void {
     const limit = this.#clock.now() - this.#idleTimeout
-    let idle = 0
-    for (const { session, idleSince } of this.#pooled.values()) {
-      if (idleSince !== undefined && session.mayOpen) idle += 1
-    }
+    const usable = this.#idle.filter(({ session }) => session.mayOpen)
+    let idle = usable.length
     let next = Infinity
-    for (const pooled of this.#pooled.list()) {
-      const { session, idleSince } = pooled
-      if (idleSince === undefined || !session.mayOpen) continue
+    for (const pooled of usable) {
+      const { session, idleSince = limit } = pooled
       const overdue = idleSince <= limit
       // One that is doubted and cannot be asked would be kept for nobody.
       const lost = isDoubted(pooled) && !session.pingable
