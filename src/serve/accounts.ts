@@ -89,8 +89,10 @@ export class Accounts implements ServerUsers {
   }
 
   /** What the streams of a session may be used for now; `undefined` for one that is of no user. */
-  rightsOf({ user }: Session): TargetRights | undefined {
-    return user && (this.#store.users.get(user.name) ?? { allowPrivate: false })
+  rightsOf(session: Session): TargetRights | undefined {
+    if (session.user === undefined) return undefined
+    const id = this.#counted.get(session)?.id ?? ''
+    return this.#store.users.byId(id) ?? { allowPrivate: false }
   }
 
   /** Sessions of a user at this server. */
@@ -156,7 +158,7 @@ export class Accounts implements ServerUsers {
     for (const { before, after } of changes) {
       if (before === undefined) continue
       const revoked = after === undefined || !after.enabled || after.hash !== before.hash
-      if (revoked) this.#server?.revoke(before)
+      if (revoked) this.#revoke(before)
       const guest = this.#guests.get(before.id)
       if (after === undefined || guest === undefined) continue
       guest.user = after
@@ -175,8 +177,14 @@ export class Accounts implements ServerUsers {
   check(): void {
     for (const { user } of this.#guests.values()) {
       const refusal = this.#refusal(user)
-      if (refusal !== undefined) this.#server?.revoke(user, refusal)
+      if (refusal !== undefined) this.#revoke(user, refusal)
     }
+  }
+
+  /** Also those who logged in before the file gave the user another name, and those who are about to open. */
+  #revoke(user: User, refusal = new AnyTlsError('ERR_USER_REVOKED')): void {
+    this.#server?.revoke(user, refusal)
+    for (const session of this.sessionsOf(user)) session.dismiss(refusal)
   }
 
   /** Takes what has been carried since into the counts; done every 2 s anyhow. */

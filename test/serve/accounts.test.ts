@@ -1,8 +1,10 @@
 // What users may: how much, how fast, how many; and that every byte of theirs is counted once.
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -46,6 +48,10 @@ async function settled(store: UserStore, id: string, least: number) {
     if (up + down >= least || performance.now() > until) return { up, down }
     await sleep(50)
   }
+}
+
+function* endless(): Iterable<Buffer> {
+  for (;;) yield Buffer.alloc(65_536)
 }
 
 /** One tunnel: what the program sends and the target answers, and who breaks it off, if anybody. */
@@ -229,6 +235,23 @@ describe('Issue 12.2: limits', () => {
     for (const session of sessions) await run(session, { up: [1], down: [1], reset: 'nobody' })
   })
 
+  it('who is renamed in the file goes on as before, and is held to what the file says next', async () => {
+    const { store, file } = await openStore()
+    const user = await store.add({ name: 'old', password: 'p', ...FREE })
+    const server = await startUsersProxy(store)
+    const session = await server.connect({ password: 'p' })
+    await expect.poll(() => [...server.accounts.sessionsOf(user)]).toHaveLength(1)
+    const [running] = server.accounts.sessionsOf(user)
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"old"', '"new"'))
+    await store.refresh()
+    expect(server.accounts.rightsOf(running!)).toMatchObject({ allowPrivate: true })
+    await run(session, { up: [5], down: [7], reset: 'nobody' })
+    expect(await settled(store, user.id, 12)).toEqual({ up: 5, down: 7 })
+    const over = closed(session)
+    await store.update('new', { enabled: false })
+    await over
+  })
+
   it("rates hold over a user's sessions within 10 %, both ways, and slow nobody else", async () => {
     const { store } = await openStore()
     const rate = 400_000
@@ -257,6 +280,59 @@ describe('Issue 12.2: limits', () => {
     expect(1_000_000 / seconds).toBeGreaterThan(rate * 0.8)
     expect(quick).toBeLessThan(seconds / 2)
   })
+
+  it.skipIf(process.env.ANYTLS_LONG !== 'true')(
+    'rates hold within 10 % over 10 s of three sessions, both ways, and slow nobody else (only with ANYTLS_LONG=true: npm run test:two-ends)',
+    async () => {
+      const { store } = await openStore()
+      const rate = 2_000_000
+      await store.add({ name: 'slow', password: 's', maxUp: rate, maxDown: rate, ...FREE })
+      await store.add({ name: 'fast', password: 'f', ...FREE })
+      const server = await startUsersProxy(store)
+      const [fast, ...slow] = [
+        await server.connect({ password: 'f' }),
+        await server.connect({ password: 's' }),
+        await server.connect({ password: 's' }),
+        await server.connect({ password: 's' }),
+      ]
+      const beside = async () => {
+        const started = performance.now()
+        await run(fast, { up: [2_000_000], down: [2_000_000], reset: 'nobody' })
+        return performance.now() - started
+      }
+      const medianBeside = async (until: () => boolean) => {
+        const times: number[] = []
+        while (!until()) times.push(await beside())
+        return times.sort((one, other) => one - other)[times.length >> 1] ?? Infinity
+      }
+      let rounds = 0
+      const alone = await medianBeside(() => (rounds += 1) > 10)
+      const carried = { up: 0, down: 0 }
+      const target = await startTarget((socket) => {
+        socket.on('data', (data) => (carried.up += data.length))
+        void pipeline(endless(), socket).catch(() => {})
+      })
+      for (const session of slow) {
+        const stream = await open(session, target)
+        stream.on('data', (data: Buffer) => (carried.down += data.length))
+        void pipeline(endless(), stream).catch(() => {})
+      }
+      // What was unused for a quarter of a second may be used at once.
+      await sleep(1_000)
+      const [before, begun] = [{ ...carried }, performance.now()]
+      const busy = await medianBeside(() => performance.now() - begun > 10_000)
+      const seconds = (performance.now() - begun) / 1_000
+      const part = (way: 'up' | 'down') => (carried[way] - before[way]) / seconds / rate
+      console.log({ seconds, up: part('up'), down: part('down'), alone, busy })
+      for (const way of ['up', 'down'] as const) {
+        expect(part(way)).toBeGreaterThan(0.9)
+        expect(part(way)).toBeLessThan(1.1)
+      }
+      expect(busy).toBeLessThan(2 * alone)
+      for (const session of slow) session.destroy()
+    },
+    60_000,
+  )
 })
 
 describe('Issue 12.3: targets', () => {

@@ -2,7 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { LocalLimiter } from '../../src/serve/limiter.ts'
 import { changeUser, makeUser } from '../../src/serve/users/user.ts'
+import type { User } from '../../src/serve/users/user.ts'
 import { Pace } from '../../src/session/pace.ts'
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
 
 let sessions = 0
 const from = (remoteAddress: string) => ({ id: `${(sessions += 1)}`, remoteAddress })
@@ -39,6 +42,42 @@ describe('Issue 12.2: limits', () => {
     const changed = limiter.paces(changeUser(user, { maxUp: 20_000, maxDown: 5_000 }))
     expect(changed.receive).toBe(receive)
     expect([receive?.rate, changed.send?.rate]).toEqual([20_000, 5_000])
+  })
+
+  it('over 10 s all sessions of a user have the rate within 10 %, whoever of them wants how much when, and slow nobody else', () => {
+    const RATE = 1_000_000
+    const limiter = new LocalLimiter()
+    const paceOf = (user: User) => {
+      const pace = limiter.paces(user).send
+      if (pace === undefined) throw new Error('no rate')
+      return { pace, free: 0, taken: 0 }
+    }
+    const enter = (name: string, count: number) => {
+      const user = makeUser({ name, maxDown: RATE }, 0)
+      return Array.from({ length: count }, () => {
+        expect(limiter.enter(user, from('192.0.2.1'))).toBeUndefined()
+        return paceOf(user)
+      })
+    }
+    const [many, [other]] = [enter('many', 4), enter('other', 1)]
+    const takeAll = (session: ReturnType<typeof paceOf>, now: number) => {
+      if (now < session.free) return
+      const { pace } = session
+      session.taken += pace.quantum
+      session.free = now + pace.take(pace.quantum, now)
+    }
+    for (let now = 0; now < 10_000; now += 1) {
+      for (const [index, session] of many.entries()) {
+        // One from the first to the last moment, the others now and then.
+        if (index === 0 || Math.floor(now / 700) % (index + 1) === 0) takeAll(session, now)
+      }
+      takeAll(other!, now)
+    }
+    const rates = [sum(many.map(({ taken }) => taken)), other!.taken].map((taken) => taken / 10)
+    for (const rate of rates) {
+      expect(rate).toBeGreaterThan(RATE * 0.9)
+      expect(rate).toBeLessThan(RATE * 1.1)
+    }
   })
 
   it('a pace lets through its rate and a quarter of a second, whoever takes how much', () => {
