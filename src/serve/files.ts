@@ -99,8 +99,8 @@ export function readLargeFile(path: string, what: string): string | undefined {
   }
 }
 
-/** Read at once, in bytes. */
-const CHUNK = 262_144
+/** Read at once, in bytes: of more, so much would outlive each collection that the young generation grows. */
+const CHUNK = 16_384
 
 /**
  * The lines of a file as {@link readLargeFile} reads it, which is not in memory as a whole; they end where it cannot be
@@ -138,12 +138,13 @@ export function* readLines(path: string): Iterable<string> {
  * Makes its folder (mode 0700) when there is none. What the superuser writes belongs to whom the old file, or the
  * folder, belongs to: a server that has given up its rights must be able to read it.
  *
+ * @param text the whole, or pieces of it
  * @param mayReplace asked at the last moment: whether the lock that was taken for it still holds
  * @throws AnyTlsError `ERR_FILE` when it cannot be written
  */
 export function writePrivateFile(
   path: string,
-  text: string,
+  text: string | Iterable<string>,
   mayReplace: () => boolean = () => true,
 ): void {
   putPrivateFile(path, text, (temporary) => {
@@ -164,7 +165,7 @@ export function createPrivateFile(path: string, text: string): void {
 
 function putPrivateFile(
   path: string,
-  text: string,
+  text: string | Iterable<string>,
   put: (temporary: string, path: string) => void,
 ): void {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
@@ -294,13 +295,17 @@ function readBounded(path: string): Uint8Array {
   }
 }
 
-function writeAndSync(path: string, text: string, owner: BigIntStats | undefined): void {
+function writeAndSync(
+  path: string,
+  text: string | Iterable<string>,
+  owner: BigIntStats | undefined,
+): void {
   const file = openSync(path, 'wx', 0o600)
   try {
     if (process.getuid?.() === 0 && owner !== undefined) {
       fchownSync(file, Number(owner.uid), Number(owner.gid))
     }
-    writeFileSync(file, text)
+    for (const piece of typeof text === 'string' ? [text] : text) writeFileSync(file, piece)
     fsyncSync(file)
   } finally {
     closeSync(file)

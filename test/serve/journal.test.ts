@@ -11,8 +11,9 @@ import {
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { usedOf } from '../../src/serve/usage/ledger.ts'
+import { dayOf, usedOf } from '../../src/serve/usage/ledger.ts'
 import { UsageJournal } from '../../src/serve/usage/journal.ts'
+import { Tally } from '../../src/serve/usage/tally.ts'
 import { makeFolder } from './support.ts'
 
 function makePath(): string {
@@ -26,6 +27,44 @@ async function read(path: string): Promise<UsageJournal> {
 }
 
 describe('Issue 12.2: the journal of what was used', () => {
+  it('its sums are those of a map of days, of which the last 40 are kept, and what is no day counts in all', () => {
+    const step = fc.record({
+      id: fc.constantFrom('a', 'b'),
+      // Bytes that are the numbers of days, too.
+      day: fc.oneof(fc.integer({ min: 20_000, max: 20_045 }), fc.constantFrom(-1, 80_000)),
+      up: fc.oneof(fc.integer({ min: 20_000, max: 20_045 }), fc.nat({ max: 2 ** 50 })),
+      down: fc.nat({ max: 20_045 }),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
+        const tally = new Tally()
+        const model = new Map<string, Map<string, { day: string; up: number; down: number }>>()
+        const total = { a: { up: 0, down: 0 }, b: { up: 0, down: 0 } }
+        for (const { id, day: number, up, down } of steps) {
+          const day = dayOf(number * 86_400_000)
+          tally.add(id, day, up, down)
+          total[id].up += up
+          total[id].down += down
+          const days = model.get(id) ?? new Map<string, { day: string; up: number; down: number }>()
+          model.set(id, days)
+          const before = days.get(day) ?? { day, up: 0, down: 0 }
+          days.set(day, { day, up: before.up + up, down: before.down + down })
+          if (days.size > 40) days.delete([...days.keys()].sort()[0]!)
+        }
+        for (const id of tally.ids) {
+          const days = [...model.get(id)!.values()]
+          expect(tally.days(id)).toEqual(days.sort((one, two) => (one.day < two.day ? -1 : 1)))
+          const again = new Tally()
+          again.set(id, tally.record(id))
+          expect([again.of(id), again.days(id)]).toEqual([tally.of(id), tally.days(id)])
+        }
+        for (const id of ['a', 'b'] as const) expect(tally.of(id)).toEqual(total[id])
+        tally.add('a', 'no day', 1, 2)
+        expect(tally.of('a')).toEqual({ up: total.a.up + 1, down: total.a.down + 2 })
+      }),
+    )
+  })
+
   it.skipIf(process.getuid?.() !== 0)(
     'belongs to whom its folder does, when the superuser is the first who writes (only as superuser)',
     async () => {

@@ -2,12 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
 import { Accounts } from '../../src/serve/accounts.ts'
 import { TargetPolicy } from '../../src/serve/targets.ts'
 import { openFileStore } from '../../src/serve/users/file-store.ts'
 import type { UserStore } from '../../src/serve/users/store.ts'
+import type { User } from '../../src/serve/users/user.ts'
+import { UserTable } from '../../src/serve/users/user-table.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import type { ServerOptions } from '../../src/tls/server-options.ts'
@@ -34,6 +36,16 @@ export async function openStore(file = join(makeFolder(), 'users.json')): Promis
   const store = await openFileStore(file, { warn: (problem) => warnings.push(problem) })
   onTestFinished(() => store.close())
   return { store, file, warnings }
+}
+
+/** A table of users who have nothing in common. */
+export function tableOf(users: Iterable<User>): UserTable {
+  const table = new UserTable()
+  const clashes = Array.from(users, (user) => table.add(user)).filter(
+    (clash) => clash !== undefined,
+  )
+  expect(clashes).toEqual([])
+  return table
 }
 
 export interface UsersServer extends TestServer {

@@ -9,6 +9,7 @@ import { isObject } from '../json.ts'
 import { MIN_RATE } from '../users/amounts.ts'
 import { checkPassword, DEFAULT_SETTINGS, hashOf } from '../users/user.ts'
 import type { User } from '../users/user.ts'
+import { UserTable } from '../users/user-table.ts'
 import { PanelError } from './panel-client.ts'
 import { readRoutes } from './panel-routes.ts'
 import type { PanelRoutes } from './panel-routes.ts'
@@ -77,23 +78,18 @@ function readScheme(value: unknown, problems: string[]): Scheme | undefined {
  *
  * @throws PanelError for a list that is not whole
  */
-export function readUsers(json: unknown, allowPrivate: boolean): readonly User[] {
+export function readUsers(json: unknown, allowPrivate: boolean): UserTable {
   const { users } = objectOf(json)
   if (!Array.isArray(users)) throw unusable('its answer has no list of users')
-  const ids = new Set<string>()
-  const hashes = new Set<string>()
-  const read: User[] = []
+  const read = new UserTable()
   for (const [index, entry] of users.entries()) {
     const user = readUser(entry, allowPrivate)
     if (user === undefined) {
       throw unusable(`entry ${index + 1} of its list is no user: the list is not taken`)
     }
-    if (ids.has(user.id) || hashes.has(user.hash)) {
+    if (read.add(user) !== undefined) {
       throw unusable(`entry ${index + 1} of its list is there twice: the list is not taken`)
     }
-    ids.add(user.id)
-    hashes.add(user.hash)
-    read.push(user)
   }
   return read
 }

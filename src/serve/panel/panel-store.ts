@@ -146,7 +146,7 @@ class PanelStore implements UserStore {
   /** @throws AnyTlsError see {@link openPanelStore} */
   async open(): Promise<void> {
     const known = this.#known.read()
-    if (known !== undefined) this.users.replace(known)
+    if (known !== undefined) this.users.become(known)
     const kept = this.#readKeptConfig()
     if (kept !== undefined) this.#config = kept
     const refreshed = this.refresh()
@@ -352,9 +352,9 @@ class PanelStore implements UserStore {
   }
 
   /** @returns whether the list is taken @throws PanelError for one that needs another to be believed */
-  #takeUsers(list: readonly User[]): boolean {
-    const ids = new Set(list.map(({ id }) => id))
-    const gone = [...this.users].filter(({ id }) => !ids.has(id)).length
+  #takeUsers(list: UserTable): boolean {
+    let gone = 0
+    for (const { id } of this.users.titles()) if (!list.has(id)) gone += 1
     if (gone > this.users.size / 2 && !this.#isSuspect) {
       this.#isSuspect = true
       throw new PanelError(
@@ -363,8 +363,9 @@ class PanelStore implements UserStore {
       )
     }
     this.#isSuspect = false
-    const changes = this.users.replace(list)
-    if (changes.length > 0 || list.length === 0) this.#known.write(list)
+    const changes = this.users.changesTo(list)
+    this.users.become(list)
+    if (changes.length > 0 || this.users.size === 0) this.#known.write(this.users)
     if (changes.length > 0) for (const listener of this.#listeners) listener(changes)
     return true
   }

@@ -105,7 +105,7 @@ export class RedisFeed {
       cursor = next
       heard()
     } while (cursor !== '0')
-    await this.#loadUsage([...served.present])
+    await this.#loadUsage([...served.present()])
     this.#position = position
     await beforeUse(endpoint)
     this.#isStale = false

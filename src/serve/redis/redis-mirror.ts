@@ -10,7 +10,8 @@ export class UsageMirror {
 
   /** @param fields as Redis has them: names and values in turn */
   set(id: string, fields: unknown): void {
-    if (!Array.isArray(fields)) return
+    // Of those who have used nothing there is nothing to remember, however many they are.
+    if (!Array.isArray(fields) || fields.length === 0) return
     const values = new Map<string, number>()
     for (let index = 0; index + 1 < fields.length; index += 2) {
       const value = Number(fields[index + 1])

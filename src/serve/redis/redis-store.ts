@@ -131,7 +131,7 @@ class RedisStore implements UserStore {
   /** @throws AnyTlsError see {@link openRedisStore} */
   async open(): Promise<void> {
     const known = this.#kept.read()
-    this.#served.start(known ?? [])
+    if (known !== undefined) this.#served.start(known)
     const waited = new AbortController()
     const settled = new Promise<void>((resolve) => (this.#onSettled = resolve))
     void settled.then(() => waited.abort())

@@ -1,7 +1,6 @@
 // Who is served of the users in Redis: those who stand there, and those known from before who are merely missing.
 // Must never take what is missing in Redis for a revocation.
 import type { Trouble } from '../remote/trouble.ts'
-import type { User } from '../users/user.ts'
 import { UserTable } from '../users/user-table.ts'
 import type { UserChange } from '../users/user-table.ts'
 import { parseUser } from '../users/users-file.ts'
@@ -17,8 +16,8 @@ export function goneNow(): string {
 export class ServedUsers {
   readonly users = new UserTable()
   readonly #trouble: Trouble
-  /** Who stands in Redis, by id. */
-  readonly #present = new Map<string, User>()
+  /** Who stands in Redis; two of them may have something in common. */
+  #present = new UserTable()
   /** Of those who are served, who does not stand there. */
   #missing = 0
 
@@ -27,18 +26,18 @@ export class ServedUsers {
   }
 
   /** Ids of who stands in Redis. */
-  get present(): Iterable<string> {
-    return this.#present.keys()
+  *present(): Iterable<string> {
+    for (const { id } of this.#present.titles()) yield id
   }
 
   /** Serves those known from before, until it is known who stands in Redis. */
-  start(known: Iterable<User>): void {
-    this.users.replace(known)
+  start(known: UserTable): void {
+    this.users.become(known)
   }
 
   /** All are going to be {@link take}n anew. */
   begin(): void {
-    this.#present.clear()
+    this.#present = new UserTable(this.users.size)
   }
 
   /**
@@ -48,13 +47,11 @@ export class ServedUsers {
    * @param revoked takes the ids of those who are
    */
   take(id: string, record: string | null, revoked: Set<string>): void {
-    this.#present.delete(id)
-    if (record?.startsWith(GONE) === true) {
-      revoked.add(id)
-      return
-    }
-    const user = record === null ? undefined : parseUser(record)
-    if (user?.id === id) this.#present.set(id, user)
+    const isRevoked = record?.startsWith(GONE) === true
+    if (isRevoked) revoked.add(id)
+    const user = record === null || isRevoked ? undefined : parseUser(record)
+    const after = user?.id === id ? user : undefined
+    this.#present.change([{ before: this.#present.byId(id), after }])
   }
 
   /** Serves those of `ids` as they were taken in last. @returns what that changes */
@@ -65,20 +62,12 @@ export class ServedUsers {
 
   /** Whoever was known and is neither there nor revoked stays. @returns what that changes */
   settle(revoked: ReadonlySet<string>): readonly UserChange[] {
-    const users: User[] = []
-    const [names, hashes] = [new Set<string>(), new Set<string>()]
+    const users = new UserTable(this.#present.size)
     let missing = 0
-    const add = (user: User): boolean => {
-      if (names.has(user.name) || hashes.has(user.hash)) return false
-      names.add(user.name)
-      hashes.add(user.hash)
-      users.push(user)
-      return true
-    }
-    for (const user of this.#present.values()) add(user)
+    for (const user of this.#present) users.add(user)
     for (const user of this.users) {
       if (this.#present.has(user.id) || revoked.has(user.id)) continue
-      if (add(user)) missing += 1
+      if (users.add(user) === undefined) missing += 1
     }
     this.#missing = missing
     if (missing === 0) this.#trouble.over('users')
@@ -87,7 +76,9 @@ export class ServedUsers {
         'users',
         `${missing} users that were known are missing there, or cannot be read: they go on`,
       )
-    return this.users.replace(users)
+    const changes = this.users.changesTo(users)
+    this.users.become(users)
+    return changes
   }
 
   /** What becomes of some; `undefined` where others have to do with it: then all are gone through. */
@@ -98,7 +89,7 @@ export class ServedUsers {
     if (this.#missing > 0) return undefined
     const changes: UserChange[] = []
     for (const id of ids) {
-      const [before, after] = [this.users.byId(id), this.#present.get(id)]
+      const [before, after] = [this.users.byId(id), this.#present.byId(id)]
       // One that cannot be read any more.
       if (after === undefined && !revoked.has(id)) return undefined
       const others =

@@ -1,9 +1,10 @@
 // The users that were known last, in a file: so that they are served while the place they are kept at is away, also
 // after a restart.
 import { AnyTlsError } from '../../errors.ts'
-import { readLargeFile, writePrivateFile } from '../files.ts'
+import { writePrivateFile } from '../files.ts'
 import type { User } from '../users/user.ts'
-import { formatUsers, parseUsers } from '../users/users-file.ts'
+import type { UserTable } from '../users/user-table.ts'
+import { formatPieces, readUsers } from '../users/users-file.ts'
 
 /** Writing may take one part in so many of the time: with many users it stops the process for a while. */
 const PART = 50
@@ -22,10 +23,9 @@ export class KnownUsers {
   }
 
   /** `undefined` where none were ever known. */
-  read(): readonly User[] | undefined {
+  read(): UserTable | undefined {
     try {
-      const text = readLargeFile(this.#path, 'users file')
-      return text === undefined ? undefined : parseUsers(text)
+      return readUsers(this.#path)
     } catch (error) {
       this.#tell(error)
       return undefined
@@ -34,7 +34,7 @@ export class KnownUsers {
 
   write(users: Iterable<User>): void {
     try {
-      writePrivateFile(this.#path, formatUsers(users))
+      writePrivateFile(this.#path, formatPieces(users))
     } catch (error) {
       this.#tell(error)
     }

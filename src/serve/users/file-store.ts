@@ -2,7 +2,7 @@
 // Must never lose a change that somebody else made.
 import { realpathSync, statSync } from 'node:fs'
 import { AnyTlsError } from '../../errors.ts'
-import { fileError, readLargeFile, readLines, systemCode, writePrivateFile } from '../files.ts'
+import { fileError, systemCode, writePrivateFile } from '../files.ts'
 import { withLock } from '../file-lock.ts'
 import { UsageJournal } from '../usage/journal.ts'
 import { Presence } from './presence.ts'
@@ -12,7 +12,7 @@ import { changeUser, makeUser } from './user.ts'
 import type { NewUser, User, UserPatch } from './user.ts'
 import { requireUser, UserTable } from './user-table.ts'
 import type { UserClash, UserChange } from './user-table.ts'
-import { formatUsers, MAX_HANDWRITTEN, parseLines, parseUsers } from './users-file.ts'
+import { formatPieces, readUsers } from './users-file.ts'
 
 /** How often the file is looked at, in milliseconds. */
 const POLL_INTERVAL = 500
@@ -127,7 +127,7 @@ class FileStore implements UserStore {
   /** @throws AnyTlsError `ERR_FILE`; the users stay as they were */
   load(): void {
     this.#stamp = stampOf(this.place)
-    const users = readUsers(this.place)
+    const users = readUsers(this.place) ?? new UserTable()
     this.#trouble = undefined
     const changes = this.#listeners.size > 0 ? this.users.changesTo(users) : []
     this.users.become(users)
@@ -159,9 +159,9 @@ class FileStore implements UserStore {
   /** Changes what stands in the file now, whoever wrote it. */
   async #change<T>(make: (users: UserTable) => T): Promise<T> {
     const made = await withLock(this.place, (held) => {
-      const users = readUsers(this.place)
+      const users = readUsers(this.place) ?? new UserTable()
       const result = make(users)
-      writePrivateFile(this.place, formatUsers(users), held)
+      writePrivateFile(this.place, formatPieces(users), held)
       return result
     })
     this.load()
@@ -174,23 +174,6 @@ function refuseClash(shared: UserClash | undefined): void {
   if (shared === undefined) return
   if (shared === 'name' || shared === 'id') throw new AnyTlsError('ERR_USER_EXISTS')
   throw new AnyTlsError('ERR_USER_EXISTS', `another user has this ${shared}`)
-}
-
-/** @throws AnyTlsError `ERR_FILE` */
-function readUsers(path: string): UserTable {
-  const users = new UserTable()
-  const isLarge = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_HANDWRITTEN
-  if (isLarge && parseLines(readLines(path), (user) => users.add(user) === undefined)) return users
-  const text = readLargeFile(path, 'users file')
-  const all = new UserTable()
-  if (text === undefined) return all
-  try {
-    for (const user of parseUsers(text)) all.add(user)
-    return all
-  } catch (error) {
-    if (!(error instanceof AnyTlsError)) throw error
-    throw fileError(`users file '${path}', ${error.message}`, error)
-  }
 }
 
 function stampOf(path: string): string {

@@ -33,11 +33,27 @@ const MAX_REST = 128
 /** What is taken of memory at once, in bytes. */
 const BLOCK = 262_144
 
+/** How a text is kept, by the last two bits of its head: the rest is its length in characters. */
+const [LATIN1, UTF16, BASE64URL, HEX] = [0, 1, 2, 3] as const
+const FORMS = [
+  { encoding: 'latin1', bytes: (length: number) => length },
+  { encoding: 'utf16le', bytes: (length: number) => length * 2 },
+  { encoding: 'base64url', bytes: (length: number) => Math.floor((length * 3) / 4) },
+  { encoding: 'hex', bytes: (length: number) => length / 2 },
+] as const
+
+/** Most bytes of a number that is kept as an integer; others are doubles. */
+const MAX_INTEGER_BYTES = 6
+const DOUBLE_BYTES = 8
+
 /** Empty places that are worth no trouble. */
 const SPARSE = 1_024
 
 /** Without a user. */
 const NONE = 0xff_ff_ff_ff
+
+/** Where a user is written before it is known how long it is. */
+const scratch = Buffer.allocUnsafeSlow(MAX_LENGTH)
 
 /** A list of users, some places of which may be empty. */
 export class PackedUsers {
@@ -47,9 +63,14 @@ export class PackedUsers {
   #end = 0
   #used = 0
   /** Of each place: where its user begins. */
-  #starts = new Uint32Array(16)
+  #starts: Uint32Array
   #places = 0
   #size = 0
+
+  /** @param expected how many there will be, about */
+  constructor(expected = 0) {
+    this.#starts = new Uint32Array(Math.max(expected, 16))
+  }
 
   /** How many users there are. */
   get size(): number {
@@ -117,6 +138,14 @@ export class PackedUsers {
     return this.#recordAt(place).equals(others.#recordAt(other))
   }
 
+  /** All users one behind the other, for {@link unpackUsers} of another process. */
+  pack(): Uint8Array {
+    const packed = Buffer.allocUnsafeSlow(this.#used)
+    let at = 0
+    for (const place of this.places()) at += this.#recordAt(place).copy(packed, at)
+    return packed
+  }
+
   #startOf(place: number): number {
     const start = this.#starts[place] ?? NONE
     if (start === NONE) throw new RangeError('nobody is there')
@@ -140,21 +169,23 @@ export class PackedUsers {
     return block.subarray(at, at + block.readUInt16LE(at))
   }
 
-  /** Where there is room for one more. */
-  #room(): Buffer {
-    const left = this.#blocks.length * BLOCK - this.#end
-    const last = this.#blocks.at(-1)
-    if (last !== undefined && left >= MAX_LENGTH) return last
-    const block = Buffer.allocUnsafeSlow(BLOCK)
-    this.#end = this.#blocks.push(block) * BLOCK - BLOCK
-    return block
+  #write(user: User): number {
+    const record = scratch.subarray(0, writeUser(scratch, user))
+    this.#used += record.length
+    return this.#append(record)
   }
 
-  #write(user: User): number {
-    const block = this.#room()
+  /** @returns where it begins */
+  #append(record: Buffer): number {
+    const left = this.#blocks.length * BLOCK - this.#end
+    let block = this.#blocks.at(-1)
+    if (block === undefined || left < record.length) {
+      block = Buffer.allocUnsafeSlow(BLOCK)
+      this.#end = this.#blocks.push(block) * BLOCK - BLOCK
+    }
     const start = this.#end
-    this.#end += writeUser(block, start % BLOCK, user)
-    this.#used += this.#end - start
+    record.copy(block, start % BLOCK)
+    this.#end += record.length
     return start
   }
 
@@ -168,17 +199,20 @@ export class PackedUsers {
     const records = Array.from(this.places(), (place) => [place, this.#recordAt(place)] as const)
     this.#blocks = []
     this.#end = 0
-    for (const [place, record] of records) {
-      const block = this.#room()
-      record.copy(block, this.#end % BLOCK)
-      this.#starts[place] = this.#end
-      this.#end += record.length
-    }
+    for (const [place, record] of records) this.#starts[place] = this.#append(record)
+  }
+}
+
+/** The users that {@link PackedUsers.pack} has put together. */
+export function* unpackUsers(packed: Uint8Array): IterableIterator<User> {
+  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength)
+  for (let at = 0; at < bytes.length; at += bytes.readUInt16LE(at)) {
+    yield new Reader(bytes, at).user()
   }
 }
 
 /** @returns how many bytes it has taken */
-function writeUser(bytes: Buffer, start: number, user: User): number {
+function writeUser(bytes: Buffer, user: User): number {
   const { id, name, password, subscription, note, quota } = user
   const length = [id, name, password, subscription, note].join('').length
   if (2 * length > MAX_LENGTH - MAX_REST - 2 * user.hash.length) {
@@ -187,15 +221,11 @@ function writeUser(bytes: Buffer, start: number, user: User): number {
   const hasOtherHash = password === undefined || hashOf(password) !== user.hash
   let flags = (user.enabled ? ENABLED : 0) | (user.allowPrivate ? ALLOW_PRIVATE : 0)
   // Its length comes first, then what of it there is.
-  let at = start + 4
+  let at = 4
   const writeText = (flag: number, text: string | undefined): void => {
     if (text === undefined) return
     flags |= flag
-    // Most are of one byte a character; whatever else is kept as it is, half characters included.
-    const isNarrow = /^[\0-\xff]*$/.test(text)
-    bytes.writeUInt16LE(text.length * 2 + (isNarrow ? 0 : 1), at)
-    at += 2
-    at += bytes.write(text, at, isNarrow ? 'latin1' : 'utf16le')
+    at = writeTextAt(bytes, at, text)
   }
   writeText(0, id)
   writeText(0, name)
@@ -207,7 +237,7 @@ function writeUser(bytes: Buffer, start: number, user: User): number {
     const number = user[name]
     if (number === undefined) return
     flags |= NUMBERS[name]
-    at = bytes.writeDoubleLE(number, at)
+    at = writeNumberAt(bytes, at, number)
   }
   writeNumber('expires')
   writeNumber('maxUp')
@@ -217,11 +247,40 @@ function writeUser(bytes: Buffer, start: number, user: User): number {
   writeNumber('created')
   if (quota !== undefined) {
     flags |= (QUOTA_PERIODS.indexOf(quota.per) + 1) << PERIOD_SHIFT
-    at = bytes.writeDoubleLE(quota.bytes, at)
+    at = writeNumberAt(bytes, at, quota.bytes)
   }
-  bytes.writeUInt16LE(at - start, start)
-  bytes.writeUInt16LE(flags, start + 2)
-  return at - start
+  bytes.writeUInt16LE(at, 0)
+  bytes.writeUInt16LE(flags, 2)
+  return at
+}
+
+/** The form that takes the fewest bytes, of those that keep all of a text, half characters included. */
+function formOf(text: string): number {
+  if (/^(?:[\da-f]{2})+$/.test(text)) return HEX
+  const isBase64Url = /^[\w-]+$/.test(text)
+  if (isBase64Url && Buffer.from(text, 'base64url').toString('base64url') === text) return BASE64URL
+  return /^[\0-\xff]*$/.test(text) ? LATIN1 : UTF16
+}
+
+/** @returns where it ends */
+function writeTextAt(bytes: Buffer, start: number, text: string): number {
+  const form = formOf(text)
+  let at = start
+  let head = text.length * FORMS.length + form
+  for (; head >= 0x80; head >>= 7) at = bytes.writeUInt8((head & 0x7f) | 0x80, at)
+  at = bytes.writeUInt8(head, at)
+  return at + bytes.write(text, at, FORMS[form]?.encoding)
+}
+
+/** @returns where it ends */
+function writeNumberAt(bytes: Buffer, start: number, number: number): number {
+  const isInteger = Number.isInteger(number) && number >= 0 && number < 2 ** (8 * MAX_INTEGER_BYTES)
+  if (!isInteger) {
+    return bytes.writeDoubleLE(number, bytes.writeUInt8(DOUBLE_BYTES, start))
+  }
+  let size = 1
+  while (number >= 2 ** (8 * size)) size += 1
+  return bytes.writeUIntLE(number, bytes.writeUInt8(size, start), size)
 }
 
 class Reader {
@@ -293,14 +352,25 @@ class Reader {
   }
 
   #text(): string {
-    const head = this.#bytes.readUInt16LE(this.#at)
-    const start = this.#at + 2
-    this.#at = start + (head >> 1) * (head & 1 ? 2 : 1)
-    return this.#bytes.toString(head & 1 ? 'utf16le' : 'latin1', start, this.#at)
+    let head = 0
+    for (let shift = 0, more = true; more; shift += 7) {
+      const byte = this.#bytes.readUInt8(this.#at)
+      this.#at += 1
+      head |= (byte & 0x7f) << shift
+      more = byte >= 0x80
+    }
+    const { encoding, bytes } = FORMS[head % FORMS.length] ?? FORMS[LATIN1]
+    const start = this.#at
+    this.#at += bytes(Math.floor(head / FORMS.length))
+    return this.#bytes.toString(encoding, start, this.#at)
   }
 
   #number(): number {
-    this.#at += 8
-    return this.#bytes.readDoubleLE(this.#at - 8)
+    const size = this.#bytes.readUInt8(this.#at)
+    const start = this.#at + 1
+    this.#at = start + size
+    return size === DOUBLE_BYTES
+      ? this.#bytes.readDoubleLE(start)
+      : this.#bytes.readUIntLE(start, size)
   }
 }

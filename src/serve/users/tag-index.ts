@@ -1,21 +1,42 @@
-// Places by tags of 32 bits: an index that takes some ten bytes an entry, and no object.
+// Places by tags of 32 bits: an index that takes some five bytes an entry, and no object.
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 
-/** An open hash table; what has met another tag's slot lies in the next free one. */
+/** Slots that there are at least, and how full they may be: then what is looked for is found in a few steps. */
+const MIN_SLOTS = 16
+const MAX_FULL = 0.8
+
+/**
+ * An open hash table; what has met another tag's slot lies in the next free one. A slot is 0 when it is free, else a
+ * place and one in its lower bits, and in the upper ones those of the tag.
+ */
 export class TagIndex {
-  #tags = new Uint32Array(16)
-  /** A place and one; 0 for a free slot. */
-  #places = new Uint32Array(16)
+  readonly #tagAt: (place: number) => number
+  #slots = new Uint32Array(0)
+  /** A power of two, more than any place and one: what of a slot is below it is the place. */
+  #places = 1
   #size = 0
 
-  /** @param isWanted asked of places whose tag it is */
+  /**
+   * @param tagAt the tag that a place was added with, for as long as it is in the index
+   * @param expected how many there will be, about
+   */
+  constructor(tagAt: (place: number) => number, expected = 0) {
+    this.#tagAt = tagAt
+    let slots = MIN_SLOTS
+    while (slots * MAX_FULL < expected) slots *= 2
+    this.#rehash(slots, 0)
+  }
+
+  /** @param isWanted asked of places whose tag it is, and now and then of another */
   find(tag: number, isWanted: (place: number) => boolean): number | undefined {
     const slot = this.#slotOf(tag, isWanted)
     return slot === undefined ? undefined : this.#placeIn(slot)
   }
 
   add(tag: number, place: number): void {
-    if (this.#size >= this.#tags.length * 0.8) this.#grow()
+    const { length } = this.#slots
+    const isFull = this.#size >= length * MAX_FULL
+    if (isFull || place + 1 >= this.#places) this.#rehash(isFull ? 2 * length : length, place)
     this.#size += 1
     this.#put(tag, place)
   }
@@ -26,115 +47,114 @@ export class TagIndex {
     if (free === undefined) return
     this.#size -= 1
     // What lies behind it moves up, unless it would lie before where it belongs.
-    for (let slot = this.#next(free); this.#places[slot] !== 0; slot = this.#next(slot)) {
-      const home = this.#home(this.#tags[slot] ?? 0)
-      const distance = (from: number, to: number) => (to - from) & (this.#tags.length - 1)
+    for (let slot = this.#next(free); this.#slots[slot] !== 0; slot = this.#next(slot)) {
+      const home = this.#home(this.#tagAt(this.#placeIn(slot)))
+      const distance = (from: number, to: number) => (to - from) & (this.#slots.length - 1)
       if (distance(home, slot) < distance(free, slot)) continue
-      this.#tags[free] = this.#tags[slot] ?? 0
-      this.#places[free] = this.#places[slot] ?? 0
+      this.#slots[free] = this.#slots[slot] ?? 0
       free = slot
     }
-    this.#places[free] = 0
+    this.#slots[free] = 0
   }
 
   #slotOf(tag: number, isWanted: (place: number) => boolean): number | undefined {
-    for (let slot = this.#home(tag); this.#places[slot] !== 0; slot = this.#next(slot)) {
-      if (this.#tags[slot] === tag && isWanted(this.#placeIn(slot))) return slot
+    const upper = this.#upper(tag)
+    for (let slot = this.#home(tag); ; slot = this.#next(slot)) {
+      const word = this.#slots[slot] ?? 0
+      if (word === 0) return undefined
+      if (this.#upper(word) === upper && isWanted(this.#placeIn(slot))) return slot
     }
-    return undefined
   }
 
   #placeIn(slot: number): number {
-    return (this.#places[slot] ?? 0) - 1
+    return ((this.#slots[slot] ?? 0) % this.#places) - 1
+  }
+
+  #upper(word: number): number {
+    return Math.floor(word / this.#places)
   }
 
   #home(tag: number): number {
-    return tag & (this.#tags.length - 1)
+    return tag & (this.#slots.length - 1)
   }
 
   #next(slot: number): number {
-    return (slot + 1) & (this.#tags.length - 1)
+    return (slot + 1) & (this.#slots.length - 1)
   }
 
   #put(tag: number, place: number): void {
     let slot = this.#home(tag)
-    while (this.#places[slot] !== 0) slot = this.#next(slot)
-    this.#tags[slot] = tag
-    this.#places[slot] = place + 1
+    while (this.#slots[slot] !== 0) slot = this.#next(slot)
+    this.#slots[slot] = this.#upper(tag) * this.#places + place + 1
   }
 
-  #grow(): void {
-    const [tags, places] = [this.#tags, this.#places]
-    this.#tags = new Uint32Array(tags.length * 2)
-    this.#places = new Uint32Array(tags.length * 2)
-    for (const [slot, place] of places.entries()) {
-      if (place !== 0) this.#put(tags[slot] ?? 0, place - 1)
-    }
-  }
-}
-
-/** Places by secrets: looked for by the beginning of a digest under a random key, compared in constant time then (D55). */
-export class SecretIndex {
-  readonly #key = randomBytes(32).toString('hex')
-  readonly #index = new TagIndex()
-  readonly #secretAt: (place: number) => string | undefined
-
-  constructor(secretAt: (place: number) => string | undefined) {
-    this.#secretAt = secretAt
-  }
-
-  find(secret: string): number | undefined {
-    return this.#find(secret, this.#tag(secret))
-  }
-
-  /** Whoever came first with a secret is found. */
-  add(secret: string, place: number): void {
-    const tag = this.#tag(secret)
-    if (this.#find(secret, tag) === undefined) this.#index.add(tag, place)
-  }
-
-  delete(secret: string, place: number): void {
-    this.#index.delete(this.#tag(secret), place)
-  }
-
-  #find(secret: string, tag: number): number | undefined {
-    return this.#index.find(tag, (place) => {
-      const found = Buffer.from(this.#secretAt(place) ?? '')
-      const wanted = Buffer.from(secret)
-      return found.length === wanted.length && timingSafeEqual(found, wanted)
-    })
-  }
-
-  #tag(secret: string): number {
-    return Number.parseInt(hash('sha256', this.#key + secret).slice(0, 8), 16)
+  /** Makes room, also for this place. */
+  #rehash(slots: number, place: number): void {
+    const before = this.#slots.map((word) => word % this.#places)
+    this.#places = Math.max(this.#places, 2 * slots)
+    while (place + 1 >= this.#places) this.#places *= 2
+    this.#slots = new Uint32Array(slots)
+    for (const known of before) if (known > 0) this.#put(this.#tagAt(known - 1), known - 1)
   }
 }
 
-/** Places by texts that are no secret. */
-export class TextIndex {
-  readonly #index = new TagIndex()
-  readonly #textAt: (place: number) => string
+/** Places by keys: whoever came first with one is found. */
+export class KeyIndex {
+  readonly #keyAt: (place: number) => string | undefined
+  readonly #isSame: (one: string, other: string) => boolean
+  readonly #index: TagIndex
+  /** What a key is looked for by. */
+  readonly tagOf: (key: string) => number
 
-  constructor(textAt: (place: number) => string) {
-    this.#textAt = textAt
+  constructor({ keyAt, tagOf, isSame, expected }: KeyIndexOptions) {
+    this.#keyAt = keyAt
+    this.#isSame = isSame
+    this.tagOf = tagOf
+    this.#index = new TagIndex((place) => tagOf(keyAt(place) ?? ''), expected)
   }
 
-  find(text: string): number | undefined {
-    return this.#index.find(tagOf(text), (place) => this.#textAt(place) === text)
+  find(key: string, tag = this.tagOf(key)): number | undefined {
+    return this.#index.find(tag, (place) => this.#isSame(this.#keyAt(place) ?? '', key))
   }
 
-  /** Whoever came first with a text is found. */
-  add(text: string, place: number): void {
-    if (this.find(text) === undefined) this.#index.add(tagOf(text), place)
+  add(key: string, place: number, tag = this.tagOf(key)): void {
+    if (this.find(key, tag) === undefined) this.#index.add(tag, place)
   }
 
-  delete(text: string, place: number): void {
-    this.#index.delete(tagOf(text), place)
+  delete(key: string, place: number): void {
+    this.#index.delete(this.tagOf(key), place)
   }
+}
+
+interface KeyIndexOptions {
+  readonly keyAt: (place: number) => string | undefined
+  readonly tagOf: (key: string) => number
+  readonly isSame: (one: string, other: string) => boolean
+  /** How many there will be, about. */
+  readonly expected: number
+}
+
+/** By secrets: looked for by the beginning of a digest under a random key, compared in constant time then (D55). */
+export function secretIndex(
+  keyAt: (place: number) => string | undefined,
+  expected: number,
+): KeyIndex {
+  const random = randomBytes(32).toString('hex')
+  const tagOf = (secret: string) => Number.parseInt(hash('sha256', random + secret).slice(0, 8), 16)
+  const isSame = (one: string, other: string): boolean => {
+    const [found, wanted] = [Buffer.from(one), Buffer.from(other)]
+    return found.length === wanted.length && timingSafeEqual(found, wanted)
+  }
+  return new KeyIndex({ keyAt, tagOf, isSame, expected })
+}
+
+/** By texts that are no secret. */
+export function textIndex(keyAt: (place: number) => string, expected: number): KeyIndex {
+  return new KeyIndex({ keyAt, tagOf: textTag, isSame: (one, other) => one === other, expected })
 }
 
 /** Different for different texts, as a rule (FNV-1a), and mixed, for the index goes by its last bits. */
-function tagOf(text: string): number {
+function textTag(text: string): number {
   let tag = 0x811c9dc5
   for (let index = 0; index < text.length; index += 1) {
     tag = Math.imul(tag ^ text.charCodeAt(index), 0x01000193)

@@ -1,9 +1,10 @@
 // Users in memory, found by id, by name, by the hash of their password and by the path of their subscription (D55).
 // Must never compare a secret byte by byte before it was found under a key that no stranger knows.
 import { AnyTlsError } from '../../errors.ts'
-import { PackedUsers } from './packed-users.ts'
+import { PackedUsers, unpackUsers } from './packed-users.ts'
 import type { UserTitle } from './packed-users.ts'
-import { SecretIndex, TextIndex } from './tag-index.ts'
+import { secretIndex, textIndex } from './tag-index.ts'
+import type { KeyIndex } from './tag-index.ts'
 import type { User } from './user.ts'
 
 /** One user before and after a change; `undefined` where it was not, or is no more. */
@@ -14,27 +15,45 @@ export interface UserChange {
   readonly after: User | undefined
 }
 
+/** Bytes of a user as they are packed, about. */
+const MEAN_SIZE = 80
+
 /** What no two users of a table have in common. */
 export type UserClash = 'name' | 'id' | 'password' | 'subscription'
 
 /** The users of a table, and the ways to find them; places are those of `all`. */
 class Shelf {
-  readonly all = new PackedUsers()
-  readonly ids = new TextIndex((place) => this.all.titleAt(place).id)
-  readonly names = new TextIndex((place) => this.all.titleAt(place).name)
-  readonly hashes = new SecretIndex((place) => this.all.secretsAt(place).hash)
-  readonly subscriptions = new SecretIndex((place) => this.all.secretsAt(place).subscription)
+  readonly all: PackedUsers
+  readonly ids: KeyIndex
+  readonly names: KeyIndex
+  readonly hashes: KeyIndex
+  readonly subscriptions: KeyIndex
 
-  /** What somebody who is there has of a user. */
-  shared(user: User): UserClash | undefined {
-    const { subscription: path } = user
-    if (this.names.find(user.name) !== undefined) return 'name'
-    if (this.ids.find(user.id) !== undefined) return 'id'
-    if (this.hashes.find(user.hash) !== undefined) return 'password'
-    if (path === undefined || this.subscriptions.find(path) === undefined) return undefined
-    return 'subscription'
+  /** @param expected how many there will be, about */
+  constructor(expected: number) {
+    const all = new PackedUsers(expected)
+    this.all = all
+    this.ids = textIndex((place) => all.titleAt(place).id, expected)
+    this.names = textIndex((place) => all.titleAt(place).name, expected)
+    this.hashes = secretIndex((place) => all.secretsAt(place).hash, expected)
+    this.subscriptions = secretIndex((place) => all.secretsAt(place).subscription, expected)
   }
 
+  /** @returns what somebody who is there has of a user: then it was not added */
+  addDistinct(user: User): UserClash | undefined {
+    const tags = this.#tagsOf(user)
+    const { id, name, hash, subscription: path } = user
+    if (this.names.find(name, tags.name) !== undefined) return 'name'
+    if (this.ids.find(id, tags.id) !== undefined) return 'id'
+    if (this.hashes.find(hash, tags.hash) !== undefined) return 'password'
+    if (path !== undefined && this.subscriptions.find(path, tags.path) !== undefined) {
+      return 'subscription'
+    }
+    this.#enter(user, this.all.add(user), tags)
+    return undefined
+  }
+
+  /** Whatever somebody who is there has of the user. */
   add(user: User): void {
     this.#enter(user, this.all.add(user))
   }
@@ -55,12 +74,22 @@ class Shelf {
     if (path !== undefined) this.subscriptions.delete(path, place)
   }
 
-  #enter(user: User, place: number): void {
+  #enter(user: User, place: number, tags = this.#tagsOf(user)): void {
     const { subscription: path } = user
-    this.ids.add(user.id, place)
-    this.names.add(user.name, place)
-    this.hashes.add(user.hash, place)
-    if (path !== undefined) this.subscriptions.add(path, place)
+    this.ids.add(user.id, place, tags.id)
+    this.names.add(user.name, place, tags.name)
+    this.hashes.add(user.hash, place, tags.hash)
+    if (path !== undefined) this.subscriptions.add(path, place, tags.path)
+  }
+
+  /** Those of secrets are digests, most of what adding a user takes. */
+  #tagsOf({ id, name, hash, subscription: path }: User) {
+    return {
+      id: this.ids.tagOf(id),
+      name: this.names.tagOf(name),
+      hash: this.hashes.tagOf(hash),
+      path: path === undefined ? undefined : this.subscriptions.tagOf(path),
+    }
   }
 }
 
@@ -70,7 +99,12 @@ class Shelf {
  * another object each time.
  */
 export class UserTable {
-  #shelf = new Shelf()
+  #shelf: Shelf
+
+  /** @param expected how many there will be, about */
+  constructor(expected = 0) {
+    this.#shelf = new Shelf(expected)
+  }
 
   /** How many users there are. */
   get size(): number {
@@ -85,6 +119,11 @@ export class UserTable {
   /** The user of that id. */
   byId(id: string): User | undefined {
     return this.#at(this.#shelf.ids.find(id))
+  }
+
+  /** Whether there is a user of that id. */
+  has(id: string): boolean {
+    return this.#shelf.ids.find(id) !== undefined
   }
 
   /** All users, in the order in which they were added. */
@@ -123,18 +162,19 @@ export class UserTable {
    * @returns what another has in common with it: then it was not added
    */
   add(user: User): UserClash | undefined {
-    const shared = this.#shelf.shared(user)
-    if (shared === undefined) this.#shelf.add(user)
-    return shared
+    return this.#shelf.addDistinct(user)
   }
 
-  /** Takes all of `users` for what was there, and tells what that changes. No two of them have anything in common. */
-  replace(users: Iterable<User>): readonly UserChange[] {
-    const others = new UserTable()
-    for (const user of users) others.#shelf.add(user)
-    const changes = this.changesTo(others)
-    this.become(others)
-    return changes
+  /** All users as bytes, for {@link unpack} in another process of the same version. */
+  pack(): Uint8Array {
+    return this.#shelf.all.pack()
+  }
+
+  /** The users of another process, which has {@link pack}ed them. */
+  static unpack(packed: Uint8Array): UserTable {
+    const users = new UserTable(packed.length / MEAN_SIZE)
+    for (const user of unpackUsers(packed)) users.add(user)
+    return users
   }
 
   /** What {@link become} would change. */
@@ -181,7 +221,7 @@ export class UserTable {
   }
 
   #moveTogether(): void {
-    const shelf = new Shelf()
+    const shelf = new Shelf(this.size)
     for (const user of this) shelf.add(user)
     this.#shelf = shelf
   }

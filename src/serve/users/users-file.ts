@@ -1,8 +1,10 @@
 // The text of a users file: JSON, one user a line, amounts as people write them.
 // Must never pass over a fault: whoever edits the file is told its line and column.
+import { statSync } from 'node:fs'
 import { parseTree, findNodeAtLocation, printParseErrorCode } from 'jsonc-parser'
 import type { Node, ParseError } from 'jsonc-parser'
 import { AnyTlsError, invalidOption } from '../../errors.ts'
+import { fileError, readLargeFile, readLines } from '../files.ts'
 import { isObject } from '../json.ts'
 import {
   formatBytes,
@@ -21,11 +23,18 @@ import {
   hashOf,
 } from './user.ts'
 import type { User } from './user.ts'
+import { UserTable } from './user-table.ts'
 
 const VERSION = 1
 
+/** Bytes of a line, rather more than less: room that there is not is made. */
+const MEAN_LINE = 256
+
+/** Characters of a piece, about. */
+const PIECE = 16_384
+
 /** In larger files, which no hand has written, a key that stands there twice is not looked for. In bytes. */
-export const MAX_HANDWRITTEN = 1_048_576
+const MAX_HANDWRITTEN = 1_048_576
 
 /** What stands around the users, a line each, as {@link formatUsers} writes it. */
 const [HEAD, TAIL] = [`{"version":${VERSION},"users":[`, ']}']
@@ -66,9 +75,43 @@ export function parseUsers(text: string): readonly User[] {
 
 /** The text for {@link parseUsers}. */
 export function formatUsers(users: Iterable<User>): string {
-  const lines = Array.from(users, formatUser)
-  const list = lines.length === 0 ? '' : `\n${lines.join(',\n')}\n`
-  return `${HEAD}${list}${TAIL}\n`
+  return [...formatPieces(users)].join('')
+}
+
+/** As {@link formatUsers}, in pieces: all of it is many times what the users take in memory. */
+export function* formatPieces(users: Iterable<User>): Iterable<string> {
+  let piece = HEAD
+  let end = '\n'
+  for (const user of users) {
+    piece += `${end}${formatUser(user)}`
+    end = ',\n'
+    if (piece.length < PIECE) continue
+    yield piece
+    piece = ''
+  }
+  yield `${piece}${end === '\n' ? '' : '\n'}${TAIL}\n`
+}
+
+/**
+ * The users of a file; `undefined` when there is none.
+ *
+ * @throws AnyTlsError `ERR_FILE`, with line and column for a fault of its text
+ */
+export function readUsers(path: string): UserTable | undefined {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  const users = new UserTable(size / MEAN_LINE)
+  const isLarge = size > MAX_HANDWRITTEN
+  if (isLarge && parseLines(readLines(path), (user) => users.add(user) === undefined)) return users
+  const text = readLargeFile(path, 'users file')
+  if (text === undefined) return undefined
+  const all = new UserTable()
+  try {
+    for (const user of parseUsers(text)) all.add(user)
+    return all
+  } catch (error) {
+    if (!(error instanceof AnyTlsError)) throw error
+    throw fileError(`users file '${path}', ${error.message}`, error)
+  }
 }
 
 /**
@@ -77,7 +120,7 @@ export function formatUsers(users: Iterable<User>): string {
  * @param add takes a user. @returns whether it does
  * @returns whether the lines are as {@link formatUsers} writes them, and without a fault: {@link parseUsers} tells of it
  */
-export function parseLines(lines: Iterable<string>, add: (user: User) => boolean): boolean {
+function parseLines(lines: Iterable<string>, add: (user: User) => boolean): boolean {
   let expected: 'head' | 'user' | 'tail' | 'end' = 'head'
   for (const line of lines) {
     if (expected === 'user') {

@@ -8,6 +8,7 @@ import { usageIn, usedOf } from '../usage/ledger.ts'
 import { StoreWriter } from '../usage/store-writer.ts'
 import type { SessionsByUser, UserStore } from '../users/store.ts'
 import type { User } from '../users/user.ts'
+import type { UserTitle } from '../users/packed-users.ts'
 import type { UserChange } from '../users/user-table.ts'
 import type {
   FromWorker,
@@ -59,7 +60,6 @@ export class HeadOffice implements ServerWatch {
   readonly #writer: StoreWriter | undefined
   /** The sessions of users at each worker, by their ids. */
   readonly #desks = new Map<Desk, Map<string, Entered>>()
-  readonly #ids = new Map<string, User>()
   readonly #rates: WorkerRates
   /** What the workers have been told of who has used how much. */
   readonly #used = new Map<string, UserBytes>()
@@ -74,7 +74,7 @@ export class HeadOffice implements ServerWatch {
   readonly #unwatch: (() => void) | undefined
   readonly #timer: NodeJS.Timeout
   #ticks = 0
-  #toLookAt: Iterator<User> | undefined
+  #toLookAt: Iterator<UserTitle> | undefined
 
   constructor({ store, warn }: HeadOfficeOptions) {
     const limiter = store?.limiter ?? new LocalLimiter()
@@ -82,7 +82,6 @@ export class HeadOffice implements ServerWatch {
     this.#limiter = limiter
     this.#writer = store && new StoreWriter(store, warn)
     this.#rates = new WorkerRates((user) => limiter.paces(user))
-    for (const user of store?.users ?? []) this.#ids.set(user.id, user)
     this.#lookAtSome()
     this.#tellUsed()
     this.#unwatch = store?.watch((changes) => this.#onChanges(changes))
@@ -93,7 +92,7 @@ export class HeadOffice implements ServerWatch {
   join(desk: Desk): UsersStart | undefined {
     this.#desks.set(desk, new Map())
     if (this.#store === undefined) return undefined
-    return { known: [...this.#store.users], used: [...this.#used.values()] }
+    return { known: this.#store.users.pack(), used: [...this.#used.values()] }
   }
 
   /** A worker has gone, and its sessions with it. */
@@ -221,7 +220,7 @@ export class HeadOffice implements ServerWatch {
       this.#carried.down += down
       this.#store?.usage.add(id, up, down)
       this.#news.add(id)
-      const user = this.#ids.get(id)
+      const user = this.#store?.users.byId(id)
       if (user !== undefined && this.#hasUsedUp(user)) this.#tellUsed()
     }
     for (const rates of taken) this.#rates.taken(rates, desk)
@@ -241,12 +240,13 @@ export class HeadOffice implements ServerWatch {
 
   /** Tells the workers what has been used by those of whom there may be news. */
   #tellUsed(): void {
-    const ledger = this.#store?.usage
+    if (this.#store === undefined) return
+    const { users, usage } = this.#store
     const told: UserBytes[] = []
     for (const id of this.#news) {
-      const user = this.#ids.get(id)
-      if (user === undefined || ledger === undefined) continue
-      const { up, down } = usageIn(ledger, id, user.quota?.per ?? 'all', Date.now())
+      const user = users.byId(id)
+      if (user === undefined) continue
+      const { up, down } = usageIn(usage, id, user.quota?.per ?? 'all', Date.now())
       const [, upBefore = 0, downBefore = 0] = this.#used.get(id) ?? []
       if (up === upBefore && down === downBefore) continue
       this.#used.set(id, [id, up, down])
@@ -262,11 +262,9 @@ export class HeadOffice implements ServerWatch {
     for (const { before, after } of changes) {
       if (before !== undefined && after?.id !== before.id) {
         gone.push(before.id)
-        this.#ids.delete(before.id)
         this.#used.delete(before.id)
       }
       if (after === undefined) continue
-      this.#ids.set(after.id, after)
       now.push(after)
       this.#news.add(after.id)
     }
@@ -279,7 +277,7 @@ export class HeadOffice implements ServerWatch {
   #onTick(): void {
     this.#lookAtSome()
     this.#tellUsed()
-    this.#rates.shareAll((id) => this.#ids.get(id))
+    this.#rates.shareAll((id) => this.#store?.users.byId(id))
     this.#ticks += 1
     if (this.#ticks % WRITING !== 0) return
     this.#writer?.write(() => this.#sessionsByUser())
@@ -289,7 +287,7 @@ export class HeadOffice implements ServerWatch {
   #lookAtSome(): void {
     if (this.#store === undefined) return
     for (let count = 0; count < LOOKED_AT; count += 1) {
-      this.#toLookAt ??= this.#ids.values()
+      this.#toLookAt ??= this.#store.users.titles()
       const next = this.#toLookAt.next()
       if (next.done === true) {
         this.#toLookAt = undefined

@@ -33,7 +33,7 @@ export class WorkerUsers {
   constructor(start: UsersStart, workers: number, send: (message: UsersReport) => void) {
     this.#ledger = new WorkerLedger(start.used)
     this.limiter = this.#limiter = new WorkerLimiter(workers, send)
-    this.#users.replace(start.known)
+    this.#users.become(UserTable.unpack(start.known))
     this.store = {
       users: this.#users,
       usage: this.#ledger,

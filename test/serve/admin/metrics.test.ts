@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { expect, it } from 'vitest'
 import { requireProgram } from '../../support/programs.ts'
+import { tableOf } from '../support.ts'
 import { startTestAdmin } from './support.ts'
 
 const promtool = requireProgram('promtool')
@@ -49,12 +50,14 @@ it('Issue 12: of 10,050 users with traffic 10,000 have series', async () => {
   const { ask, store } = await startTestAdmin()
   const users = Array.from({ length: 10_050 }, (_, index) => ({ id: `${index}`, name: `${index}` }))
   const known = await store.add({ name: 'known' })
-  store.users.replace(
-    users.map((user) => ({
-      ...known,
-      ...user,
-      hash: known.hash.slice(5) + user.id.padStart(5, '0'),
-    })),
+  store.users.become(
+    tableOf(
+      users.map((user) => ({
+        ...{ ...known, subscription: undefined },
+        ...user,
+        hash: known.hash.slice(5) + user.id.padStart(5, '0'),
+      })),
+    ),
   )
   for (const { id } of users) store.usage.add(id, 1, 0)
   const { text: metrics } = await ask('GET', '/metrics')

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { chromiumProgram, openPage } from '../../support/chromium.ts'
 import type { View } from '../../support/chromium.ts'
 import { makeUser } from '../../../src/serve/users/user.ts'
+import { tableOf } from '../support.ts'
 import { startTestAdmin } from './support.ts'
 
 const WIDE: View = { scheme: 'light', width: 1100, height: 900 }
@@ -73,7 +74,7 @@ describe.skipIf(chromiumProgram.isMissing)(`the page${chromiumProgram.note}`, ()
       const name = `user ${index}`
       return makeUser({ name, quota: { bytes: 1e9, per: 'month' } }, 0)
     })
-    store.users.replace([...(known ? [known] : []), ...users])
+    store.users.become(tableOf([...(known ? [known] : []), ...users]))
     const times: number[] = []
     // Beside a browser that draws: of many, one that had the processor to itself.
     for (let count = 0; count < 30 && !(Math.min(...times) < 200); count += 1) {
