@@ -12,6 +12,12 @@ const FAR = 150
 /** How much longer than the dial before another may take until those who wait for it share, in milliseconds. */
 const PATIENCE = 50
 
+/**
+ * A dial that has taken so long, in milliseconds, and so many times what the quickest took, may have lost its way: another is
+ * made beside it, for a handshake over a path that has died is not heard of again, and its own limit is far off.
+ */
+const [SLOW, SLOW_TIMES] = [2_500, 4]
+
 /** New sessions that may end before they took a stream, until callers are told so. */
 const MAX_LOST = 3
 
@@ -31,6 +37,7 @@ export interface DialsSetup {
 }
 
 interface Waiter {
+  readonly since: number
   readonly take: (session: Session) => void
   readonly fail: (error: unknown) => void
 }
@@ -40,6 +47,8 @@ interface Dial {
   readonly started: number
   /** For whoever comes next. */
   readonly ahead: boolean
+  /** Nobody counts on it any more; it may still come to something. */
+  slow: boolean
 }
 
 export class Dials {
@@ -96,7 +105,7 @@ export class Dials {
       // What `take` throws is what the inner promise rejects with.
       const settle = (session: Session): void =>
         resolve(new Promise<T>((done) => done(take(session))))
-      waiter = { take: settle, fail: reject }
+      waiter = { since: this.#setup.clock.now(), take: settle, fail: reject }
     })
     this.#waiters.push(waiter)
     this.#dialEnough()
@@ -138,21 +147,28 @@ export class Dials {
   }
 
   #dialEnough(): void {
-    for (let more = this.#needed() - this.#dials.size; more > 0; more -= 1) this.#start(false)
+    const promising = [...this.#dials].filter(({ slow }) => !slow).length
+    for (let more = this.#needed() - promising; more > 0; more -= 1) this.#start(false)
   }
 
   #start(ahead: boolean): void {
     const { connect, clock } = this.#setup
     const abort = new AbortController()
-    const dial: Dial = { abort, started: clock.now(), ahead }
+    const dial: Dial = { abort, started: clock.now(), ahead, slow: false }
     this.#dials.add(dial)
     const isFar = this.far ? undefined : clock.schedule(FAR, () => this.#dialEnough())
+    const patience = this.#quickest < Infinity ? SLOW_TIMES * this.#quickest : 0
+    const isSlow = clock.schedule(Math.max(SLOW, patience), () => {
+      dial.slow = true
+      this.#dialEnough()
+    })
     const signal = AbortSignal.any([abort.signal, this.#closed.signal])
     // Asked at once; what it throws is a dial that fails, as what it rejects with is.
     const session = new Promise<Session>((resolve) => resolve(connect(signal)))
     const done = (): void => {
       this.#dials.delete(dial)
       isFar?.cancel()
+      isSlow.cancel()
     }
     session.then(
       (made) => {
@@ -162,7 +178,7 @@ export class Dials {
       },
       (error: unknown) => {
         done()
-        if (!abort.signal.aborted) this.#failed(error)
+        if (!abort.signal.aborted) this.#failed(dial, error)
       },
     )
   }
@@ -183,15 +199,23 @@ export class Dials {
     else this.#dialEnough()
   }
 
-  #failed(error: unknown): void {
-    if (this.#dials.size > 0) return
+  #failed({ started, slow }: Dial, error: unknown): void {
+    if (this.#dials.size > 0) {
+      // Those who waited for it had others beside it for long enough. Whoever came later has not.
+      if (slow) this.#failAll(error, started)
+      return
+    }
     this.serve()
     this.#failAll(error)
   }
 
-  #failAll(error: unknown): void {
+  /** Fails those who wait since `last` or longer. */
+  #failAll(error: unknown, last = Infinity): void {
     this.#lost = 0
-    for (const { fail } of this.#waiters.splice(0)) fail(error)
+    const failed = this.#waiters.filter(({ since }) => since <= last)
+    // In the order in which they came.
+    this.#waiters.splice(0, failed.length)
+    for (const { fail } of failed) fail(error)
   }
 
   #wait(time: number): void {
@@ -205,7 +229,9 @@ export class Dials {
   /** Of the dials that nobody waits for any more one goes on, for whoever comes next. */
   #dropUnwanted(): void {
     const kept = Math.max(1, this.#needed())
-    for (const dial of [...this.#dials].filter(({ ahead }) => !ahead).slice(kept)) {
+    const dials = [...this.#dials].filter(({ ahead }) => !ahead)
+    const promisingFirst = dials.sort((a, b) => Number(a.slow) - Number(b.slow))
+    for (const dial of promisingFirst.slice(kept)) {
       this.#dials.delete(dial)
       dial.abort.abort(
         new AnyTlsError('ERR_POOL_CLOSED', 'nobody waits for the connection any more'),

@@ -230,3 +230,57 @@ describe('far from a server', () => {
     expect(clock.armed).toBe(0)
   })
 })
+
+describe('a dial that is not heard of again', () => {
+  it('has another beside it after 2.5 s, which serves whoever waits', async () => {
+    const { pool, dials, clock } = makePool({ manual: true })
+    const first = pool.openStream()
+    await settle()
+    await clock.advance(2_499)
+    expect(dials).toHaveLength(1)
+    await clock.advance(1)
+    expect(dials).toHaveLength(2)
+    const pair = dials[1]!.succeed()
+    expect((await first).session).toBe(pair.client)
+    // Nobody waits any more: it is not followed by others for ever.
+    await clock.advance(10_000)
+    expect(dials).toHaveLength(2)
+  })
+
+  it('fails whoever waited for it when its time is over, and nobody who came later', async () => {
+    const { pool, dials, clock } = makePool({ manual: true, streamsPerSession: 1 })
+    const early = pool.openStream()
+    await settle()
+    await clock.advance(9_000)
+    expect(dials).toHaveLength(4)
+    const late = pool.openStream()
+    await settle()
+    const failure = new Error('no answer')
+    dials[0]!.fail(failure)
+    await expect(early).rejects.toBe(failure)
+    dials.at(-1)!.succeed()
+    await finish(await late)
+  })
+
+  it('is given longer where the quickest took long', async () => {
+    const { pool, dials, clock } = makePool({
+      manual: true,
+      streamsPerSession: 1,
+      autoAccept: false,
+    })
+    const first = pool.openStream()
+    await settle()
+    await clock.advance(1_000)
+    dials[0]!.succeed()
+    await first
+    const standing = dials.length
+    pool.openStream().catch(() => {})
+    await settle()
+    const begun = dials.length
+    expect(begun).toBeGreaterThan(standing)
+    await clock.advance(3_999)
+    expect(dials).toHaveLength(begun)
+    await clock.advance(1)
+    expect(dials.length).toBeGreaterThan(begun)
+  })
+})
