@@ -1,7 +1,6 @@
 // A fallback that is another server: plaintext is relayed both ways, byte for byte, as a balancer that ends
 // TLS does. Half-close and reset are passed on (D15).
 // Must never look at the bytes.
-import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { ChurningSet } from '../codec/churning.ts'
 import type { FallbackConnection, FallbackTarget, HeldConnection } from './fallback-connection.ts'
@@ -77,7 +76,8 @@ function startRelay(
 ): Relay {
   const { socket: client, rawSocket, unread, ends = endsOf(client) } = connection
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY }
-  const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true, ...keepAlive })
+  const options = { host, port, allowHalfOpen: true, noDelay: true, ...keepAlive }
+  const upstream = process.getBuiltinModule('node:net').connect(options)
   rawSocket.setKeepAlive(true, KEEP_ALIVE_DELAY)
   limitFirstSilence(connection)
 

@@ -1,9 +1,9 @@
 // What a session receives: the bytes of its Duplex, read on only as fast as streams are read, a pace allows, and our
 // own answers leave (D46, D47).
 // Must never deliver bytes that somebody else may use again, save in the turn that brings them.
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Machine } from '../engine/machine.ts'
+import { isSocket } from './carrier.ts'
 import type { Clock, Timer } from './clock.ts'
 import { dropReads, keepReads, readsAreLent, takeReads } from './lent-reads.ts'
 import type { Pace } from './pace.ts'
@@ -29,6 +29,7 @@ export class Intake {
   /** How fast to read. */
   pace: Pace | undefined
   readonly #duplex: Duplex
+  readonly #isSocket: boolean
   readonly #clock: Clock
   readonly #host: IntakeHost
   #received = 0
@@ -40,6 +41,7 @@ export class Intake {
 
   constructor(duplex: Duplex, clock: Clock, host: IntakeHost) {
     this.#duplex = duplex
+    this.#isSocket = isSocket(duplex)
     this.#clock = clock
     this.#host = host
     this.lent = readsAreLent(duplex)
@@ -131,7 +133,7 @@ export class Intake {
   /** What a socket gives is nobody else's, or lent. Whatever another Duplex delivers may be used again, so it is copied. */
   #bytesOf(chunk: unknown): Uint8Array | undefined {
     if (this.lent) return chunk as Uint8Array
-    if (this.#duplex instanceof Socket && Buffer.isBuffer(chunk)) return chunk
+    if (this.#isSocket && Buffer.isBuffer(chunk)) return chunk
     if (typeof chunk === 'string') {
       return Buffer.from(chunk, this.#duplex.readableEncoding ?? 'utf8')
     }

@@ -1,8 +1,7 @@
 // Reading sockets into buffers that serve for ever: Node makes a new one outside the heap for each read, and their sum
 // drives full collections of the heap.
 // Must never lose what comes before somebody takes it.
-import { Socket } from 'node:net'
-import type { OnReadOpts, SocketConstructorOpts } from 'node:net'
+import type { OnReadOpts, Socket, SocketConstructorOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** Bytes of one read from TCP, as many as Node's own buffers have; a record of TLS fits in too. */
@@ -37,7 +36,7 @@ export class LentReads {
   /** What came before anybody took it: no more than the kernel and OpenSSL had at hand when reading stopped. */
   #early: Uint8Array[] = []
   /** Takes reads as a socket does that lends none. */
-  #keeper: Socket | undefined
+  #keeper: Duplex | undefined
 
   /** @returns whether to read on */
   readonly onRead = (length: number, buffer: Uint8Array): boolean => {
@@ -69,16 +68,14 @@ export class LentReads {
   }
 
   /** From now on what is read is in the socket's `data` events, and nobody else's. */
-  keep(socket: Socket): void {
+  keep(socket: Duplex): void {
     this.#keeper = socket
     for (const bytes of this.#early.splice(0)) socket.push(bytes)
     Object.assign(socket, { [READS]: undefined })
   }
 }
 
-/** Where a socket keeps what `onread` gave it, and what tells its handle so; `undefined` where Node does it otherwise. */
-const inside = insideOfSockets()
-
+/** Where a socket keeps what `onread` gave it. */
 interface InsideOfSockets {
   readonly buffer: symbol
   readonly callback: symbol
@@ -88,11 +85,15 @@ interface Handle {
   useUserBuffer(buffer: Uint8Array): void
 }
 
+/** Looked for once; `false` where Node does it otherwise. */
+let inside: InsideOfSockets | false | undefined
+
 /**
  * Node has `onread` for sockets that it connects, none for those that it accepts. What it does with it is the same for
  * both: found on a socket that is never connected.
  */
-function insideOfSockets(): InsideOfSockets | undefined {
+function insideOfSockets(): InsideOfSockets | false {
+  const { Socket } = process.getBuiltinModule('node:net')
   const options = { onread: { buffer: new Uint8Array(1), callback: () => true } }
   const marked = new Socket(options as SocketConstructorOpts)
   const symbols = Object.getOwnPropertySymbols(marked)
@@ -100,7 +101,7 @@ function insideOfSockets(): InsideOfSockets | undefined {
   const [buffer, callback] = ['kBuffer', 'kBufferCb'].map((name) => {
     return symbols.find(({ description }) => description === name)
   })
-  return buffer === undefined || callback === undefined ? undefined : { buffer, callback }
+  return buffer === undefined || callback === undefined ? false : { buffer, callback }
 }
 
 /**
@@ -109,7 +110,8 @@ function insideOfSockets(): InsideOfSockets | undefined {
  */
 export function lendReads(socket: Socket, kind: ReadKind): void {
   const { _handle: handle } = socket as unknown as { readonly _handle: Partial<Handle> | null }
-  if (inside === undefined || handle === null || !lends(handle)) return
+  inside ??= insideOfSockets()
+  if (inside === false || handle === null || !lends(handle)) return
   if (readsOf(socket) !== undefined || socket.readableLength > 0 || socket.readableEnded) return
   const reads = new LentReads(kind)
   const { buffer } = reads.onread
@@ -124,7 +126,7 @@ function lends(handle: Partial<Handle>): handle is Handle {
 
 /** Makes the socket one that lends nothing: what is read from now on is in its `data` events. */
 export function keepReads(duplex: Duplex): void {
-  if (duplex instanceof Socket) readsOf(duplex)?.keep(duplex)
+  readsOf(duplex)?.keep(duplex)
 }
 
 /** Whether the bytes that {@link takeReads} gives are lent: valid until the callback returns. */

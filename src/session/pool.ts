@@ -1,7 +1,6 @@
 // The client's pool of sessions: the newest idle one first, a minimum kept warm, the others closed when
 // they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed.
-import { randomInt as cryptoRandomInt } from 'node:crypto'
 import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { StreamRequest } from '../engine/machine.ts'
@@ -136,7 +135,7 @@ export class SessionPool {
     this.#probeTimeout = typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout
     this.#silence = typeof silence === 'number' ? () => silence : silence
     this.#clock = options.clock ?? systemClock
-    this.#randomInt = options.randomInt ?? cryptoRandomInt
+    this.#randomInt = options.randomInt ?? process.getBuiltinModule('node:crypto').randomInt
     this.#dials = new Dials({
       connect: options.connect,
       clock: this.#clock,

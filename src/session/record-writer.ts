@@ -2,10 +2,10 @@
 // and one TCP segment (D33), the others joined for speed.
 // Must never reorder, or have more than one write under way: what waits here can still be joined, what
 // waits in the Duplex would be written in pieces of its choice.
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Write } from '../engine/machine.ts'
 import { ByteQueue } from '../codec/byte-queue.ts'
+import { isSocket } from './carrier.ts'
 import { JOIN_LIMIT, JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from './join-buffers.ts'
 
 // What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.
@@ -13,6 +13,8 @@ const VIEW_OVERHEAD = 256
 
 export class RecordWriter {
   readonly #sink: Duplex
+  /** Another Duplex may keep what it was given; a socket has passed it on once it calls back. */
+  readonly #reuses: boolean
   readonly #onProgress: () => void
   /** A shaped Write is one view; unshaped ones that follow each other share a queue. */
   readonly #queue: (Uint8Array | ByteQueue | Joined)[] = []
@@ -30,6 +32,7 @@ export class RecordWriter {
   /** @param onProgress called after each time that bytes have left */
   constructor(sink: Duplex, onProgress: () => void) {
     this.#sink = sink
+    this.#reuses = isSocket(sink)
     this.#onProgress = onProgress
   }
 
@@ -125,11 +128,6 @@ export class RecordWriter {
   #bufferFor(bytes: number): Buffer {
     if (this.#reuses) return takeJoinBuffer(Math.min(bytes, JOIN_LIMIT))
     return Buffer.allocUnsafe(Math.min(bytes, JOIN_SIZE))
-  }
-
-  /** Another Duplex may keep what it was given; a socket has passed it on once it calls back. */
-  get #reuses(): boolean {
-    return this.#sink instanceof Socket
   }
 
   #start(bytes: Uint8Array): void {

@@ -1,8 +1,6 @@
 // A session as an application sees it: streams, events, the end. What drives it stands in core.ts.
 // Must never know which wire it speaks.
-import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { invalidOption } from '../errors.ts'
 import type { AnyTlsError } from '../errors.ts'
@@ -11,6 +9,7 @@ import type { Handover, StreamRequest, Wire } from '../engine/machine.ts'
 import { DEFAULT_PRIORITY } from '../engine/send-scheduler.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import { tell } from './callbacks.ts'
+import { isSocket } from './carrier.ts'
 import { SessionCore } from './core.ts'
 import type { CoreEvent, CoreOptions } from './core.ts'
 import { sessionClosed, sessionOpened, streamOpened } from './diagnostics.ts'
@@ -71,7 +70,7 @@ export interface SessionEvents {
  */
 export class Session extends EventEmitter<SessionEvents> implements StreamSession {
   /** Names the session in logs: no two of a process have the same. */
-  readonly id: string = randomUUID()
+  readonly id: string = process.getBuiltinModule('node:crypto').randomUUID()
   /** The peer's IP address, where the connection is a socket; that of the client where a balancer named it. */
   readonly remoteAddress: string | undefined
 
@@ -85,7 +84,7 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
   constructor(options: SessionOptions) {
     super()
     this.#duplex = options.duplex
-    const ownAddress = options.duplex instanceof Socket ? options.duplex.remoteAddress : undefined
+    const ownAddress = isSocket(options.duplex) ? options.duplex.remoteAddress : undefined
     this.remoteAddress = options.remoteAddress ?? ownAddress
     this.#autoAccept = options.autoAccept ?? true
     this.#onHandover = options.onHandover
@@ -218,13 +217,13 @@ export class Session extends EventEmitter<SessionEvents> implements StreamSessio
 
   /** Lets the connection keep the process up, as it does by default. */
   ref(): this {
-    if (this.#duplex instanceof Socket) this.#duplex.ref()
+    if (isSocket(this.#duplex)) this.#duplex.ref()
     return this
   }
 
   /** Lets the process end although the connection stands. */
   unref(): this {
-    if (this.#duplex instanceof Socket) this.#duplex.unref()
+    if (isSocket(this.#duplex)) this.#duplex.unref()
     return this
   }
 

@@ -1,7 +1,6 @@
 // What a server listens with: TCP connections, and what has to be read of each before TLS begins: the PROXY
 // protocol of a balancer in front, and whether an authority looks for the answer to a challenge (RFC 8737).
 // Must never let a connection wait here without a bound in time and bytes, or lose a byte of what TLS must see.
-import { createServer } from 'node:net'
 import type { Server as TcpServer, Socket } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
 import { readClientHello } from '../codec/client-hello.ts'
@@ -45,7 +44,7 @@ export interface EntranceOptions {
 
 /** Makes the listening server. */
 export function createEntrance(options: EntranceOptions): TcpServer {
-  return createServer({ noDelay: true }, (raw) => {
+  return process.getBuiltinModule('node:net').createServer({ noDelay: true }, (raw) => {
     options.onConnection(raw)
     const { remoteAddress = '' } = raw
     if (isInNetworks(options.balancers, remoteAddress)) readHeader(raw, remoteAddress, options)

@@ -1,6 +1,5 @@
 // The server's way to sessions: TLS 1.3, the server machine's decision on the first record, fallback for
 // everybody else (draft, Authentication; D14 to D17).
-import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
@@ -104,6 +103,7 @@ export class Server extends EventEmitter<ServerEvents> {
     requireCertificate(options.key, options.cert)
     this.#fallback = options.fallback ?? createFallback()
     const { alpnProtocols } = this.#fallback
+    const { randomBytes } = process.getBuiltinModule('node:crypto')
     this.#ticketKeys = checkTicketKeys(options.ticketKeys ?? randomBytes(TICKET_KEYS_LENGTH))
     this.#tls = process.getBuiltinModule('node:tls').createServer({
       ...this.#contextOptions(options.key, options.cert),

@@ -1,5 +1,4 @@
 // The client's way to a server: TCP, TLS 1.3, the server's certificate.
-import { isIP } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { AnyTlsError, invalidOption } from '../errors.ts'
 import type { Clock } from '../session/clock.ts'
@@ -85,7 +84,8 @@ export function parsePin(text: string): string {
 
 function tlsOptions(server: ServerIdentity, pinned: boolean): ConnectionOptions {
   const { host, port, ca, insecure = false, ALPNProtocols = ['h2', 'http/1.1'] } = server
-  const servername = server.servername ?? (isIP(host) === 0 ? host : undefined)
+  const servername =
+    server.servername ?? (process.getBuiltinModule('node:net').isIP(host) === 0 ? host : undefined)
   return {
     host,
     port,

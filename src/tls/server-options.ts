@@ -1,5 +1,4 @@
 // What a server is made with, and what it can be told anew: the options, checked.
-import { randomBytes } from 'node:crypto'
 import { invalidOption } from '../errors.ts'
 import type { Fallback } from '../fallback/fallback.ts'
 import { DEFAULT_SCHEME } from '../shaping/scheme.ts'
@@ -87,10 +86,9 @@ export function parseConfig(options: ServerOptions): ServerConfig & LegacyServer
 }
 
 /** Who has users needs no password: then nobody has it. */
-const NOBODYS_PASSWORD = randomBytes(32).toString('base64')
-
 function passwordOf({ password, users }: ServerOptions): string {
-  return password ?? (users === undefined ? '' : NOBODYS_PASSWORD)
+  if (users === undefined) return password ?? ''
+  return password ?? process.getBuiltinModule('node:crypto').randomBytes(32).toString('base64')
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */

@@ -1,6 +1,4 @@
 // The options that client and server share, and the machine configuration made of them.
-import { randomInt } from 'node:crypto'
-import { hashPassword } from '../wires/anytls/auth.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../wires/anytls/config.ts'
 import type { ConnectionConfig, Timeouts } from '../wires/anytls/config.ts'
 import { MUX1_MIN_WINDOW } from '../wires/anytls/nego.ts'
@@ -47,6 +45,11 @@ export interface SessionSettings {
   readonly randomInt?: RandomInt | undefined
 }
 
+/** SHA-256 of the UTF-8 password, 32 bytes (D13). */
+export function hashPassword(password: string): Uint8Array {
+  return process.getBuiltinModule('node:crypto').createHash('sha256').update(password).digest()
+}
+
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */
 export function parseSessionSettings(settings: SessionSettings, scheme: Scheme): SessionConfig {
   const { password, mux1 = true } = settings
@@ -67,7 +70,7 @@ export function parseSessionSettings(settings: SessionSettings, scheme: Scheme):
     passwordHash: hashPassword(password),
     scheme,
     name: IMPLEMENTATION,
-    randomInt: settings.randomInt ?? randomInt,
+    randomInt: settings.randomInt ?? process.getBuiltinModule('node:crypto').randomInt,
     timeouts: parseTimeouts(settings.timeouts ?? {}),
     mux1Window: mux1 === false ? undefined : window,
     maxStreams,

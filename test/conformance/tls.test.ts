@@ -5,7 +5,7 @@ import { connect as tcpConnect, createServer as createTcpServer } from 'node:net
 import type { AddressInfo, Server as TcpServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../src/tls/session-options.ts'
 import { DEFAULT_SCHEME } from '../../src/shaping/scheme.ts'
 import { connect } from '../../src/tls/dial.ts'
 import { createFallback } from '../../src/fallback/fallback.ts'

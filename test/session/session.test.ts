@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../src/tls/session-options.ts'
 import {
   encodeAuth,
   encodeClientNego,

@@ -3,7 +3,7 @@
 import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../src/tls/session-options.ts'
 import { anyTlsClient } from '../../src/wires/anytls/client.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS } from '../../src/wires/anytls/config.ts'
 import type { ConnectionConfig, ServerConfig, Timeouts } from '../../src/wires/anytls/config.ts'

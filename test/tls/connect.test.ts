@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as tlsConnect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { hashPassword } from '../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../src/tls/session-options.ts'
 import {
   encodeAuth,
   encodeClientNego,

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../src/tls/session-options.ts'
 import {
   encodeAuth,
   encodeClientNego,

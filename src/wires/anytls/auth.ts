@@ -1,16 +1,10 @@
-// AUTH: the password hash, and the decision on the first record (draft, Authentication; D13, D14).
+// AUTH: the decision on the first record (draft, Authentication; D13, D14).
 // Must never answer sooner for a near miss: every byte of the hash is looked at, always.
-import { sha256 } from '@noble/hashes/sha2.js'
 import { holdsSecret } from '../../codec/same-bytes.ts'
 import { PASSWORD_HASH_LENGTH } from './frame.ts'
 
 /** Fewest bytes of a first record that can authenticate: type, stream id, hash (D14). */
 export const AUTH_PREFIX_LENGTH = 2 + PASSWORD_HASH_LENGTH
-
-/** SHA-256 of the UTF-8 password, 32 bytes (D13). */
-export function hashPassword(password: string): Uint8Array {
-  return sha256(new TextEncoder().encode(password))
-}
 
 /**
  * Whether the first record's plaintext begins with an AUTH frame for `passwordHash`. Decided on this

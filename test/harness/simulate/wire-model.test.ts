@@ -1,6 +1,6 @@
 // The models of the wires against the machines themselves: the same workload, the same draws, the same Writes.
 import { describe, expect, it } from 'vitest'
-import { hashPassword } from '../../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../../src/tls/session-options.ts'
 import { anyTlsClient } from '../../../src/wires/anytls/client.ts'
 import { DEFAULT_TIMEOUTS, DEFAULT_WINDOW } from '../../../src/wires/anytls/config.ts'
 import { anyTlsServer } from '../../../src/wires/anytls/server.ts'

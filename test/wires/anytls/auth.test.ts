@@ -1,6 +1,7 @@
 // The password hash and the decision on the first record, on their vectors.
 import { describe, expect, it } from 'vitest'
-import { AUTH_PREFIX_LENGTH, hashPassword, matchesAuth } from '../../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../../src/tls/session-options.ts'
+import { AUTH_PREFIX_LENGTH, matchesAuth } from '../../../src/wires/anytls/auth.ts'
 import { encodeAuth } from '../../../src/wires/anytls/frame-encoder.ts'
 import { embedded, toHex } from '../../codec/vectors.ts'
 import { readsOf } from './checks.ts'

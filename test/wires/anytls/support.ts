@@ -1,6 +1,6 @@
 // What the tests of the frames and of the two machines share: vectors with runs, machines that show
 // their state, and a driver that gathers what they say.
-import { hashPassword } from '../../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../../src/tls/session-options.ts'
 import { clientRole } from '../../../src/wires/anytls/client.ts'
 import { DEFAULT_MAX_STREAMS, DEFAULT_TIMEOUTS } from '../../../src/wires/anytls/config.ts'
 import type { ConnectionConfig, ServerConfig, Timeouts } from '../../../src/wires/anytls/config.ts'

@@ -1,6 +1,6 @@
 // The codecs of the original wire on their vectors: frames in and out, the first record, settings, text.
 import { describe, expect, it } from 'vitest'
-import { hashPassword } from '../../../src/wires/anytls/auth.ts'
+import { hashPassword } from '../../../src/tls/session-options.ts'
 import { matchesLegacyAuth } from '../../../src/wires/legacy/auth.ts'
 import { makeFrameDecoder } from '../../../src/wires/legacy/frame-decoder.ts'
 import * as encode from '../../../src/wires/legacy/frame-encoder.ts'
