@@ -37,7 +37,6 @@ export interface DialsSetup {
 }
 
 interface Waiter {
-  readonly since: number
   readonly take: (session: Session) => void
   readonly fail: (error: unknown) => void
 }
@@ -85,7 +84,7 @@ export class Dials {
   /** Dials for whoever comes next. @returns false where there are as many sessions as are worth it */
   ahead(): boolean {
     if (this.#dials.size + this.#setup.standing() >= this.#setup.spread) return false
-    this.#start(true)
+    this.#start({ ahead: true })
     return true
   }
 
@@ -105,7 +104,7 @@ export class Dials {
       // What `take` throws is what the inner promise rejects with.
       const settle = (session: Session): void =>
         resolve(new Promise<T>((done) => done(take(session))))
-      waiter = { since: this.#setup.clock.now(), take: settle, fail: reject }
+      waiter = { take: settle, fail: reject }
     })
     this.#waiters.push(waiter)
     this.#dialEnough()
@@ -146,29 +145,40 @@ export class Dials {
     return this.far ? Math.max(shared, Math.min(waiters, spread - standing())) : shared
   }
 
-  #dialEnough(): void {
-    const promising = [...this.#dials].filter(({ slow }) => !slow).length
-    for (let more = this.#needed() - promising; more > 0; more -= 1) this.#start(false)
+  /** What is wanted beside the dials that are counted on. */
+  #missing(): number {
+    return this.#needed() - [...this.#dials].filter(({ slow }) => !slow).length
   }
 
-  #start(ahead: boolean): void {
+  #dialEnough(): void {
+    for (let more = this.#missing(); more > 0; more -= 1) this.#start({})
+  }
+
+  /**
+   * @param ahead it is for whoever comes next
+   * @param beside it is made beside one that is slow: no other is made beside it, so that there are never many
+   */
+  #start({ ahead = false, beside = false }): void {
     const { connect, clock } = this.#setup
     const abort = new AbortController()
     const dial: Dial = { abort, started: clock.now(), ahead, slow: false }
     this.#dials.add(dial)
     const isFar = this.far ? undefined : clock.schedule(FAR, () => this.#dialEnough())
     const patience = this.#quickest < Infinity ? SLOW_TIMES * this.#quickest : 0
-    const isSlow = clock.schedule(Math.max(SLOW, patience), () => {
-      dial.slow = true
-      this.#dialEnough()
-    })
+    const look = (): Timer =>
+      clock.schedule(Math.max(SLOW, patience), () => {
+        dial.slow = true
+        if (this.#missing() > 0) this.#start({ beside: true })
+        isSlow = look()
+      })
+    let isSlow = beside ? undefined : look()
     const signal = AbortSignal.any([abort.signal, this.#closed.signal])
     // Asked at once; what it throws is a dial that fails, as what it rejects with is.
     const session = new Promise<Session>((resolve) => resolve(connect(signal)))
     const done = (): void => {
       this.#dials.delete(dial)
       isFar?.cancel()
-      isSlow.cancel()
+      isSlow?.cancel()
     }
     session.then(
       (made) => {
@@ -178,7 +188,7 @@ export class Dials {
       },
       (error: unknown) => {
         done()
-        if (!abort.signal.aborted) this.#failed(dial, error)
+        if (!abort.signal.aborted) this.#failed(error)
       },
     )
   }
@@ -199,23 +209,15 @@ export class Dials {
     else this.#dialEnough()
   }
 
-  #failed({ started, slow }: Dial, error: unknown): void {
-    if (this.#dials.size > 0) {
-      // Those who waited for it had others beside it for long enough. Whoever came later has not.
-      if (slow) this.#failAll(error, started)
-      return
-    }
+  #failed(error: unknown): void {
+    if (this.#dials.size > 0) return
     this.serve()
     this.#failAll(error)
   }
 
-  /** Fails those who wait since `last` or longer. */
-  #failAll(error: unknown, last = Infinity): void {
+  #failAll(error: unknown): void {
     this.#lost = 0
-    const failed = this.#waiters.filter(({ since }) => since <= last)
-    // In the order in which they came.
-    this.#waiters.splice(0, failed.length)
-    for (const { fail } of failed) fail(error)
+    for (const { fail } of this.#waiters.splice(0)) fail(error)
   }
 
   #wait(time: number): void {

@@ -247,19 +247,52 @@ describe('a dial that is not heard of again', () => {
     expect(dials).toHaveLength(2)
   })
 
-  it('fails whoever waited for it when its time is over, and nobody who came later', async () => {
+  it('fails nobody in the end while another is under way, and all when that fails too', async () => {
     const { pool, dials, clock } = makePool({ manual: true, streamsPerSession: 1 })
-    const early = pool.openStream()
+    const [first, failure] = [pool.openStream(), new Error('no answer')]
     await settle()
-    await clock.advance(9_000)
-    expect(dials).toHaveLength(4)
-    const late = pool.openStream()
-    await settle()
-    const failure = new Error('no answer')
+    await clock.advance(2_500)
     dials[0]!.fail(failure)
-    await expect(early).rejects.toBe(failure)
-    dials.at(-1)!.succeed()
-    await finish(await late)
+    await settle()
+    dials[1]!.succeed()
+    await finish(await first)
+
+    const second = pool.openStream()
+    const third = pool.openStream()
+    for (const waits of [second, third]) waits.catch(() => {})
+    await settle()
+    await clock.advance(20_000)
+    for (const dial of dials.slice(2)) dial.fail(failure)
+    await expect(third).rejects.toBe(failure)
+    await expect(second.then(finish)).resolves.toBeUndefined()
+  })
+
+  it('has one beside it and no more, however long it takes and whoever comes', async () => {
+    const { pool, dials, clock } = makePool({ manual: true })
+    const waiting = Array.from({ length: 8 }, () => pool.openStream())
+    for (const waits of waiting) waits.catch(() => {})
+    await settle()
+    await clock.advance(600_000)
+    // One for each who waits, as the server seems far.
+    expect(dials).toHaveLength(16)
+    pool.openStream().catch(() => {})
+    await settle()
+    await clock.advance(600_000)
+    expect(dials.length).toBeLessThanOrEqual(18)
+  })
+
+  it('has the next beside it when the one beside it has failed, after a while', async () => {
+    const { pool, dials, clock } = makePool({ manual: true })
+    const waits = pool.openStream()
+    await settle()
+    await clock.advance(2_500)
+    dials[1]!.fail(new Error('the network changes'))
+    await clock.advance(2_499)
+    expect(dials).toHaveLength(2)
+    await clock.advance(1)
+    expect(dials).toHaveLength(3)
+    const pair = dials[2]!.succeed()
+    expect((await waits).session).toBe(pair.client)
   })
 
   it('is given longer where the quickest took long', async () => {
