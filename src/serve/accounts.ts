@@ -90,9 +90,7 @@ export class Accounts implements ServerUsers {
 
   /** What the streams of a session may be used for now; `undefined` for one that is of no user. */
   rightsOf(session: Session): TargetRights | undefined {
-    if (session.user === undefined) return undefined
-    const id = this.#counted.get(session)?.id ?? ''
-    return this.#store.users.byId(id) ?? { allowPrivate: false }
+    return session.user && (this.#userOf(session) ?? { allowPrivate: false })
   }
 
   /** Sessions of a user at this server. */
@@ -120,9 +118,17 @@ export class Accounts implements ServerUsers {
     await this.#writer.close()
   }
 
+  /** Whose session it is, as the user is now: the name may be another since the login. */
+  #userOf({ user }: Session): User | undefined {
+    return user?.id === undefined ? undefined : this.#store.users.byId(user.id)
+  }
+
   #open(session: Session): void {
-    const user = session.user && this.#store.users.get(session.user.name)
-    if (user === undefined) return
+    const user = this.#userOf(session)
+    if (user === undefined) {
+      if (session.user !== undefined) session.dismiss(new AnyTlsError('ERR_USER_REVOKED'))
+      return
+    }
     const verdict = this.#refusal(user) ?? this.#limiter.enter(user, session)
     if (verdict instanceof AnyTlsError) {
       session.dismiss(verdict)
@@ -158,7 +164,7 @@ export class Accounts implements ServerUsers {
     for (const { before, after } of changes) {
       if (before === undefined) continue
       const revoked = after === undefined || !after.enabled || after.hash !== before.hash
-      if (revoked) this.#revoke(before)
+      if (revoked) this.#server?.revoke(before)
       const guest = this.#guests.get(before.id)
       if (after === undefined || guest === undefined) continue
       guest.user = after
@@ -177,14 +183,8 @@ export class Accounts implements ServerUsers {
   check(): void {
     for (const { user } of this.#guests.values()) {
       const refusal = this.#refusal(user)
-      if (refusal !== undefined) this.#revoke(user, refusal)
+      if (refusal !== undefined) this.#server?.revoke(user, refusal)
     }
-  }
-
-  /** Also those who logged in before the file gave the user another name, and those who are about to open. */
-  #revoke(user: User, refusal = new AnyTlsError('ERR_USER_REVOKED')): void {
-    this.#server?.revoke(user, refusal)
-    for (const session of this.sessionsOf(user)) session.dismiss(refusal)
   }
 
   /** Takes what has been carried since into the counts; done every 2 s anyhow. */

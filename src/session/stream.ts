@@ -41,6 +41,8 @@ const MESSAGE_OPTIONS = {
 export interface SessionUser {
   /** No two users of a server have the same. Text from outside: escape it before showing it. */
   readonly name: string
+  /** Who it is, whatever the name is by now; where there is none it is the name. */
+  readonly id?: string | undefined
 }
 
 /** The session of a stream, as the stream knows it. */

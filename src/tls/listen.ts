@@ -240,11 +240,14 @@ export class Server extends EventEmitter<ServerEvents> {
    * Ends all sessions of a user at once, and tells their clients why where the wire has words for it. Whoever is not
    * to come back is not to be found by `users.lookup` any more, first.
    *
+   * @param revoked by `id` where there is one, else by name
    * @param error what the sessions and their streams end with. Default `ERR_USER_REVOKED`
    * @returns how many there were
    */
-  revoke({ name }: SessionUser, error = new AnyTlsError('ERR_USER_REVOKED')): number {
-    const revoked = [...this.#sessions].filter(({ user }) => user?.name === name)
+  revoke({ name, id }: SessionUser, error = new AnyTlsError('ERR_USER_REVOKED')): number {
+    const revoked = [...this.#sessions].filter(({ user }) => {
+      return id === undefined || user?.id === undefined ? user?.name === name : user.id === id
+    })
     for (const session of revoked) session.dismiss(error)
     return revoked.length
   }

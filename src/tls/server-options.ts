@@ -85,10 +85,13 @@ export function parseConfig(options: ServerOptions): ServerConfig & LegacyServer
   }
 }
 
+let nobodysPassword: string | undefined
+
 /** Who has users needs no password: then nobody has it. */
 function passwordOf({ password, users }: ServerOptions): string {
-  if (users === undefined) return password ?? ''
-  return password ?? process.getBuiltinModule('node:crypto').randomBytes(32).toString('base64')
+  if (users === undefined || password !== undefined) return password ?? ''
+  const { randomBytes } = process.getBuiltinModule('node:crypto')
+  return (nobodysPassword ??= randomBytes(32).toString('base64'))
 }
 
 /** @throws AnyTlsError `ERR_OPTION_INVALID` */

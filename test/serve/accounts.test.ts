@@ -252,6 +252,23 @@ describe('Issue 12.2: limits', () => {
     await over
   })
 
+  it('who has the former name of another is another: neither ends the other’s sessions', async () => {
+    const { store, file } = await openStore()
+    const first = await store.add({ name: 'ann', password: 'p', ...FREE })
+    const server = await startUsersProxy(store)
+    const session = await server.connect({ password: 'p' })
+    await expect.poll(() => [...server.accounts.sessionsOf(first)]).toHaveLength(1)
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"ann"', '"anna"'))
+    await store.refresh()
+    await store.add({ name: 'ann', password: 'q', ...FREE })
+    const second = await server.connect({ password: 'q' })
+    const over = closed(second)
+    await store.update('ann', { enabled: false })
+    await over
+    await run(session, { up: [5], down: [7], reset: 'nobody' })
+    expect(session.closed).toBe(false)
+  })
+
   it("rates hold over a user's sessions within 10 %, both ways, and slow nobody else", async () => {
     const { store } = await openStore()
     const rate = 400_000

@@ -94,6 +94,10 @@ describe('users as bytes', () => {
     expect(() => packed.add({ ...one, note: 'x'.repeat(9_000) })).toThrow(
       expect.objectContaining({ code: 'ERR_OPTION_INVALID' }),
     )
+    expect(() => packed.set(other, { ...one, note: 'x'.repeat(9_000) })).toThrow()
+    expect([...packed.places()]).toEqual([place, other])
+    expect([packed.size, packed.at(other)]).toEqual([2, one])
+    expect([...unpackUsers(packed.pack())]).toHaveLength(2)
   })
 
   it('Issue 12.10: an index finds what was added and is not deleted, however tags collide', () => {

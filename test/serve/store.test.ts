@@ -1,5 +1,5 @@
 // The store in a file: several writers, faults while it runs, and what a lookup costs.
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
@@ -231,6 +231,14 @@ describe('UserTable', () => {
     known.keep(() => [])
     known.flush()
     expect(known.read()?.size).toBe(0)
+  })
+
+  it('bad input: users known last that cannot be read are one line, and nobody', () => {
+    const path = join(makeFolder(), 'known')
+    symlinkSync(path, path)
+    const warnings: string[] = []
+    expect(new KnownUsers(path, (line) => warnings.push(line)).read()).toBeUndefined()
+    expect(warnings).toEqual([expect.stringMatching(/cannot read .*known/)])
   })
 })
 

@@ -95,7 +95,13 @@ export class ServedUsers {
       const others =
         after === undefined
           ? []
-          : [this.users.get(after.name), this.users.lookup(Buffer.from(after.hash, 'hex'))]
+          : [
+              this.users.get(after.name),
+              this.users.lookup(Buffer.from(after.hash, 'hex')),
+              after.subscription === undefined
+                ? undefined
+                : this.users.subscriber(after.subscription),
+            ]
       if (others.some((other) => other !== undefined && other.id !== id)) return undefined
       changes.push({ before, after })
     }
@@ -103,6 +109,7 @@ export class ServedUsers {
     const isDistinct = (all: readonly string[]) => new Set(all).size === all.length
     if (!isDistinct(after.map(({ name }) => name.normalize('NFC')))) return undefined
     if (!isDistinct(after.map(({ hash }) => hash))) return undefined
+    if (!isDistinct(after.flatMap(({ subscription = [] }) => subscription))) return undefined
     return changes
   }
 }

@@ -93,16 +93,17 @@ export class PackedUsers {
       this.#starts = more
     }
     const place = this.#places
+    this.#starts[place] = this.#write(user)
     this.#places += 1
     this.#size += 1
-    this.#starts[place] = this.#write(user)
     return place
   }
 
   /** Puts another version of a user in its place. */
   set(place: number, user: User): void {
+    const start = this.#write(user)
     this.#free(place)
-    this.#starts[place] = this.#write(user)
+    this.#starts[place] = start
     this.#tidy()
   }
 

@@ -98,7 +98,7 @@ export function* formatPieces(users: Iterable<User>): Iterable<string> {
  * @throws AnyTlsError `ERR_FILE`, with line and column for a fault of its text
  */
 export function readUsers(path: string): UserTable | undefined {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  const size = sizeOf(path)
   const users = new UserTable(size / MEAN_LINE)
   const isLarge = size > MAX_HANDWRITTEN
   if (isLarge && parseLines(readLines(path), (user) => users.add(user) === undefined)) return users
@@ -111,6 +111,15 @@ export function readUsers(path: string): UserTable | undefined {
   } catch (error) {
     if (!(error instanceof AnyTlsError)) throw error
     throw fileError(`users file '${path}', ${error.message}`, error)
+  }
+}
+
+/** In bytes; 0 for what cannot be looked at, of which whoever reads it tells. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size
+  } catch {
+    return 0
   }
 }
 
