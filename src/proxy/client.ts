@@ -50,7 +50,10 @@ const SESSION_LOST: readonly ErrorCode[] = [
  * @example
  * const session = await connect({ host, port, password })
  * const openTunnel = createTunnelOpener(session)
- * const stream = await openTunnel({ host: 'example.com', port: 80 }, AbortSignal.timeout(10_000))
+ * const late = new AbortController()
+ * const timer = setTimeout(() => late.abort(), 10_000)
+ * const stream = await openTunnel({ host: 'example.com', port: 80 }, late.signal)
+ * clearTimeout(timer)
  * @returns throws what the source or `accepted()` threw last; `ERR_ADDRESS_INVALID` for a target that
  * cannot be encoded; when aborted, the signal's reason
  * @throws AnyTlsError `ERR_OPTION_INVALID`

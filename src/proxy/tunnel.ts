@@ -23,13 +23,14 @@ export interface TunnelStream extends Duplex {
 
 /** Something that opens streams to one server: a session or a pool of sessions. */
 export interface StreamSource {
-  /** Opens a stream, on a session that stands or a new one. Rejects when the signal is aborted. */
+  /** Opens a stream, on a session that stands or a new one. Rejects when the signal is aborted, which ends the stream later on. */
   openStream(signal?: AbortSignal): Promise<TunnelStream>
 }
 
 /**
  * Opens a stream to `target`; resolves once the server has accepted it, or once it is of no use to wait for that any
- * longer: {@link TunnelStream.accepted} tells what becomes of it then. Aborted by `signal`. `early` leaves
+ * longer: {@link TunnelStream.accepted} tells what becomes of it then. Aborted by `signal`, which ends the tunnel later on,
+ * too, as that of `net.connect` ends a socket: a limit for the opening alone must be taken away. `early` leaves
  * right behind the address, before the stream is accepted, and may leave twice: for datagrams, and for
  * servers of the original wire that read the request for them first and accept then.
  */

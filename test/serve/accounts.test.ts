@@ -37,7 +37,7 @@ function closed(emitter: NodeJS.EventEmitter): Promise<void> {
 }
 
 function open(session: Session, target: Address): Promise<TunnelStream> {
-  return createTunnelOpener(session)(target, AbortSignal.timeout(10_000))
+  return createTunnelOpener(session)(target, new AbortController().signal)
 }
 
 /** Sums of a user once what is under way has been counted. */
@@ -349,8 +349,7 @@ describe('Issue 12.2: limits', () => {
         console.log({ up: part('up'), down: part('down'), alone, busy })
         for (const session of slow) session.destroy()
         for (const way of [isUp ? ['up' as const] : [], isDown ? ['down' as const] : []].flat()) {
-          // Down, 0.89 to 0.90 of the rate arrive, whatever the load: a tenth and a little short of it.
-          expect(part(way)).toBeGreaterThan(0.88)
+          expect(part(way)).toBeGreaterThan(0.9)
           expect(part(way)).toBeLessThan(1.1)
         }
         expect(busy).toBeLessThan(2 * alone)
