@@ -97,7 +97,6 @@ function insideOfSockets(): InsideOfSockets | false {
   const options = { onread: { buffer: new Uint8Array(1), callback: () => true } }
   const marked = new Socket(options as SocketConstructorOpts)
   const symbols = Object.getOwnPropertySymbols(marked)
-  marked.destroy()
   const [buffer, callback] = ['kBuffer', 'kBufferCb'].map((name) => {
     return symbols.find(({ description }) => description === name)
   })
