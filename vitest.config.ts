@@ -28,14 +28,7 @@ const TOGETHER = 2
 /** Files that change nothing outside themselves share a process: loading the sources anew takes as long as the tests. */
 const sharing = { maxWorkers: TOGETHER, isolate: false }
 
-/**
- * What speaks with real programs over real time. In a CI a test of these that fails is tried once more: the closing lines name
- * it, with its first failure, as something to be mended.
- */
-const programs = {
-  globalSetup: ['test/support/build-programs.ts'],
-  retry: process.env.CI === 'true' ? 1 : 0,
-}
+const programs = { globalSetup: ['test/support/build-programs.ts'] }
 
 export default defineConfig({
   test: {

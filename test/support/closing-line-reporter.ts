@@ -1,26 +1,28 @@
-// Prints what was left out and why, what passed at the second attempt alone, and one machine-readable closing line
-// ("N passed, N failed, N skipped") after the normal report, so that a CI can tell a run that tested nothing from a run
-// that passed.
+// Prints what was left out and why, and one machine-readable closing line ("N passed, N failed, N skipped") after the
+// normal report, so that a CI can tell a run that tested nothing from a run that passed. Leaves the names of files in which
+// a test failed to it, too.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Reporter, TestModule } from 'vitest/node'
 
 /** What a title says of why its tests are left out. */
 const REASON = /\((?:skipped: (.*)|(only .*))\)/
 
+/** A line for each file. Of what failed in no file, nothing is there. */
+const FAILED = 'node_modules/.cache/failed-tests'
+
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+    const failedFiles = new Set<string>()
     let [passed, failed, skipped] = [0, errors.length, 0]
     const leftOut = new Map<string, number>()
-    const again: string[] = []
     for (const module of modules) {
+      if (module.state() === 'failed') failedFiles.add(module.relativeModuleId)
       if (module.state() === 'failed' && module.children.size === 0) failed += 1
       for (const test of module.children.allTests()) {
-        const { state, errors: failures } = test.result()
-        if (state === 'passed') {
-          passed += 1
-          if (test.diagnostic()?.flaky) {
-            again.push(`at the second attempt: ${test.fullName}: ${failures?.[0]?.message ?? ''}\n`)
-          }
-        } else if (state === 'failed') failed += 1
+        const { state } = test.result()
+        if (state === 'passed') passed += 1
+        else if (state === 'failed') failed += 1
         else {
           skipped += 1
           const [, lack, condition] = REASON.exec(test.fullName) ?? []
@@ -29,9 +31,11 @@ export default class ClosingLineReporter implements Reporter {
         }
       }
     }
+    mkdirSync(dirname(FAILED), { recursive: true })
+    writeFileSync(FAILED, [...failedFiles].map((file) => `${file}\n`).join(''))
     const lines = [...leftOut].map(([reason, tests]) => `left out: ${tests} (${reason})\n`)
     process.stdout.write(
-      `\n${[...lines, ...again].join('')}${passed} passed, ${failed} failed, ${skipped} skipped\n`,
+      `\n${lines.join('')}${passed} passed, ${failed} failed, ${skipped} skipped\n`,
     )
   }
 }
