@@ -252,8 +252,10 @@ function recordsOf(events: readonly CaptureEvent[], connection: number) {
   return { fromClient: records.up, fromServer: records.down }
 }
 
-/** Segments with data that the socket with that local port has sent, as the kernel counts them. */
+/** Segments with data that the socket with that local port has sent for the first time, as the kernel counts them. */
 function segmentsOut(localPort: number): number {
   const { stdout } = spawnSync(ss.path, ['-tinH', `sport = :${localPort}`], { encoding: 'utf8' })
-  return Number(/data_segs_out:(\d+)/.exec(stdout)?.[1] ?? 0)
+  const count = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1] ?? 0)
+  // The last one is sent again when its acknowledgement is late, as on a busy machine.
+  return count(/data_segs_out:(\d+)/) - count(/\bretrans:\d+\/(\d+)/)
 }
