@@ -16,7 +16,7 @@ const LAST_DELAY = 2_000
 
 /**
  * How many times as long as a reading took comes none, up to a limit in milliseconds: a machine that makes 500 connections
- * a second keeps those of the last minute in its tables, which takes the kernel a twentieth of a second to write.
+ * a second keeps those of the last minute in its tables.
  */
 const READING_PAUSE = 20
 const LONGEST_PAUSE = 1_000
