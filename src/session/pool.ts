@@ -68,8 +68,8 @@ const [WEIGHS, TOO_MUCH] = [32 * 1024, 128 * 1024]
 
 interface Pooled {
   readonly session: Session
-  /** When the last stream ended; `undefined` while there are streams. */
-  idleSince: number | undefined
+  /** When the last stream ended; `Infinity` while there are streams. */
+  idleSince: number
   /** When the peer was last known to be there as it began to be doubted; it is as long as that stays so. */
   doubted: number
   /** Streams that were opened while the session stood and that nothing was received on yet, with when that was. */
@@ -186,7 +186,7 @@ export class SessionPool {
 
   /** Whether another session would serve no better; else one is under way, and it is a question of waiting for it. */
   #servesNow(pooled: Pooled): boolean {
-    if (pooled.idleSince !== undefined || !this.#dials.far || this.#isQuiet(pooled)) return true
+    if (isIdle(pooled) || !this.#dials.far || this.#isQuiet(pooled)) return true
     return !this.#dials.ahead() || this.#load(pooled) <= TOO_MUCH
   }
 
@@ -263,9 +263,9 @@ export class SessionPool {
     return this
   }
 
-  #holdProcess({ session, idleSince }: Pooled): void {
-    if (this.#referenced && idleSince === undefined) session.ref()
-    else session.unref()
+  #holdProcess(pooled: Pooled): void {
+    if (this.#referenced && !isIdle(pooled)) pooled.session.ref()
+    else pooled.session.unref()
   }
 
   /** The newest idle session, else one that carries little and the fewest streams, of those that are wanted. */
@@ -275,8 +275,8 @@ export class SessionPool {
     let shared: Pooled | undefined
     let least = Infinity
     for (const pooled of this.#pooled.values()) {
-      const { session, idleSince } = pooled
-      if (idleSince !== undefined || !this.#hasRoom(session) || !wanted(pooled)) continue
+      const { session } = pooled
+      if (isIdle(pooled) || !this.#hasRoom(session) || !wanted(pooled)) continue
       const weight = session.streamCount + this.#load(pooled) / WEIGHS
       if (weight >= least) continue
       least = weight
@@ -287,7 +287,7 @@ export class SessionPool {
 
   /** It is in use, gone, or the newest anew. */
   #leaveIdle(pooled: Pooled): void {
-    pooled.idleSince = undefined
+    pooled.idleSince = Infinity
     const place = this.#idle.lastIndexOf(pooled)
     if (place !== -1) this.#idle.splice(place, 1)
   }
@@ -366,10 +366,10 @@ export class SessionPool {
   async #probeDoubtful(): Promise<Pooled | undefined> {
     const probes: Promise<Pooled>[] = []
     for (const pooled of this.#pooled.values()) {
-      const { session, idleSince } = pooled
+      const { session } = pooled
       if (!this.#hasRoom(session) || !session.pingable) continue
       // It has been asked already, and has streams that may wait for the answer; new ones do not.
-      if (idleSince === undefined && isDoubted(pooled)) continue
+      if (!isIdle(pooled) && isDoubted(pooled)) continue
       pooled.probe ??= this.#probe(pooled)
       probes.push(pooled.probe.then((alive) => (alive ? pooled : Promise.reject(new Error()))))
     }
@@ -405,7 +405,7 @@ export class SessionPool {
     if (session.closed) return false
     const pooled: Pooled = {
       session,
-      idleSince: undefined,
+      idleSince: Infinity,
       doubted: -Infinity,
       unheard: new ChurningMap(),
       openedLast: -Infinity,
@@ -425,7 +425,7 @@ export class SessionPool {
       this.#scheduleSweep(this.#idleTimeout)
     }
     session.on('streamOpened', () => {
-      if (pooled.idleSince === undefined) return
+      if (!isIdle(pooled)) return
       this.#leaveIdle(pooled)
       this.#holdProcess(pooled)
     })
@@ -468,7 +468,7 @@ export class SessionPool {
     let idle = usable.length
     let next = Infinity
     for (const pooled of usable) {
-      const { session, idleSince = limit } = pooled
+      const { session, idleSince } = pooled
       const overdue = idleSince <= limit
       // One that is doubted and cannot be asked would be kept for nobody.
       const lost = isDoubted(pooled) && !session.pingable
@@ -482,6 +482,10 @@ export class SessionPool {
     }
     if (next < Infinity) this.#scheduleSweep(next)
   }
+}
+
+function isIdle({ idleSince }: Pooled): boolean {
+  return idleSince < Infinity
 }
 
 /** Whether the peer has not shown itself since that was expected of it. */

@@ -232,85 +232,79 @@ describe('far from a server', () => {
 })
 
 describe('a dial that is not heard of again', () => {
-  it('has another beside it after 2.5 s, which serves whoever waits', async () => {
-    const { pool, dials, clock } = makePool({ manual: true })
-    const first = pool.openStream()
+  /** A pool whose first dial is under way, and who waits for it. */
+  async function dialling(options: Parameters<typeof makePool>[0] = {}) {
+    const bench = makePool({ manual: true, ...options })
+    const waits = bench.pool.openStream()
     await settle()
+    return { ...bench, waits }
+  }
+
+  it('has another beside it after 2.5 s, which serves whoever waits', async () => {
+    const { dials, clock, waits } = await dialling()
     await clock.advance(2_499)
     expect(dials).toHaveLength(1)
     await clock.advance(1)
     expect(dials).toHaveLength(2)
     const pair = dials[1]!.succeed()
-    expect((await first).session).toBe(pair.client)
+    expect((await waits).session).toBe(pair.client)
     // Nobody waits any more: it is not followed by others for ever.
     await clock.advance(10_000)
     expect(dials).toHaveLength(2)
   })
 
-  it('fails nobody in the end while another is under way, and all when that fails too', async () => {
-    const { pool, dials, clock } = makePool({ manual: true, streamsPerSession: 1 })
-    const [first, failure] = [pool.openStream(), new Error('no answer')]
-    await settle()
+  it('fails nobody while another is under way', async () => {
+    const { dials, clock, waits } = await dialling()
     await clock.advance(2_500)
-    dials[0]!.fail(failure)
+    dials[0]!.fail(new Error('no answer'))
     await settle()
-    dials[1]!.succeed()
-    await finish(await first)
+    const pair = dials[1]!.succeed()
+    expect((await waits).session).toBe(pair.client)
+  })
 
-    const second = pool.openStream()
-    const third = pool.openStream()
-    for (const waits of [second, third]) waits.catch(() => {})
-    await settle()
+  it('fails all who wait when the one beside it fails as well', async () => {
+    const { dials, clock, waits } = await dialling()
     await clock.advance(20_000)
-    for (const dial of dials.slice(2)) dial.fail(failure)
-    await expect(third).rejects.toBe(failure)
-    await expect(second.then(finish)).resolves.toBeUndefined()
+    const failure = new Error('no answer')
+    for (const dial of dials) dial.fail(failure)
+    await expect(waits).rejects.toBe(failure)
+    expect(dials).toHaveLength(2)
   })
 
   it('has one beside it and no more, however long it takes and whoever comes', async () => {
-    const { pool, dials, clock } = makePool({ manual: true })
-    const waiting = Array.from({ length: 8 }, () => pool.openStream())
-    for (const waits of waiting) waits.catch(() => {})
-    await settle()
+    const { pool, dials, clock, waits } = await dialling()
+    const others = Array.from({ length: 7 }, () => pool.openStream())
+    for (const each of [waits, ...others]) each.catch(() => {})
     await clock.advance(600_000)
     // One for each who waits, as the server seems far.
     expect(dials).toHaveLength(16)
     pool.openStream().catch(() => {})
-    await settle()
     await clock.advance(600_000)
     expect(dials.length).toBeLessThanOrEqual(18)
   })
 
   it('has the next beside it when the one beside it has failed, after a while', async () => {
-    const { pool, dials, clock } = makePool({ manual: true })
-    const waits = pool.openStream()
-    await settle()
+    const { dials, clock, waits } = await dialling()
     await clock.advance(2_500)
     dials[1]!.fail(new Error('the network changes'))
     await clock.advance(2_499)
     expect(dials).toHaveLength(2)
     await clock.advance(1)
-    expect(dials).toHaveLength(3)
     const pair = dials[2]!.succeed()
     expect((await waits).session).toBe(pair.client)
   })
 
   it('is given longer where the quickest took long', async () => {
-    const { pool, dials, clock } = makePool({
-      manual: true,
+    const { pool, dials, clock, waits } = await dialling({
       streamsPerSession: 1,
       autoAccept: false,
     })
-    const first = pool.openStream()
-    await settle()
     await clock.advance(1_000)
     dials[0]!.succeed()
-    await first
-    const standing = dials.length
+    await waits
     pool.openStream().catch(() => {})
     await settle()
     const begun = dials.length
-    expect(begun).toBeGreaterThan(standing)
     await clock.advance(3_999)
     expect(dials).toHaveLength(begun)
     await clock.advance(1)
