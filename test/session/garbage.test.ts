@@ -17,8 +17,8 @@ describe('streams that are over', () => {
       ])
       const { bytes } = JSON.parse(stdout) as { bytes: number[] }
       expect(bytes).toHaveLength(5)
-      // (The first rounds compile and learn. With a Map for the streams these are 5,700 on Node 20.)
-      expect(Math.max(...bytes.slice(-2))).toBeLessThanOrEqual(1_000)
+      // (The first rounds compile and learn, and a collection may come in any. With a Map for the streams each is 5,700 on Node 20.)
+      expect(Math.min(...bytes.slice(-3))).toBeLessThanOrEqual(1_000)
     },
     60_000,
   )
