@@ -11,6 +11,8 @@ import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
 import { Dials } from './dials.ts'
 import type { Session } from './session.ts'
+import { SignsOfLife } from './signs-of-life.ts'
+import type { SignsOfLifeSetup } from './signs-of-life.ts'
 import type { Stream } from './stream.ts'
 
 /** How a {@link SessionPool} makes sessions, and how long it keeps them. */
@@ -70,22 +72,11 @@ interface Pooled {
   readonly session: Session
   /** When the last stream ended; `Infinity` while there are streams. */
   idleSince: number
-  /** When the peer was last known to be there as it began to be doubted; it is as long as that stays so. */
-  doubted: number
-  /** Streams that were opened while the session stood and that nothing was received on yet, with when that was. */
-  readonly unheard: ChurningMap<Stream, number>
-  /** When the last of them was opened. */
-  openedLast: number
-  /** When it was last asked for a sign of life because of them. */
-  asked: number
+  readonly peer: SignsOfLife
   /** When it was last looked how much it carries, what it had carried by then, and of that since the look before (bytes). */
   looked: number
   carried: number
   lately: number
-  /** Runs while it is watched whether the peer says anything after a stream was opened. */
-  watch: Timer | undefined
-  /** The probe under way: whether the peer has shown itself. */
-  probe: Promise<boolean> | undefined
 }
 
 /** Streams over as many sessions as they need. */
@@ -95,8 +86,7 @@ export class SessionPool {
   readonly #streamsPerSession: () => number
   readonly #streamsInAll: number
   readonly #probeAfter: number
-  readonly #probeTimeout: () => number
-  readonly #silence: () => number
+  readonly #signs: SignsOfLifeSetup
   readonly #clock: Clock
   readonly #randomInt: RandomInt
   readonly #pooled = new ChurningMap<Session, Pooled>()
@@ -132,9 +122,12 @@ export class SessionPool {
       typeof streamsPerSession === 'number' ? () => streamsPerSession : streamsPerSession
     this.#streamsInAll = streamsInAll
     this.#probeAfter = probeAfter
-    this.#probeTimeout = typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout
-    this.#silence = typeof silence === 'number' ? () => silence : silence
     this.#clock = options.clock ?? systemClock
+    this.#signs = {
+      clock: this.#clock,
+      silence: typeof silence === 'number' ? () => silence : silence,
+      probeTimeout: typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout,
+    }
     this.#randomInt = options.randomInt ?? process.getBuiltinModule('node:crypto').randomInt
     this.#dials = new Dials({
       connect: options.connect,
@@ -190,8 +183,8 @@ export class SessionPool {
     return !this.#dials.ahead() || this.#load(pooled) <= TOO_MUCH
   }
 
-  #isQuiet({ session, openedLast }: Pooled): boolean {
-    return this.#clock.now() - Math.max(session.lastAlive, openedLast) > QUIET
+  #isQuiet({ peer }: Pooled): boolean {
+    return this.#clock.now() - peer.lastBusy > QUIET
   }
 
   /** What the session carried in the last second or so, in bytes. */
@@ -302,49 +295,8 @@ export class SessionPool {
     const stream = session.openStream({ signal, request })
     const opened = this.#clock.now()
     stream.once('accept', () => this.#dials.answered(this.#clock.now() - opened))
-    const pooled = this.#pooled.get(session)
-    if (isFresh || pooled === undefined) return stream
-    const { unheard } = pooled
-    const heard = (): void => void unheard.delete(stream)
-    unheard.set(stream, opened)
-    stream.once('accept', heard).once('close', heard)
-    pooled.openedLast = opened
-    if (pooled.watch === undefined) this.#watch(pooled, opened)
+    if (!isFresh) this.#pooled.get(session)?.peer.expect(stream)
     return stream
-  }
-
-  /**
-   * Asks for a sign of life when none has come for some time after `since` while a stream waits. What was under way
-   * when the stream was opened is no sign that its opening has arrived, so each one puts the question off, no more.
-   */
-  #watch(pooled: Pooled, since: number): void {
-    const { session } = pooled
-    const wait = since + this.#silence() - this.#clock.now()
-    pooled.watch = this.#clock.schedule(wait, () => {
-      pooled.watch = undefined
-      const { lastAlive } = session
-      // The first one that waits, as it has waited longest; else there may be somebody who has given up already.
-      const first = pooled.unheard.list().find((opened) => opened > pooled.asked)
-      const opened = first ?? pooled.openedLast
-      if (first === undefined && opened <= lastAlive) return
-      const quietSince = Math.max(opened, lastAlive)
-      if (quietSince <= since) void this.#askSilent(pooled)
-      else this.#watch(pooled, quietSince)
-    })
-  }
-
-  /** New streams go elsewhere until the peer shows itself; those that have heard nothing may follow. */
-  async #askSilent(pooled: Pooled): Promise<void> {
-    const { session } = pooled
-    pooled.asked = this.#clock.now()
-    pooled.doubted = session.lastAlive
-    // Against version 1 of the original wire nothing can be asked: a silence there may have its reasons.
-    if (!session.pingable) return
-    const unheard = pooled.unheard.entries()
-    pooled.probe ??= this.#probe(pooled)
-    if (await pooled.probe) return
-    for (const [stream] of unheard)
-      if (pooled.unheard.get(stream) !== undefined) stream.emit('silent')
   }
 
   #hasRoom(session: Session): boolean {
@@ -355,48 +307,19 @@ export class SessionPool {
     )
   }
 
-  /** Whether the peer has shown itself lately; where it cannot be asked, that has to be believed. */
-  readonly #isProven = (pooled: Pooled): boolean => {
-    if (isDoubted(pooled)) return false
-    const { session } = pooled
-    return !session.pingable || this.#clock.now() - session.lastAlive <= this.#probeAfter
-  }
+  readonly #isProven = ({ peer }: Pooled): boolean => peer.isProven(this.#probeAfter)
 
   /** Asks all sessions that have room at once: the first one that shows itself. */
   async #probeDoubtful(): Promise<Pooled | undefined> {
     const probes: Promise<Pooled>[] = []
     for (const pooled of this.#pooled.values()) {
-      const { session } = pooled
+      const { session, peer } = pooled
       if (!this.#hasRoom(session) || !session.pingable) continue
       // It has been asked already, and has streams that may wait for the answer; new ones do not.
-      if (!isIdle(pooled) && isDoubted(pooled)) continue
-      pooled.probe ??= this.#probe(pooled)
-      probes.push(pooled.probe.then((alive) => (alive ? pooled : Promise.reject(new Error()))))
+      if (!isIdle(pooled) && peer.isDoubted) continue
+      probes.push(peer.ask().then((alive) => (alive ? pooled : Promise.reject(new Error()))))
     }
     return Promise.any(probes).catch(() => undefined)
-  }
-
-  /** Asks a session for a sign of life. One that gives none is ended if it is idle, else left alone. */
-  async #probe(pooled: Pooled): Promise<boolean> {
-    const { session } = pooled
-    const alive = await new Promise<boolean>((resolve) => {
-      const timer = this.#clock.schedule(this.#probeTimeout(), () => {
-        if (session.streamCount === 0) session.destroy(new AnyTlsError('ERR_PING_TIMEOUT'))
-        pooled.doubted = session.lastAlive
-        resolve(false)
-      })
-      const settle = (answered: boolean): void => {
-        timer.cancel()
-        resolve(answered)
-      }
-      // A ping that fails does so because the session has ended.
-      session.ping().then(
-        () => settle(true),
-        () => settle(false),
-      )
-    })
-    pooled.probe = undefined
-    return alive
   }
 
   /** @returns whether it has room */
@@ -406,15 +329,10 @@ export class SessionPool {
     const pooled: Pooled = {
       session,
       idleSince: Infinity,
-      doubted: -Infinity,
-      unheard: new ChurningMap(),
-      openedLast: -Infinity,
-      asked: -Infinity,
+      peer: new SignsOfLife(session, this.#signs),
       looked: this.#clock.now(),
       carried: 0,
       lately: 0,
-      watch: undefined,
-      probe: undefined,
     }
     const setIdle = (): void => {
       this.#leaveIdle(pooled)
@@ -438,11 +356,11 @@ export class SessionPool {
       this.#dials.serve(1)
     })
     session.on('streamUnanswered', () => {
-      pooled.doubted = session.lastAlive
+      pooled.peer.doubt()
       session.ping().catch(() => {})
     })
     session.once('close', () => {
-      pooled.watch?.cancel()
+      pooled.peer.end()
       this.#pooled.delete(session)
       this.#leaveIdle(pooled)
     })
@@ -468,10 +386,10 @@ export class SessionPool {
     let idle = usable.length
     let next = Infinity
     for (const pooled of usable) {
-      const { session, idleSince } = pooled
+      const { session, peer, idleSince } = pooled
       const overdue = idleSince <= limit
       // One that is doubted and cannot be asked would be kept for nobody.
-      const lost = isDoubted(pooled) && !session.pingable
+      const lost = peer.isDoubted && !session.pingable
       if (overdue && (lost || idle > this.#minIdle)) {
         idle -= 1
         void session.close()
@@ -486,11 +404,6 @@ export class SessionPool {
 
 function isIdle({ idleSince }: Pooled): boolean {
   return idleSince < Infinity
-}
-
-/** Whether the peer has not shown itself since that was expected of it. */
-function isDoubted({ session, doubted }: Pooled): boolean {
-  return session.lastAlive <= doubted
 }
 
 function isTime(limit: number | (() => number)): boolean {
