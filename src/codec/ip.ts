@@ -83,6 +83,12 @@ export function unmapped(ip: Uint8Array): Uint8Array {
   return isMapped ? ip.subarray(12) : ip
 }
 
+/** The same of a host as text, as sockets name their peers; whatever is no such address stays as it is. */
+export function unmappedHost(host: string): string {
+  const ipv4 = host.slice('::ffff:'.length)
+  return host.startsWith('::ffff:') && parseIPv4(ipv4) !== undefined ? ipv4 : host
+}
+
 /** The bytes of groups between colons, no "::" in them. The last one may be IPv4. */
 function parseGroups(text: string, endsAddress: boolean): number[] | undefined {
   if (text === '') return []

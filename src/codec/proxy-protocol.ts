@@ -4,7 +4,7 @@
 import { AnyTlsError } from '../errors.ts'
 import type { Address } from './address.ts'
 import { concatBytes } from './bytes.ts'
-import { formatIPv4, formatIPv6, parseIPv4, parseIPv6, unmapped } from './ip.ts'
+import { formatIPv4, formatIPv6, parseIPv4, parseIPv6, unmapped, unmappedHost } from './ip.ts'
 
 /** Which form the header has: text or binary. */
 export type ProxyProtocolVersion = 'v1' | 'v2'
@@ -98,7 +98,7 @@ function toTcpEnd(end: Address | undefined): TcpEnd | undefined {
 
 /** A header that somebody sent, and how many bytes it took. */
 export interface DecodedProxyProtocol {
-  /** Not known, both, when the header says so (UNKNOWN, LOCAL), or names what is no TCP connection. */
+  /** IPv4 as IPv4 in either family. Not known, both, when the header says so (UNKNOWN, LOCAL), or names what is no TCP connection. */
   readonly ends: ProxyProtocolEnds
   readonly length: number
 }
@@ -144,7 +144,7 @@ function endsOfLine(line: string): ProxyProtocolEnds {
     const ip = parse(host)
     const port = Number(text)
     if (ip === undefined || port > 0xffff) throw invalid('its line names no two ends')
-    return { host: format(ip), port }
+    return { host: unmappedHost(format(ip)), port }
   }
   return { source: toEnd(from, fromPort), destination: toEnd(to, toPort) }
 }
@@ -175,7 +175,7 @@ function decodeBinary(bytes: Uint8Array): DecodedProxyProtocol | undefined {
   const toEnd = (index: number): Address => {
     const start = FIXED_LENGTH + index * addressLength
     const host = format(bytes.subarray(start, start + addressLength))
-    return { host, port: view.getUint16(portsAt + 2 * index) }
+    return { host: unmappedHost(host), port: view.getUint16(portsAt + 2 * index) }
   }
   return { ends: { source: toEnd(0), destination: toEnd(1) }, length }
 }

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Address } from '../codec/address.ts'
+import { unmappedHost } from '../codec/ip.ts'
 import type { ProxyProtocolEnds } from '../codec/proxy-protocol.ts'
 
 /** A TLS connection that is not, or is no longer, an ANYTLS connection (D15, D16, D17). */
@@ -51,7 +52,7 @@ export function untilClosed(socket: Socket): Promise<void> {
   })
 }
 
-/** The two ends of a TCP connection; a socket whose peer is already gone has none. */
+/** The two ends of a TCP connection, IPv4 as IPv4 whatever listens; a socket whose peer is already gone has none. */
 export function endsOf(socket: Socket): ProxyProtocolEnds {
   return {
     source: toAddress(socket.remoteAddress, socket.remotePort),
@@ -60,5 +61,5 @@ export function endsOf(socket: Socket): ProxyProtocolEnds {
 }
 
 function toAddress(host: string | undefined, port: number | undefined): Address | undefined {
-  return host === undefined || port === undefined ? undefined : { host, port }
+  return host === undefined || port === undefined ? undefined : { host: unmappedHost(host), port }
 }

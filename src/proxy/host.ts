@@ -1,8 +1,8 @@
 // Hosts as programs and people write them, in the one form that goes over a wire.
 import { domainToASCII } from 'node:url'
-import { isIPv4 } from 'node:net'
 import type { Address, DecodedAddress } from '../codec/address.ts'
 import { AddressType, decodeAddress } from '../codec/address.ts'
+import { unmappedHost } from '../codec/ip.ts'
 import { AnyTlsError } from '../errors.ts'
 
 /**
@@ -14,12 +14,6 @@ export function toAsciiName(host: string): string | undefined {
   // The platform would leave control characters out, and another name would be asked for.
   const ascii = /[\p{Cc}\s]/u.test(host) ? '' : domainToASCII(host)
   return /^[\w.-]+$/.test(ascii) ? ascii : undefined
-}
-
-/** An IPv4 address as it is where it was written as IPv6 (RFC 4291 section 2.5.5.2); any other host unchanged. */
-export function unmapped(host: string): string {
-  const ipv4 = host.slice('::ffff:'.length)
-  return host.startsWith('::ffff:') && isIPv4(ipv4) ? ipv4 : host
 }
 
 /**
@@ -47,5 +41,5 @@ export function decodeProgramAddress(
 }
 
 function withoutMapping({ host, port }: Address): Address {
-  return { host: unmapped(host), port }
+  return { host: unmappedHost(host), port }
 }

@@ -5,6 +5,7 @@ import type { Server as TcpServer, Socket } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
 import { readClientHello } from '../codec/client-hello.ts'
 import type { ClientHello } from '../codec/client-hello.ts'
+import { unmappedHost } from '../codec/ip.ts'
 import { isInNetworks, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
 import { decodeProxyProtocol } from '../codec/proxy-protocol.ts'
@@ -46,7 +47,7 @@ export interface EntranceOptions {
 export function createEntrance(options: EntranceOptions): TcpServer {
   return process.getBuiltinModule('node:net').createServer({ noDelay: true }, (raw) => {
     options.onConnection(raw)
-    const { remoteAddress = '' } = raw
+    const remoteAddress = unmappedHost(raw.remoteAddress ?? '')
     if (isInNetworks(options.balancers, remoteAddress)) readHeader(raw, remoteAddress, options)
     else lookAtHello({ raw, ends: endsOf(raw) }, options)
   })

@@ -9,6 +9,7 @@ import { anyTlsServer } from '../wires/anytls/server.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { LegacyServerConfig } from '../wires/legacy/config.ts'
 import { legacyServer } from '../wires/legacy/server.ts'
+import { unmappedHost } from '../codec/ip.ts'
 import { holdsSecret } from '../codec/same-bytes.ts'
 import type { Handover } from '../engine/machine.ts'
 import { guarded, tell } from '../session/callbacks.ts'
@@ -114,7 +115,7 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#tls.on('tlsClientError', (error, socket) => {
       socket.on('error', ignore)
       const arrival = this.#arrivals.get(addressesOf(socket))
-      const client = arrival?.ends.source?.host ?? socket.remoteAddress ?? ''
+      const client = arrival?.ends.source?.host ?? unmappedHost(socket.remoteAddress ?? '')
       // Node itself ends what goes wrong, but not what takes too long.
       if ('code' in error && error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') arrival?.raw.destroy()
       this.#tell('handshakeError', error, client)

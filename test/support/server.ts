@@ -34,12 +34,13 @@ export interface TestServer {
 export async function startEchoServer(
   options: Partial<ServerOptions> = {},
   onStream: (stream: Stream, session: Session) => void = (stream) => void stream.pipe(stream),
+  listenOn = '127.0.0.1',
 ): Promise<TestServer> {
   const certificate = await testCertificate()
   const server = createServer({ ...certificate, password: PASSWORD, ...options }, onStream)
   const fallbacks: string[] = []
   server.on('fallback', ({ cause }) => fallbacks.push(cause))
-  server.listen(0, '127.0.0.1')
+  server.listen(0, listenOn)
   await once(server, 'listening')
   const { port } = server.address()
   onTestFinished(() => server.shutdown(0))

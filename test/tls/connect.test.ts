@@ -233,6 +233,20 @@ describe('connect: TLS', () => {
 })
 
 describe('connect: the way there', () => {
+  it('an IPv4 client of a server that listens on both families is one', async () => {
+    const [sessions, refused, strangers]: string[][] = [[], [], []]
+    const { server, port, connect } = await startEchoServer({}, undefined, '::')
+    server.on('session', ({ remoteAddress = '' }) => sessions!.push(remoteAddress))
+    server.on('handshakeError', (_, remoteAddress) => refused!.push(remoteAddress))
+    server.on('fallback', ({ remoteAddress }) => strangers!.push(remoteAddress))
+    await connect()
+    await connect({ password: 'another' })
+    tcpConnect(port, '127.0.0.1').end('no TLS')
+    await vi.waitFor(() => {
+      expect([sessions, refused, strangers]).toEqual(Array(3).fill(['127.0.0.1']))
+    })
+  })
+
   it('rejects with ERR_CONNECT_FAILED when nobody listens', async () => {
     const { server, port } = await startEchoServer()
     await server.shutdown(0)

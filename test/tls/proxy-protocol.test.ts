@@ -82,6 +82,13 @@ describe('a PROXY protocol header from a network that is named', () => {
     expect(strangers).toEqual([CLIENT.host])
   })
 
+  it('PROXY: an IPv4 client is one, whatever family the balancer names it in', async () => {
+    const { port, strangers } = await startBehind()
+    const mapped = 'PROXY TCP6 ::ffff:203.0.113.9 ::ffff:192.0.2.1 40000 443\r\n'
+    expect(await askAfter(port, [Buffer.from(mapped)])).toMatch(/^HTTP\/1\.1 200/)
+    expect(strangers).toEqual([CLIENT.host])
+  })
+
   it('PROXY: UNKNOWN and LOCAL leave the balancer as the client', async () => {
     const { port, strangers } = await startBehind()
     for (const version of ['v1', 'v2'] as const) {

@@ -3,7 +3,8 @@
 import type { Address } from '../../codec/address.ts'
 import { parseHostPort } from '../../codec/host-port.ts'
 import { formatIPv6, parseIPv6 } from '../../codec/ip.ts'
-import { toAsciiName, unmapped } from '../host.ts'
+import { toAsciiName } from '../host.ts'
+import { unmappedHost } from '../../codec/ip.ts'
 
 /** Where a request in absolute form (RFC 9112 section 3.2.2) goes. */
 export interface Origin {
@@ -50,7 +51,7 @@ export function parseConnectTarget(authority: string): Address | undefined {
 
 function parseTarget(authority: string, defaultPort?: number): Address {
   const { host, port } = parseHostPort(authority, defaultPort)
-  return { host: unmapped(host), port }
+  return { host: unmappedHost(host), port }
 }
 
 /** `host[:port]` whose host may be percent-encoded UTF-8 (RFC 3986 section 3.2.2). */

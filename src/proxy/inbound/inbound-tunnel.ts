@@ -6,6 +6,7 @@ import { CloseCode } from '../../engine/close-code.ts'
 import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
+import { unmappedHost } from '../../codec/ip.ts'
 import type { CheckCredentials } from './credentials.ts'
 import { leaveWithProgram } from './leaving.ts'
 import { relay } from '../relay.ts'
@@ -150,7 +151,7 @@ export async function carryTunnel(socket: Socket, stream: TunnelStream): Promise
 /** `HOST:PORT` of the program at the other end of `socket`. To be asked while it is connected. */
 export function sourceOf({ remoteAddress, remotePort }: Socket): string {
   if (remoteAddress === undefined || remotePort === undefined) return 'local'
-  return formatHostPort({ host: remoteAddress, port: remotePort })
+  return formatHostPort({ host: unmappedHost(remoteAddress), port: remotePort })
 }
 
 /** Aborts `signal` when the program leaves while it waits for its tunnel, until `release` is called. */

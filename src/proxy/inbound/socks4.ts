@@ -2,7 +2,8 @@
 // Must never serve a port that asks for a password: SOCKS4 has none.
 import { concatBytes } from '../../codec/bytes.ts'
 import { formatIPv4 } from '../../codec/ip.ts'
-import { unmapped, toAsciiName } from '../host.ts'
+import { toAsciiName } from '../host.ts'
+import { unmappedHost } from '../../codec/ip.ts'
 import type { Socks5Event } from './socks5.ts'
 
 /** What the driver must do. */
@@ -74,7 +75,7 @@ export class Socks4Handshake {
     return [
       {
         type: 'connect',
-        target: { host: unmapped(host), port },
+        target: { host: unmappedHost(host), port },
         rest: bytes.subarray(nameEnd + 1),
       },
     ]

@@ -6,7 +6,7 @@ import { isIPv4 } from 'node:net'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { closeGently } from '../close-gently.ts'
-import { unmapped } from '../host.ts'
+import { unmappedHost } from '../../codec/ip.ts'
 import type { InboundContext } from '../inbound/inbound-tunnel.ts'
 import { openForProgram, sourceOf } from '../inbound/inbound-tunnel.ts'
 import { encodeSocks5Reply, Socks5Reply } from '../inbound/socks5.ts'
@@ -68,13 +68,13 @@ export class UdpAssociations {
       return
     }
     this.#open += 1
-    const address = unmapped(remoteAddress)
+    const address = unmappedHost(remoteAddress)
     const isItsOwn = [address, '0.0.0.0', '::'].includes(source.host)
     const program = { address, port: isItsOwn ? source.port : 0 }
     const association = new Association(control, program, context, this.#idleTimeout, () => {
       this.#open -= 1
     })
-    association.start(unmapped(localAddress))
+    association.start(unmappedHost(localAddress))
   }
 }
 

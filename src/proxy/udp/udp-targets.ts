@@ -5,7 +5,7 @@ import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatIPv6, parseIPv6 } from '../../codec/ip.ts'
 import type { Lookup } from '../outbound/outbound.ts'
-import { unmapped } from '../host.ts'
+import { unmappedHost } from '../../codec/ip.ts'
 import { resolve } from '../outbound/outbound.ts'
 import type { AllowAddress, AllowTarget } from '../outbound/policy.ts'
 import { allowedOf, askPolicy } from '../outbound/policy.ts'
@@ -99,7 +99,7 @@ export class UdpTargets {
     const { host, port } = target
     // As IPv4, for policy as for the socket: a socket for IPv6 cannot reach it.
     const entry: Entry = {
-      target: { host: unmapped(host), port },
+      target: { host: unmappedHost(host), port },
       state: 'asking',
       expires: Infinity,
       waiting: [],
@@ -214,5 +214,5 @@ export class UdpTargets {
 }
 
 function keyOf({ host, port }: Address): string {
-  return `${unmapped(host)} ${port}`
+  return `${unmappedHost(host)} ${port}`
 }

@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { unmapped } from '../../proxy/host.ts'
 import { AnyTlsError, invalidOption } from '../../errors.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import { readLargeFile, writePrivateFile } from '../files.ts'
@@ -429,10 +428,7 @@ function usedIn({ tally }: Batch): readonly (readonly [id: string, used: readonl
 function addressesOf(sessions: SessionsByUser): ReadonlyMap<string, readonly string[]> {
   return new Map(
     Array.from(sessions, ([id, addresses]) => {
-      return [
-        id,
-        [...new Set(addresses.filter((address) => address !== '').map(unmapped))],
-      ] as const
+      return [id, [...new Set(addresses.filter((address) => address !== ''))]] as const
     }),
   )
 }
