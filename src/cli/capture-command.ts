@@ -15,6 +15,7 @@ import type { CaptureCommandOptions } from './capture-options.ts'
 import { fileError, fileProblem } from '../serve/files.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
+import { boundYoungGeneration } from './young-generation.ts'
 
 /**
  * Runs the capture; resolves when it has been told to stop and the file is whole.
@@ -27,6 +28,7 @@ export async function runCapture(
   openLog: (options: LogOptions) => ProgramLog,
 ): Promise<void> {
   const { to, out, maxRecords } = options
+  boundYoungGeneration()
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   let file: CaptureFile | undefined

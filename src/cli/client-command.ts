@@ -16,6 +16,7 @@ import type { LogOptions, ProgramLog } from './logger.ts'
 import { refuseConflicts } from './option-conflicts.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { readSecretFile } from '../serve/files.ts'
+import { boundYoungGeneration } from './young-generation.ts'
 
 /** Where `user:password` for this proxy stands, unless `--proxy-auth-file` names a file. */
 const PROXY_AUTH_VARIABLE = 'ANYTLS_PROXY_AUTH'
@@ -29,6 +30,7 @@ export async function runClient(
   options: ClientCommandOptions,
   openLog: (options: LogOptions) => ProgramLog,
 ): Promise<void> {
+  boundYoungGeneration()
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log

@@ -31,6 +31,7 @@ import { Reservations, serveHere } from './serving.ts'
 import type { Serving, ServingSettings } from './serving.ts'
 import { namedScheme, readPaddingScheme } from './scheme-source.ts'
 import { stateFolder } from './state-folder.ts'
+import { boundYoungGeneration } from './young-generation.ts'
 
 /**
  * Runs the server; resolves when it has been told to stop and has stopped.
@@ -43,6 +44,7 @@ export async function runServer(
   openLog: (options: LogOptions) => ProgramLog,
   readAnew: () => Promise<ServerCommandOptions>,
 ): Promise<void> {
+  boundYoungGeneration()
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   const { logger } = log

@@ -22,12 +22,14 @@ import type { LogOptions, ProgramLog } from './logger.ts'
 import { createProxyServer, drainProxyServer } from './serving.ts'
 import type { Links, ProxyServer } from './serving.ts'
 import type { WorkerSetup } from './workers.ts'
+import { boundYoungGeneration } from './young-generation.ts'
 
 /** How often a worker reports, in milliseconds. */
 const REPORT_INTERVAL = 250
 
 /** Resolves when it has been told to stop and has stopped. It ends at once when the primary process is gone. */
 export async function runWorker(openLog: (options: LogOptions) => ProgramLog): Promise<void> {
+  boundYoungGeneration()
   // They are for the primary process, also where a terminal or systemd sends them to all.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   const primary = new Primary()

@@ -17,9 +17,6 @@ const MAX_LINE = 65_536
 /** How long workers may take to listen no more, in milliseconds. */
 const CLOSING = 1_000
 
-/** A third less memory for the same work. What the process itself was started with wins. */
-const YOUNG_GENERATION = '--max-semi-space-size=8'
-
 /** What a worker may take on top of the time to drain, in milliseconds. */
 const LATE = 2_000
 
@@ -74,7 +71,6 @@ export class Crew<Setup> {
     cluster.schedulingPolicy = cluster.SCHED_RR
     cluster.setupPrimary({
       args: [...this.#options.args],
-      execArgv: [YOUNG_GENERATION, ...process.execArgv],
       // Structured clones: bytes and maps stay what they are.
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
