@@ -1,7 +1,7 @@
 // One of the client processes of bench/held.ts: sessions with streams that ask and are answered for as long as it lasts.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../src/index.ts'
-import type { Session } from '../src/index.ts'
+import type { Session, Stream } from '../src/index.ts'
 import { encodeAddress } from '../src/codec/address.ts'
 import { parseScheme } from '../src/shaping/scheme.ts'
 
@@ -129,9 +129,7 @@ async function converse(session: Session, order: HeldOrder): Promise<void> {
         const chunk = stream.read() as Buffer | null
         if (chunk === null) {
           if (stream.destroyed) throw stream.errored ?? new Error('it closed')
-          await new Promise((resolve) => {
-            stream.once('readable', resolve).once('close', resolve)
-          })
+          await news(stream)
           continue
         }
         if (chunk.some((byte) => byte !== mark)) lost.push('bytes that are others')
@@ -149,6 +147,17 @@ async function converse(session: Session, order: HeldOrder): Promise<void> {
     stream.end()
     stream.resume()
   }
+}
+
+/** Resolves when there is something to read, or nothing more. */
+function news(stream: Stream): Promise<void> {
+  return new Promise((resolve) => {
+    const come = (): void => {
+      stream.off('readable', come).off('close', come)
+      resolve()
+    }
+    stream.on('readable', come).on('close', come)
+  })
 }
 
 async function stop(): Promise<void> {

@@ -86,16 +86,17 @@ async function measure(
   const server = startProgram(
     join(import.meta.dirname, '../dist/cli/main.js'),
     ['server', '-l', '127.0.0.1:0', '--no-link', '--state-dir', folder, ...files, ...flags],
-    [
-      '--expose-gc',
-      '--max-semi-space-size=8',
-      '--import',
-      join(import.meta.dirname, 'held-watch.mjs'),
-    ],
+    ['--expose-gc', '--import', join(import.meta.dirname, 'held-watch.mjs')],
   )
   const port = await listeningOn(server)
   const clients = Array.from({ length: CLIENTS }, () => {
-    return startProgram(join(import.meta.dirname, 'held-client.ts'), [], ['--import', 'tsx'])
+    const client = startProgram(
+      join(import.meta.dirname, 'held-client.ts'),
+      [],
+      ['--import', 'tsx'],
+    )
+    client.child.stderr?.pipe(process.stderr)
+    return client
   })
   const order: HeldOrder = {
     port,
