@@ -103,9 +103,12 @@ async function keepBusy(session: Session, order: HeldOrder): Promise<void> {
   const { period } = order
   // Not all at the same time.
   await sleep(Math.random() * period)
+  // Nor do all streams of the beginning end at the same time.
+  let requests = Math.ceil(Math.random() * order.requests)
   while (!isOver() && !session.closed) {
     try {
-      await converse(session, order)
+      await converse(session, order, requests)
+      requests = order.requests
     } catch (error) {
       if (!isOver()) lost.push(`a stream: ${String(error)}`)
       await sleep(period)
@@ -113,8 +116,8 @@ async function keepBusy(session: Session, order: HeldOrder): Promise<void> {
   }
 }
 
-async function converse(session: Session, order: HeldOrder): Promise<void> {
-  const { target, period, requests, request, answer } = order
+async function converse(session: Session, order: HeldOrder, requests: number): Promise<void> {
+  const { target, period, request, answer } = order
   const stream = session.openStream()
   opened += 1
   stream.on('error', () => {})
