@@ -15,7 +15,6 @@ import type { CaptureCommandOptions } from './capture-options.ts'
 import { fileError, fileProblem } from '../serve/files.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
 import type { LogOptions, ProgramLog } from './logger.ts'
-import { boundYoungGeneration } from './young-generation.ts'
 
 /**
  * Runs the capture; resolves when it has been told to stop and the file is whole.
@@ -28,7 +27,6 @@ export async function runCapture(
   openLog: (options: LogOptions) => ProgramLog,
 ): Promise<void> {
   const { to, out, maxRecords } = options
-  boundYoungGeneration()
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })
   let file: CaptureFile | undefined

@@ -21,7 +21,7 @@ const MAX_DELAY = 2_147_483_647
 
 /**
  * A timer that comes so late, in milliseconds, does so because the process or its machine stood still: what came meanwhile
- * has not been read yet, and a peer that stood still as well has not answered.
+ * has not been read yet, and a peer that stood still as well has not answered (N94).
  */
 const STOOD_STILL = 1_000
 

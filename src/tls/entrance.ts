@@ -5,7 +5,6 @@ import type { Server as TcpServer, Socket } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
 import { readClientHello } from '../codec/client-hello.ts'
 import type { ClientHello } from '../codec/client-hello.ts'
-import { unmappedHost } from '../codec/ip.ts'
 import { isInNetworks, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
 import { decodeProxyProtocol } from '../codec/proxy-protocol.ts'
@@ -47,9 +46,9 @@ export interface EntranceOptions {
 export function createEntrance(options: EntranceOptions): TcpServer {
   return process.getBuiltinModule('node:net').createServer({ noDelay: true }, (raw) => {
     options.onConnection(raw)
-    const remoteAddress = unmappedHost(raw.remoteAddress ?? '')
-    if (isInNetworks(options.balancers, remoteAddress)) readHeader(raw, remoteAddress, options)
-    else lookAtHello({ raw, ends: endsOf(raw) }, options)
+    const arrival = { raw, ends: endsOf(raw) }
+    if (isInNetworks(options.balancers, hostOf(arrival))) readHeader(arrival, options)
+    else lookAtHello(arrival, options)
   })
 }
 
@@ -67,17 +66,24 @@ export function parseBalancers(texts: readonly string[]): readonly Network[] {
   }
 }
 
-function readHeader(raw: Socket, remoteAddress: string, options: EntranceOptions): void {
+/** Where it came from; nothing when it is already gone. */
+function hostOf({ ends }: Arrival): string {
+  return ends.source?.host ?? ''
+}
+
+/** What a balancer sends first, and whose connection it is then. */
+function readHeader(arrival: Arrival, options: EntranceOptions): void {
+  const { raw } = arrival
   const refuse = (error: AnyTlsError): void => {
     raw.destroy()
-    options.onRefused(error, remoteAddress)
+    options.onRefused(error, hostOf(arrival))
   }
   readStart(raw, options.clock, HEADER_TIMEOUT, {
     onBytes(bytes) {
       try {
         const header = decodeProxyProtocol(bytes)
         if (header === undefined) return undefined
-        const ends = header.ends.source === undefined ? endsOf(raw) : header.ends
+        const ends = header.ends.source === undefined ? arrival.ends : header.ends
         return { taken: header.length, next: () => lookAtHello({ raw, ends }, options) }
       } catch (error) {
         return { taken: bytes.length, next: () => refuse(error as AnyTlsError) }
