@@ -65,7 +65,7 @@ export interface Handover {
 export const MAX_FRAMES_PER_CALL = 512
 
 /** Most openings of streams that one call of {@link Machine.receive} handles. */
-export const MAX_OPENINGS_PER_CALL = 64
+export const MAX_OPENINGS_PER_CALL = 16
 
 /**
  * One unit of output, in order. A shaped Write has exactly one part and must leave as one record and
