@@ -89,8 +89,8 @@ export class SessionCore implements LaneHost {
   #instant: number | undefined
   #turnScheduled = false
   #handling = false
-  /** What the machine has been given to send is lent until this turn is over. */
-  #sendsLent = false
+  /** A lane has lent what it pushes until this turn is over. */
+  #pushing = false
   /** Events that listeners caused while others were being told. */
   readonly #later: MachineEvent[] = []
   #state: 'open' | 'closing' | 'closed' = 'open'
@@ -194,7 +194,7 @@ export class SessionCore implements LaneHost {
   destroy(error: Error | undefined, reason?: string): void {
     if (this.#state === 'closed') return
     this.#machine.abort(CloseCode.Graceful, this.#clock.now(), reason)
-    this.#outlet.write(this.#machine, false)
+    this.#outlet.write(this.#machine)
     for (const lane of this.#lanes.list()) {
       guarded(() => lane.sink?.destroy(error))
     }
@@ -217,17 +217,22 @@ export class SessionCore implements LaneHost {
 
   push(lane: Lane): void {
     this.#outlet.add(lane)
-    if (this.#handling || this.#sendsLent) {
+    if (this.#handling || this.#pushing) {
       this.#schedule()
       return
     }
-    this.#sendsLent = true
+    this.#pushing = true
+    this.#outlet.lends([])
     this.#turn()
-    this.#sendsLent = false
+    this.#pushing = false
   }
 
   drained(lane: Lane): void {
     this.#outlet.drained(lane)
+  }
+
+  lends(buffers: readonly Buffer[]): void {
+    this.#outlet.lends(buffers)
   }
 
   accept(lane: Lane): void {
@@ -355,7 +360,7 @@ export class SessionCore implements LaneHost {
   #turn(): void {
     if (this.#state === 'closed') return
     if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now)
-    this.#outlet.write(this.#machine, this.#sendsLent)
+    this.#outlet.write(this.#machine)
     if (this.#state === 'closing') {
       this.#outlet.end()
       return

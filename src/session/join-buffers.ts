@@ -1,5 +1,5 @@
-// Buffers for joining bytes before they are written: fresh ones cost more than the copy itself, so a few
-// are kept for the next write of whatever session or socket.
+// Buffers for joining bytes before they are written, and for what was lent and has to wait: fresh ones cost more than the
+// copy itself, and their sum drives full collections of the heap, so a few are kept for whatever session or socket is next.
 
 /** Bytes that are joined when more wait: four full TLS records. */
 export const JOIN_SIZE = 65_536
@@ -10,7 +10,7 @@ export const JOIN_LIMIT = JOIN_SIZE + 1_024
 /** Bytes of the buffers for less, so that a request does not hold what a download does. */
 const SMALL = 4_096
 
-const MAX_SPARE = 16
+const MAX_SPARE = 128
 
 const spare: Buffer[] = []
 const spareSmall: Buffer[] = []
@@ -24,4 +24,52 @@ export function takeJoinBuffer(bytes: number): Buffer {
 export function giveJoinBuffer(buffer: Buffer): void {
   const spares = buffer.length === SMALL ? spareSmall : spare
   if (spares.length < MAX_SPARE) spares.push(buffer)
+}
+
+/** A buffer of {@link KeptBytes}. */
+interface Kept {
+  readonly buffer: Buffer
+  filled: number
+  /** Bytes of it that have not been taken. */
+  left: number
+}
+
+/** Copies of lent bytes that wait, in order, in such buffers. */
+export class KeptBytes {
+  readonly #kept: Kept[] = []
+
+  get isEmpty(): boolean {
+    return this.#kept.length === 0
+  }
+
+  /** @returns the copy; small ones share a buffer */
+  keep(view: Uint8Array): Uint8Array {
+    if (view.length > JOIN_LIMIT) return new Uint8Array(view)
+    let last = this.#kept.at(-1)
+    if (last === undefined || last.buffer.length - last.filled < view.length) {
+      last = { buffer: takeJoinBuffer(view.length), filled: 0, left: 0 }
+      this.#kept.push(last)
+    }
+    const start = last.filled
+    last.buffer.set(view, start)
+    last.filled += view.length
+    last.left += view.length
+    return last.buffer.subarray(start, last.filled)
+  }
+
+  /**
+   * The first of what waits has been taken; what is none of the copies counts for nothing.
+   *
+   * @returns the buffers that nothing waits in any more: to be given back when what was taken is of no use
+   */
+  took(views: readonly Uint8Array[]): readonly Buffer[] {
+    let spent = 0
+    for (const { buffer, length } of views) {
+      const kept = this.#kept[spent]
+      if (kept?.buffer.buffer !== buffer) continue
+      kept.left -= length
+      if (kept.left === 0) spent += 1
+    }
+    return this.#kept.splice(0, spent).map((kept) => kept.buffer)
+  }
 }

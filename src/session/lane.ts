@@ -6,6 +6,7 @@ import type { CloseCode } from '../engine/close-code.ts'
 import type { StreamRequest } from '../engine/machine.ts'
 import type { Sender } from '../engine/send-scheduler.ts'
 import type { Timer } from './clock.ts'
+import { KeptBytes } from './join-buffers.ts'
 
 /** Takes what happens on a stream, in order. What it throws harms itself alone. */
 export interface LaneSink {
@@ -35,6 +36,8 @@ export interface LaneHost {
   /** As {@link ready}, for what is lent: sends what can be sent before it returns. */
   push(lane: Lane): void
   drained(lane: Lane): void
+  /** What was taken is lent until it has been written in this turn; then `buffers` serve others. */
+  lends(buffers: readonly Buffer[]): void
   accept(lane: Lane): void
   finish(lane: Lane): void
   reset(lane: Lane, code: CloseCode, reason: string): void
@@ -69,6 +72,8 @@ export class Lane implements Sender {
 
   readonly #host: LaneHost
   #pending: ByteQueue | undefined
+  /** What waits of {@link writeLent}. */
+  #kept: KeptBytes | undefined
   #sink: LaneSink | undefined
 
   constructor(host: LaneHost, origin: LaneOrigin) {
@@ -100,14 +105,18 @@ export class Lane implements Sender {
   writeLent(view: Uint8Array): void {
     const pending = (this.#pending ??= new ByteQueue())
     if (pending.length > 0) {
-      pending.push(new Uint8Array(view))
+      this.#keep(pending, view)
       return
     }
     pending.push(view)
     this.#host.push(this)
     if (pending.length > 0) {
-      for (const rest of pending.take(Infinity)) pending.push(new Uint8Array(rest))
+      for (const rest of pending.take(Infinity)) this.#keep(pending, rest)
     }
+  }
+
+  #keep(pending: ByteQueue, view: Uint8Array): void {
+    pending.push((this.#kept ??= new KeptBytes()).keep(view))
   }
 
   /** This end sends no more; to be called when nothing waits any more. {@link LaneSink.left} follows. */
@@ -142,6 +151,8 @@ export class Lane implements Sender {
   /** Lets go what waits to be sent. */
   discard(): void {
     this.#pending = undefined
+    // Not given back: what was taken in this turn may still have to be written.
+    this.#kept = undefined
   }
 
   schedule(delay: number, callback: () => void): Timer {
@@ -161,7 +172,9 @@ export class Lane implements Sender {
   }
 
   takePending(max: number): Uint8Array[] {
-    return this.#pending?.take(max) ?? []
+    const taken = this.#pending?.take(max) ?? []
+    if (this.#kept?.isEmpty === false) this.#host.lends(this.#kept.took(taken))
+    return taken
   }
 
   sent(): void {

@@ -7,6 +7,7 @@ import type { Machine } from '../engine/machine.ts'
 import { SendScheduler } from '../engine/send-scheduler.ts'
 import { guarded } from './callbacks.ts'
 import type { Clock, Timer } from './clock.ts'
+import { giveJoinBuffer } from './join-buffers.ts'
 import type { Lane } from './lane.ts'
 import type { Pace } from './pace.ts'
 import { RecordWriter } from './record-writer.ts'
@@ -34,6 +35,10 @@ export class Outlet {
   /** Lanes whose last bytes are with the writer, and where they end in its output. */
   readonly #leaving: { readonly lane: Lane; readonly at: number }[] = []
   #paced: Timer | undefined
+  /** What lanes have given to be sent is lent until it has been written. */
+  #lent = false
+  /** Buffers of it that serve others then. */
+  readonly #spent: Buffer[] = []
 
   constructor(duplex: Duplex, clock: Clock, host: OutletHost) {
     this.#clock = clock
@@ -69,6 +74,12 @@ export class Outlet {
     this.#drained.push(lane)
   }
 
+  /** What is given to be sent is valid until the next {@link write} returns; then `buffers` serve others. */
+  lends(buffers: readonly Buffer[]): void {
+    this.#lent = true
+    this.#spent.push(...buffers)
+  }
+
   /** Gives the machine what lanes have to send, as much as there is room and a pace for. */
   pump(machine: Machine, now: number): void {
     if (this.#ready.size === 0 || this.#paced !== undefined) return
@@ -82,12 +93,8 @@ export class Outlet {
     if (room < granted) this.#keepPace(granted - room, now)
   }
 
-  /**
-   * Takes over what the machine has to send.
-   *
-   * @param lent whether its bytes are valid until this returns, and no longer
-   */
-  write(machine: Machine, lent: boolean): void {
+  /** Takes over what the machine has to send. */
+  write(machine: Machine): void {
     const writes = machine.takeWrites()
     const drained = this.#drained
     if (drained.length > 0) {
@@ -96,7 +103,10 @@ export class Outlet {
       for (const { bytes } of writes) at += bytes
       for (const lane of drained) this.#leaving.push({ lane, at })
     }
+    const lent = this.#lent
+    this.#lent = false
     if (writes.length > 0) this.#writer.write(writes, lent)
+    for (const buffer of this.#spent.splice(0)) giveJoinBuffer(buffer)
     // What the sink took at once, or nothing at all, has left already.
     if (drained.length > 0) this.#tellLeft()
   }

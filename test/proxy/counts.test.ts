@@ -2,7 +2,7 @@
 // is: writes to sockets, and reads that made a buffer of their own. Each bound is near what it takes today.
 import net from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
 import { encodeAddress } from '../../src/codec/address.ts'
@@ -96,6 +96,42 @@ describe.for(['v1', 'legacy'] as const)('on the wire %s', (wire) => {
     expect(counts.tls).toBeLessThan((32 * BYTES) / MIB)
     expect(counts.plain).toBeLessThan((48 * BYTES) / MIB)
     expect(counts.kept).toBe(0)
+  })
+
+  it('what waits of sixteen downloads at once, and of sixteen uploads, does so in buffers that serve again, and arrives as it was sent', async () => {
+    const bytes = Buffer.from(Uint8Array.from({ length: MIB }, (_, index) => (index * 131) >> 5))
+    const arrived = (socket: net.Socket) =>
+      new Promise<void>((resolve) => {
+        const got: Buffer[] = []
+        let missing = MIB
+        socket.on('data', (chunk: Buffer) => {
+          got.push(chunk)
+          missing -= chunk.length
+          if (missing > 0) return
+          expect(Buffer.concat(got).equals(bytes)).toBe(true)
+          resolve()
+        })
+      })
+    const uploads: Promise<void>[] = []
+    const open = await startProxy(wire, (socket) => {
+      uploads.push(arrived(socket))
+      socket.write(bytes)
+    })
+    const round = async () => {
+      const programs = await Promise.all(Array.from({ length: 16 }, open))
+      const downloads = programs.map(arrived)
+      for (const program of programs) program.write(bytes)
+      await Promise.all([...downloads, ...uploads.splice(0)])
+      for (const program of programs) program.destroy()
+    }
+    await round()
+    const fresh = vi.spyOn(Buffer, 'allocUnsafeSlow')
+    onTestFinished(() => {
+      fresh.mockRestore()
+    })
+    for (let rounds = 0; rounds < 4; rounds += 1) await round()
+    // 32 transfers, four rounds: a buffer for each that waits once would be 128 and more.
+    expect(fresh.mock.calls.length).toBeLessThan(64)
   })
 
   it('a request on a standing session takes four writes to plain sockets and at most six to TLS', async () => {
