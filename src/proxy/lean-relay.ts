@@ -202,7 +202,10 @@ export class LeanRelay implements LaneSink {
     // After an error the kernel may still have it.
     if (this.#underWay !== undefined && !error) giveJoinBuffer(this.#underWay)
     this.#underWay = undefined
-    if (!error) this.flush()
+    if (error) return
+    // A kernel that has room takes a write at once: what this turn has brought beyond it is not a write of its own.
+    if (this.#joinedLength >= JOIN_SIZE || this.#joined === undefined) this.flush()
+    else this.#flushSoon()
   }
 
   /** All that came has been written. */
