@@ -124,6 +124,37 @@ describe('openings that are reset at once', () => {
       error: { code: 'ERR_TOO_MANY_RESETS' },
     })
   })
+
+  const uses: Record<string, (server: Machine, id: number, frames: Uint8Array) => void> = {
+    'were accepted': (server, id) => server.acceptStream(id, 0),
+    'carried data to the peer': (server, id) => server.sendData(id, [Uint8Array.of(1)], 1, 0),
+    'carried data from the peer': (server, _id, frames) => server.receive(frames, 0),
+  }
+
+  it.each(SERVERS)('D47: on $wire, those that were of use do not count', (wire) => {
+    for (const [name, use] of Object.entries(uses)) {
+      const server = wire.make()
+      for (let n = 1; n <= RESET_BURST + 1; n += 1) {
+        const [opened] = server.receive(wire.open(n), 0)
+        use(server, opened?.type === 'open' ? opened.stream : 0, wire.data(n))
+        server.takeWrites()
+        const ends = server.receive(wire.reset(n), 0)
+        expect(
+          ends.map(({ type }) => type),
+          `${name}, ${n}`,
+        ).toEqual(['close'])
+      }
+    }
+  })
+
+  it('D47: a client whose streams are all refused goes on', () => {
+    const client = anytls.openClient()
+    for (let count = 0; count <= RESET_BURST; count += 1) {
+      const stream = client.openStream(0)
+      expect(client.receive(v1.rst(stream), 0)).toHaveLength(1)
+    }
+    expect(client.mayOpen).toBe(true)
+  })
 })
 
 describe('a handover', () => {

@@ -266,6 +266,15 @@ describe('stream timeout', () => {
     expect(keptAlive(server, 2_000)).toEqual(['1600', 'close 2 ERR_STREAM_TIMEOUT', 'RST 2'])
   })
 
+  it('streams that are due together end together', () => {
+    const server = openServer({ timeouts: { stream: 1_000 } })
+    server.receive(concatBytes([write.open(1), write.open(2)]), 0)
+    expect(told(server.timeout(1_000))).toEqual([
+      'close 1 ERR_STREAM_TIMEOUT',
+      'close 2 ERR_STREAM_TIMEOUT',
+    ])
+  })
+
   it('D5, D26: any STREAM frame counts, of either direction, one without flags too; PINGPONG does not', () => {
     const frames: Record<string, (machine: Client | Server) => void> = {
       'data received': (machine) => machine.receive(write.data(1, 'x'), 700),
@@ -310,6 +319,14 @@ describe('stream timeout', () => {
       expect(client.timeout(now)).toEqual([])
     }
     expect(client.timeout(9_999)).toEqual([])
+    expect(told(client.timeout(10_000))).toEqual(['close 1 ERR_STREAM_OPEN_TIMEOUT'])
+  })
+
+  it('D26: having said all does not turn the want of an answer into one', () => {
+    const client = openClient({ timeouts: { linger: 5_000 } })
+    client.openStream(0)
+    client.finishStream(1, 0)
+    expect(client.timeout(5_000)).toEqual([])
     expect(told(client.timeout(10_000))).toEqual(['close 1 ERR_STREAM_OPEN_TIMEOUT'])
   })
 

@@ -171,8 +171,9 @@ describe('datagrams', () => {
   it('D39, D42: one beyond the credit is not delivered, not even in part: End with code 3', () => {
     for (const machine of bothEnds('udp')) {
       machine.receive(write.keep(1, new Uint8Array(65_000)), 0)
-      expect(told(machine.receive(write.keep(1, new Uint8Array(537)), 0))).toEqual([
-        'close 1 ERR_PROTOCOL_VIOLATION',
+      const message = expect.stringContaining('a datagram beyond the credit') as string
+      expect(machine.receive(write.keep(1, new Uint8Array(537)), 0)).toMatchObject([
+        { type: 'close', stream: 1, error: { code: 'ERR_PROTOCOL_VIOLATION', message } },
       ])
       expect(said(machine)).toEqual(['END 1 3'])
       expect(machine.current).toBe('open')

@@ -165,6 +165,13 @@ describe('net-mux: credit', () => {
     expect(said(server)).toEqual([])
   })
 
+  it('net-mux: a window is what it was set to, however large and however slow its reader', () => {
+    const server = serving({ initialStreamWindow: 0xffff_ffff })
+    for (let sent = 0; sent < 16; sent += 1) feed(server, write.data(1, new Uint8Array(65_536)))
+    server.consumed(1, 1_048_576, 0)
+    expect(said(server)).toEqual([])
+  })
+
   it('net-mux: WindowUpdate adds to the credit and wakes a stream that had none', () => {
     const client = opened({ initialStreamWindow: 10 })
     send(client, 1, '0123456789')
