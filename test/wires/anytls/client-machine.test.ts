@@ -228,6 +228,18 @@ describe('negotiation', () => {
     }
   })
 
+  it('with a word, however short, it is no refusal without one', () => {
+    for (const [word, cause] of [
+      [write.padding(1).subarray(0, 1), undefined],
+      [new Uint8Array(0), expect.objectContaining({ code: 'ERR_CONNECTION_LOST' })],
+    ] as const) {
+      const client = negotiatingClient()
+      expect(client.receive(word, 10)).toEqual([])
+      const [closed] = client.endOfInput(30)
+      expect(closed?.type === 'closed' && closed.error?.cause).toEqual(cause)
+    }
+  })
+
   it('D26: no server NEGO within its time ends the connection', () => {
     const client = makeClient({ timeouts: { nego: 700 } })
     client.timeout(20)

@@ -4,7 +4,7 @@ import { DEFAULT_TIMEOUTS } from '../../../src/wires/anytls/config.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
 import { write } from '../../support/v1-frames.ts'
-import { openClient, openServer, said, told } from './support.ts'
+import { makeServer, openClient, openServer, said, told } from './support.ts'
 import type { Client, Server, Setup } from './support.ts'
 
 /** Either machine, negotiated at 0 ms, with a stream that the server has accepted at 0 ms. */
@@ -108,6 +108,22 @@ describe('connection timeout', () => {
     const client = openClient()
     client.progress(30_000)
     expect(client.deadline).toBe(90_000)
+  })
+
+  it('when the peer was last alive can be asked: a frame of its tells, one of ours does not', () => {
+    for (const [role, make] of Object.entries(WITHOUT)) {
+      const machine = make()
+      machine.receive(write.ping(), 1_000)
+      machine.ping(2_000)
+      expect(machine.lastAlive, role).toBe(1_000)
+      machine.progress(3_000)
+      expect(machine.lastAlive, role).toBe(3_000)
+    }
+  })
+
+  it('D16: before AUTH it does not run', () => {
+    const server = makeServer({ timeouts: { auth: 90_000 } })
+    expect(server.deadline).toBe(90_000)
   })
 
   it('while reading is stopped silence means nothing; afterwards the wait begins afresh', () => {
