@@ -17,15 +17,17 @@ class QuickFirst extends BaseSequencer {
   }
 }
 
+const FEWER_RUNS = fileURLToPath(new URL('test/support/fewer-runs.ts', import.meta.url))
+
 export default defineConfig({
-  resolve: {
-    alias: [
-      {
-        find: /^fast-check$/,
-        replacement: fileURLToPath(new URL('test/support/fewer-runs.ts', import.meta.url)),
-      },
-    ],
-  },
+  plugins: [
+    {
+      name: 'fewer-runs',
+      enforce: 'pre',
+      resolveId: (source, importer) =>
+        source === 'fast-check' && importer !== FEWER_RUNS ? FEWER_RUNS : undefined,
+    },
+  ],
   test: {
     include: ['test/{codec,shaping,engine,wires,session,sim,property}/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/sim/explore.test.ts'],
