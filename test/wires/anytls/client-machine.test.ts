@@ -91,6 +91,18 @@ describe('Deliver 0', () => {
     expect(client.shaping).toBe(false)
   })
 
+  it('N46: a control frame that the scheme gives no size is padded to the next that it gives', () => {
+    const client = makeClient({ scheme: parseScheme('stop=9\n0=7-7\n4=60-60') })
+    client.openStream(0)
+    client.openStream(0)
+    expect(
+      client
+        .takeWrites()
+        .map(({ bytes }) => bytes)
+        .slice(1),
+    ).toEqual([60])
+  })
+
   it('draft, Scheme v0 Phase 2: each frame SHOULD be an individual Deliver, counted up to stop', () => {
     const client = makeClient({ scheme: parseScheme('stop=3') })
     client.openStream(0)
@@ -249,6 +261,15 @@ describe('negotiation', () => {
     expect(told(client.timeout(720))).toEqual(['closed ERR_CONNECTION_TIMEOUT'])
     expect(client.takeWrites()).toEqual([])
   })
+
+  it('D26: so it does where the client closes meanwhile, and with a part of a frame it is a refusal', () => {
+    const client = makeClient({ timeouts: { nego: 700 } })
+    client.openStream(20)
+    client.close(20)
+    client.receive(write.serverNego(serverNego()).subarray(0, 5), 30)
+    expect(client.deadline).toBe(720)
+    expect(told(client.timeout(720))).toEqual(['closed ERR_AUTH_REJECTED'])
+  })
 })
 
 describe('padding scheme', () => {
@@ -299,6 +320,7 @@ describe('padding scheme', () => {
     client.receive(write.schemeUpdate('stop=1\n'), 0)
     const events = client.receive(write.schemeUpdate('stop=2\n'), 0)
     expect(told(events)).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+    expect(said(client)).toEqual(['ALERT PADDING_UPDATE_SCHEME twice'])
   })
 })
 

@@ -170,6 +170,7 @@ describe('negotiation', () => {
       const client = openClient(MUX1, 'draft')
       client.openStream(0)
       expect(told(client.receive(frame, 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+      expect(said(client).at(-1)).toMatch(/^ALERT [\w-]+ without a negotiated mux1$/)
       const server = openServer(MUX1, 'draft')
       server.receive(write.open(1), 0)
       expect(told(server.receive(frame, 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
@@ -236,6 +237,7 @@ describe('credit', () => {
       expect(told(machine.receive(write.credit(1, 0), 0)), role).toEqual([
         'closed ERR_PROTOCOL_VIOLATION',
       ])
+      expect(said(machine).at(-1), role).toBe('ALERT STREAM_CREDIT of zero')
     })
   })
 
