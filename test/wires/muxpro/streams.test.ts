@@ -116,6 +116,13 @@ describe('credit', () => {
     }
   })
 
+  it('stream data is told of as it comes, however its frame is cut', () => {
+    for (const machine of bothEnds('tcp')) {
+      const events = pieces(write.keep(1, 'abcdef'), 11).map((chunk) => machine.receive(chunk, 0))
+      expect(events.map(told)).toEqual([['data 1 abc'], ['data 1 def']])
+    }
+  })
+
   it('credit for one sub-connection is none for another', () => {
     const server = openServer()
     server.receive(concatBytes([write.new(1), write.new(2), write.credit(2, 100)]), 0)
