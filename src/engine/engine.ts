@@ -19,8 +19,8 @@ export class Engine<Frame, Input extends string> implements Machine {
   readonly #role: Role<Frame, Input>
   readonly #decoder: FrameReader<Frame>
   readonly #unread = (): readonly Uint8Array[] => this.#decoder.unread()
-  /** The first record has still to be judged. */
-  #awaitsRecord: boolean
+  /** Judges the first record; gone once it has. */
+  #gate: Role<Frame, Input>['gate']
   /** The peer has said something, of whatever kind. */
   #heard = false
   #hasMore = false
@@ -31,7 +31,7 @@ export class Engine<Frame, Input extends string> implements Machine {
     this.connection = new Connection(role, now)
     this.#role = role
     this.#decoder = role.makeDecoder(this.connection.streams)
-    this.#awaitsRecord = role.gate !== undefined
+    this.#gate = role.gate
     role.begin?.(this.connection)
   }
 
@@ -60,20 +60,20 @@ export class Engine<Frame, Input extends string> implements Machine {
   receive(chunk: Uint8Array, now: number): readonly MachineEvent[] {
     this.connection.channel.now = now
     if (chunk.length > 0) this.#heard = true
-    if (this.#admits(chunk)) {
-      if (chunk.length > 0) this.#decoder.push(chunk)
-      this.#decode(MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL)
-      if (this.connection.streams.wantsRoundTrip) this.ping(now)
-      if (this.#hasMore && chunk.length > 0) this.#decoder.keep()
-    }
+    this.#judge(chunk)
+    this.#decoder.push(chunk)
+    this.#decode(MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL)
+    if (this.connection.streams.wantsRoundTrip) this.ping(now)
+    // Behind an empty chunk what waits was copied before.
+    if (this.#hasMore && chunk.length > 0) this.#decoder.keep()
     return this.#settle()
   }
 
   endOfInput(now: number): readonly MachineEvent[] {
     const { connection } = this
     connection.channel.now = now
-    if (this.#hasMore) this.#decode(Infinity, Infinity)
-    if (!connection.over) this.#role.beforeEnd?.(connection)
+    this.#decode(Infinity, Infinity)
+    this.#role.beforeEnd?.(connection)
     this.#checkDrained()
     const { negotiated } = connection
     const lost = connection.streams.size > 0 || !negotiated
@@ -85,14 +85,13 @@ export class Engine<Frame, Input extends string> implements Machine {
   }
 
   /** D14: the first record alone decides, whatever its length. */
-  #admits(chunk: Uint8Array): boolean {
-    const { gate } = this.#role
-    if (!this.#awaitsRecord || gate === undefined || this.connection.over) return true
-    this.#awaitsRecord = false
-    if (gate.judge(chunk)) return true
+  #judge(chunk: Uint8Array): void {
+    const gate = this.#gate
+    if (gate === undefined || this.connection.over) return
+    this.#gate = undefined
+    if (gate.judge(chunk)) return
     this.connection.move(gate.mismatch)
     this.connection.handOver({ cause: 'auth-failed', unread: [chunk], error: undefined })
-    return false
   }
 
   #decode(maxFrames: number, maxOpenings: number): void {

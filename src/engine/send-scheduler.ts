@@ -94,7 +94,7 @@ export class SendScheduler<S extends Sender> {
         if (this.#passedOver >= STARVATION_GUARD) left -= this.#serveStarving(level, machine, now)
         left -= this.#serve(sender, machine, now)
       }
-      if (left <= 0 || level.waiting.size > 0) break
+      if (level.waiting.size > 0) break
     }
     this.#forgetEmptyLevels()
     return left

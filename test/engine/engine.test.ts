@@ -2,9 +2,11 @@
 // connection has another owner (D47).
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../src/codec/bytes.ts'
+import { CloseCode } from '../../src/engine/close-code.ts'
 import { MAX_FRAMES_PER_CALL } from '../../src/engine/machine.ts'
 import type { Machine, MachineEvent } from '../../src/engine/machine.ts'
 import { RESET_BURST, RESET_REFILL } from '../../src/engine/reset-budget.ts'
+import { serverRole } from '../../src/wires/legacy/server.ts'
 import { write as v1 } from '../support/v1-frames.ts'
 import * as anytls from '../wires/anytls/support.ts'
 import { write as legacyFrame } from '../wires/legacy/frames.ts'
@@ -99,6 +101,30 @@ describe('what waits for the next turn', () => {
     expect(anytls.told(server.receive(frames.slice(cut), 0))).toEqual(['data 1 hello'])
   })
 
+  it('D46: is copied, for the chunk may be written over before its turn comes', () => {
+    const server = anytls.openServer()
+    const lent = concatBytes([v1.open(1), ...Array<Uint8Array>(600).fill(v1.data(1, 'x'))])
+    let told = server.receive(lent, 0).length
+    expect(server.hasMore).toBe(true)
+    lent.fill(0xff)
+    while (server.hasMore) {
+      const events = anytls.told(server.receive(EMPTY, 0))
+      expect(new Set(events)).toEqual(new Set(['data 1 x']))
+      told += events.length
+    }
+    expect(told).toBe(601)
+  })
+
+  it('is nothing once the connection is over', () => {
+    const server = anytls.openServer()
+    const opens = Array.from({ length: 100 }, (_, index) => v1.open(index + 1))
+    server.receive(concatBytes(opens), 0)
+    expect(server.hasMore).toBe(true)
+    server.abort(CloseCode.Graceful, 0)
+    expect(server.hasMore).toBe(false)
+    expect(server.receive(EMPTY, 0)).toEqual([])
+  })
+
   it('the end of the input handles first what waits', () => {
     const server = anytls.openServer()
     const ids = Array.from({ length: 100 }, (_, index) => index + 1)
@@ -124,14 +150,67 @@ describe('openings that are reset at once', () => {
       error: { code: 'ERR_TOO_MANY_RESETS' },
     })
   })
+
+  const uses: Record<string, (server: Machine, id: number, frames: Uint8Array) => void> = {
+    'were accepted': (server, id) => server.acceptStream(id, 0),
+    'carried data to the peer': (server, id) => server.sendData(id, [Uint8Array.of(1)], 1, 0),
+    'carried data from the peer': (server, _id, frames) => server.receive(frames, 0),
+  }
+
+  it.each(SERVERS)('D47: on $wire, those that were of use do not count', (wire) => {
+    for (const [name, use] of Object.entries(uses)) {
+      const server = wire.make()
+      for (let n = 1; n <= RESET_BURST + 1; n += 1) {
+        const [opened] = server.receive(wire.open(n), 0)
+        use(server, opened?.type === 'open' ? opened.stream : 0, wire.data(n))
+        server.takeWrites()
+        const ends = server.receive(wire.reset(n), 0)
+        expect(
+          ends.map(({ type }) => type),
+          `${name}, ${n}`,
+        ).toEqual(['close'])
+      }
+    }
+  })
+
+  it('D47: a client whose streams are all refused goes on', () => {
+    const client = anytls.openClient()
+    for (let count = 0; count <= RESET_BURST; count += 1) {
+      const stream = client.openStream(0)
+      expect(client.receive(v1.rst(stream), 0)).toHaveLength(1)
+    }
+    expect(client.mayOpen).toBe(true)
+  })
 })
 
 describe('a handover', () => {
+  it('D46: gives copies of what is unread, as chunks are lent', () => {
+    const lent = new TextEncoder().encode('GET / HTTP/1.1')
+    const events = anytls.makeServer().receive(lent, 0)
+    lent.fill(0)
+    expect(anytls.unreadOf(events)).toEqual(new TextEncoder().encode('GET / HTTP/1.1'))
+  })
+
   it('nothing of ours is written behind it', () => {
     const server = anytls.authenticatedServer({ onViolation: 'handover' })
     const broken = concatBytes([v1.clientNego(anytls.clientNego()), Uint8Array.of(0xff)])
     expect(anytls.told(server.receive(broken, 0)).at(-1)).toBe('handover violation')
     expect(server.takeWrites()).toEqual([])
+  })
+})
+
+describe('a fault of our own', () => {
+  it('is no violation of the peer', () => {
+    const config = {
+      ...legacy.makeConfig({}),
+      onViolation: 'alert',
+      downlinkScheme: undefined,
+    } as const
+    const handle = (): never => {
+      throw new TypeError('a fault')
+    }
+    const server = new legacy.Server(config, 0, { ...serverRole(config), handle })
+    expect(() => server.receive(legacyFrame.auth(), 0)).toThrow(new TypeError('a fault'))
   })
 })
 

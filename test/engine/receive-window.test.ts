@@ -67,15 +67,18 @@ describe('a window that was set', () => {
 
 describe('an open window', () => {
   it('is told of once in half a GiB while its reader keeps up', () => {
-    const reception = new Reception()
-    let told = 0
-    for (let count = 0; count < 4_800; count += 1) {
-      expect(reception.receive(MIB / 8)).toBe(false)
-      if (reception.consume(MIB / 8) > 0) told += 1
-      reception.now += 1
+    for (const behind of [0, 1]) {
+      const reception = new Reception()
+      reception.receive(behind)
+      let told = 0
+      for (let count = 0; count < 4_800; count += 1) {
+        expect(reception.receive(MIB / 8)).toBe(false)
+        if (reception.consume(MIB / 8) > 0) told += 1
+        reception.now += 1
+      }
+      expect(told).toBe(1)
+      expect(reception.window.limit).toBeGreaterThan(OPEN_WINDOW)
     }
-    expect(told).toBe(1)
-    expect(reception.window.limit).toBeGreaterThan(OPEN_WINDOW)
   })
 
   it('a reader that takes nothing is held at 256 KiB, far away and near', () => {
@@ -85,6 +88,7 @@ describe('an open window', () => {
       expect(reception.receive(MIB / 4 - 1)).toBe(false)
       expect(reception.window.mayBeBehind).toBe(false)
       expect(reception.receive(2)).toBe(true)
+      expect(reception.window.mayBeBehind).toBe(false)
       expect(reception.window.limit).toBe(MIB / 4)
       // What was ever permitted may be under way.
       expect(reception.window.room(0)).toBe(OPEN_WINDOW - MIB / 4 - 1)
@@ -160,6 +164,28 @@ describe('an open window', () => {
     reception.steady(30 * MIB, 3)
     expect(reception.receive(MIB)).toBe(true)
     expect(reception.window.limit - reception.window.consumed).toBe(MIB)
+  })
+
+  it('beyond loopback the pace counts', () => {
+    const reception = new Reception()
+    reception.roundTrip = 1
+    for (let round = 0; round < 3; round += 1) {
+      reception.receive(4 * MIB)
+      reception.consume(4 * MIB)
+      reception.now += 1
+    }
+    expect(reception.receive(MIB)).toBe(false)
+  })
+
+  it('held, a reader whose share shrinks gives nothing back', () => {
+    const reception = new Reception()
+    expect(reception.receive(2 * MIB)).toBe(true)
+    reception.others = CONNECTION_UNREAD
+    reception.window.consumed += 1
+    reception.window.widen(reception.around)
+    const { limit } = reception.window
+    expect(reception.window.takeCredit(true)).toBe(0)
+    expect(reception.window.limit).toBe(limit)
   })
 
   it('held, a reader gets what it takes in two round trips, so that it does not starve', () => {

@@ -40,17 +40,17 @@ class Source implements Sender {
     return [new Uint8Array(max)]
   }
 
-  sent(): void {}
+  sent = (): void => {}
 }
 
 /** Pumps one Frame's room at a time and tells which stream had each turn. */
-function makeTurns(sources: readonly Source[], maxPayload = 10) {
+function makeTurns(sources: readonly Source[], maxPayload = 10, shaping = false) {
   const turns: number[] = []
   const sizes: number[] = []
   const byId = new Map(sources.map((source) => [source.id, source]))
   const machine = {
     maxPayload,
-    shaping: false,
+    shaping,
     credit: (id: number) => byId.get(id)!.credit,
     sendData: (id: number, _parts: readonly Uint8Array[], bytes: number) => {
       const source = byId.get(id)!
@@ -101,6 +101,57 @@ describe('SendScheduler', () => {
     expect(scheduler.size).toBe(0)
   })
 
+  it('one pump gives each stream one Frame, as long as there is room', () => {
+    const { turns, pump } = makeTurns([1, 2, 3].map((id) => new Source(id, 128, [100])))
+    expect(pump(1)).toBe(-9)
+    expect(turns).toEqual([1])
+    expect(pump(20)).toBe(0)
+    expect(turns).toEqual([1, 2, 3])
+    expect(pump(1_000)).toBe(970)
+    expect(turns).toEqual([1, 2, 3, 1, 2, 3])
+  })
+
+  it('D29: writes that wait are joined to one Frame, and each is its own while shaping is on', () => {
+    const joined = makeTurns([new Source(1, 128, [3, 4, 5])])
+    const shaped = makeTurns([new Source(1, 128, [3, 4, 5])], 10, true)
+    for (const { pump } of [joined, shaped]) for (let count = 0; count < 3; count += 1) pump(100)
+    expect(joined.sizes).toEqual([10, 2])
+    expect(shaped.sizes).toEqual([3, 4, 5])
+  })
+
+  it('a stream waits once, however often it is added', () => {
+    const [one, other] = [new Source(1, 128, [20]), new Source(2, 128, [20])]
+    const { turns, scheduler, pump } = makeTurns([one, other])
+    for (const source of [one, other]) scheduler.add(source)
+    expect(scheduler.size).toBe(2)
+    for (let count = 0; count < 3; count += 1) pump(100)
+    expect(turns).toEqual([1, 2, 1, 2])
+    expect(scheduler.size).toBe(0)
+  })
+
+  it('a stream may go while another has its turn', () => {
+    const [one, other] = [new Source(1, 128, [5]), new Source(2, 128, [5])]
+    const { turns, scheduler, pump } = makeTurns([one, other])
+    one.sent = () => scheduler.delete(other)
+    pump(100)
+    expect(turns).toEqual([1])
+    expect(scheduler.size).toBe(0)
+  })
+
+  it('after clear nobody waits, and all may wait again', () => {
+    const sources = [1, 2, 3].map((id) => new Source(id, id, [10]))
+    const level = [4, 5].map((id) => new Source(id, 3, [10]))
+    const { turns, scheduler, pump } = makeTurns([...sources, ...level])
+    scheduler.delete(sources[2]!)
+    scheduler.clear()
+    expect(scheduler.size).toBe(0)
+    pump(100)
+    expect(turns).toEqual([])
+    for (const source of [...level, ...sources]) scheduler.add(source)
+    pump(100)
+    expect(turns).toEqual([1, 2, 4, 5, 3])
+  })
+
   it('a stream without credit does not hold up those behind it', () => {
     const poor = new Source(1, 0, [10])
     poor.credit = 0
@@ -126,8 +177,13 @@ describe('SendScheduler', () => {
   it('D41: the guard counts Frames, also where a single pump has room for many', () => {
     const first = Array.from({ length: 200 }, (_, id) => new Source(id, 0, [1_000]))
     const last = new Source(200, 255, [10_000])
-    const { turns, pump } = makeTurns([...first, last])
-    for (let count = 0; count < 10; count += 1) pump(1_000_000)
+    const { turns, sizes, pump } = makeTurns([...first, last])
+    for (let count = 0; count < 10; count += 1) {
+      const before = sizes.length
+      const left = pump(1_000_000)
+      // The turns by the guard take of the room as well.
+      expect(1_000_000 - left).toBe(sizes.slice(before).reduce((sum, bytes) => sum + bytes, 0))
+    }
     const gaps = turns.flatMap((id, turn) => (id === 200 ? [turn] : []))
     expect(gaps[0]).toBe(STARVATION_GUARD)
     const share = gaps.length / turns.length
@@ -141,6 +197,25 @@ describe('SendScheduler', () => {
     const { turns, pump } = makeTurns([new Source(0, 0, [10_000]), poor, new Source(2, 255, [100])])
     for (let count = 0; count < 3 * (STARVATION_GUARD + 1); count += 1) pump(1)
     expect(turns.filter((id) => id === 2).length).toBeGreaterThanOrEqual(2)
+    expect(turns[STARVATION_GUARD]).toBe(2)
+  })
+
+  it('D41: the first turn by the guard is that of the level that would go next', () => {
+    const { turns, pump } = makeTurns([0, 1, 2].map((id) => new Source(id, id, [10_000])))
+    for (let count = 0; count < 3 * (STARVATION_GUARD + 1); count += 1) pump(1)
+    expect(turns.filter((id) => id !== 0)).toEqual([1, 2, 1])
+  })
+
+  it('D41: nobody was passed over by Frames that left while nobody waited', () => {
+    for (const before of [[], [new Source(2, 255, [5])]]) {
+      const { turns, scheduler, pump } = makeTurns([new Source(1, 0, [10_000]), ...before])
+      for (const source of before) scheduler.delete(source)
+      for (let count = 0; count < 2 * STARVATION_GUARD; count += 1) pump(1)
+      const { length } = turns
+      scheduler.add(new Source(2, 255, [5]))
+      for (let count = 0; count < STARVATION_GUARD; count += 1) pump(1)
+      expect(new Set(turns.slice(length))).toEqual(new Set([1]))
+    }
   })
 
   it('forgets a stream that is gone, whatever its level', () => {
@@ -149,6 +224,7 @@ describe('SendScheduler', () => {
     scheduler.delete(gone)
     expect(scheduler.size).toBe(1)
     scheduler.delete(gone)
+    expect(scheduler.size).toBe(1)
     pump(100)
     expect(turns).toEqual([2])
     scheduler.clear()

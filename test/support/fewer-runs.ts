@@ -1,6 +1,6 @@
 // fast-check for mutation testing, which runs each property once for each mutant: fifty cases at most find what a
 // mutant breaks, or nearly always.
-import fc from '../../node_modules/fast-check/lib/fast-check.js'
+import fc from 'fast-check'
 
 const MOST = 50
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { AnyTlsError } from '../../src/errors.ts'
-import type { Machine, StreamRequest } from '../../src/engine/machine.ts'
+import type { Machine, StreamRequest, Wire } from '../../src/engine/machine.ts'
 import * as anytls from './anytls/support.ts'
 import * as legacy from './legacy/support.ts'
 import * as muxpro from './muxpro/support.ts'
@@ -16,6 +16,7 @@ interface Limits {
 
 interface Row {
   readonly name: string
+  readonly wire: Wire
   /** @param limits most streams at once, by the count of either end */
   readonly make: (limits: Limits) => { readonly client: Machine; readonly server: Machine }
   readonly request?: StreamRequest
@@ -24,6 +25,7 @@ interface Row {
 const WIRES: readonly Row[] = [
   {
     name: 'ANYTLS v1',
+    wire: 'v1',
     make: ({ client, server }) => ({
       client: anytls.makeClient({ maxStreams: client, mux1Window: 65_536 }),
       server: anytls.makeServer({ maxStreams: server, mux1Window: 65_536 }),
@@ -31,6 +33,7 @@ const WIRES: readonly Row[] = [
   },
   {
     name: 'ANYTLS v1 without mux1',
+    wire: 'v1',
     make: ({ client, server }) => ({
       client: anytls.makeClient({ maxStreams: client }),
       server: anytls.makeServer({ maxStreams: server }),
@@ -38,6 +41,7 @@ const WIRES: readonly Row[] = [
   },
   {
     name: 'original AnyTLS',
+    wire: 'legacy',
     make: ({ client, server }) => ({
       client: legacy.makeClient({ maxStreams: client }),
       server: legacy.makeServer({ maxStreams: server }),
@@ -45,6 +49,7 @@ const WIRES: readonly Row[] = [
   },
   {
     name: 'Mux.Pro',
+    wire: 'muxpro',
     make: ({ client, server }) => ({
       client: muxpro.makeClient({ maxStreams: client }),
       server: muxpro.makeServer({ maxStreams: server }),
@@ -53,6 +58,7 @@ const WIRES: readonly Row[] = [
   },
   {
     name: 'net-mux',
+    wire: 'netmux',
     make: ({ client, server }) => ({
       client: netmux.makeMachine('client', { maxStreams: client }),
       server: netmux.makeMachine('server', { maxStreams: server }),
@@ -145,6 +151,11 @@ describe.each(WIRES)('$name', (row) => {
     client.resetStream(first, CloseCode.Graceful, '', connection.now)
     expect(client.mayOpen).toBe(true)
     expect(connection.open()).toBeGreaterThan(first)
+  })
+
+  it('names its wire', () => {
+    const { client, server } = row.make({ client: 1, server: 1 })
+    expect([client.wire, server.wire]).toEqual([row.wire, row.wire])
   })
 
   it('gives each connection ids of its own', () => {

@@ -41,7 +41,6 @@ function makeSyntax(): FrameSyntax<Frame> {
       let value = 0
       for (let index = 0; index < fields.count; index += 1) {
         if (index === 1 && fields.hash) position += PASSWORD_HASH_LENGTH
-        if (position >= end) return 0
         const length = varintLengthFrom(bytes[position] ?? 0)
         if (position + length > end) return 0
         value = readVarint(bytes, position)

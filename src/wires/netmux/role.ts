@@ -82,9 +82,7 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
     stream: number,
     increment: number,
   ): void {
-    const granted = Math.min(increment, MAX_UINT32 - streams.credit(stream))
-    if (granted === 0) streams.touch(stream)
-    else streams.onCredit(stream, granted)
+    streams.onCredit(stream, Math.min(increment, MAX_UINT32 - streams.credit(stream)))
   }
 
   function onGoAway(connection: Connection<NetMuxInput>, code: number): void {

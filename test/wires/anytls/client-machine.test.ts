@@ -91,6 +91,18 @@ describe('Deliver 0', () => {
     expect(client.shaping).toBe(false)
   })
 
+  it('N46: a control frame that the scheme gives no size is padded to the next that it gives', () => {
+    const client = makeClient({ scheme: parseScheme('stop=9\n0=7-7\n4=60-60') })
+    client.openStream(0)
+    client.openStream(0)
+    expect(
+      client
+        .takeWrites()
+        .map(({ bytes }) => bytes)
+        .slice(1),
+    ).toEqual([60])
+  })
+
   it('draft, Scheme v0 Phase 2: each frame SHOULD be an individual Deliver, counted up to stop', () => {
     const client = makeClient({ scheme: parseScheme('stop=3') })
     client.openStream(0)
@@ -228,6 +240,18 @@ describe('negotiation', () => {
     }
   })
 
+  it('with a word, however short, it is no refusal without one', () => {
+    for (const [word, cause] of [
+      [write.padding(1).subarray(0, 1), undefined],
+      [new Uint8Array(0), expect.objectContaining({ code: 'ERR_CONNECTION_LOST' })],
+    ] as const) {
+      const client = negotiatingClient()
+      expect(client.receive(word, 10)).toEqual([])
+      const [closed] = client.endOfInput(30)
+      expect(closed?.type === 'closed' && closed.error?.cause).toEqual(cause)
+    }
+  })
+
   it('D26: no server NEGO within its time ends the connection', () => {
     const client = makeClient({ timeouts: { nego: 700 } })
     client.timeout(20)
@@ -236,6 +260,15 @@ describe('negotiation', () => {
     expect(client.timeout(719)).toEqual([])
     expect(told(client.timeout(720))).toEqual(['closed ERR_CONNECTION_TIMEOUT'])
     expect(client.takeWrites()).toEqual([])
+  })
+
+  it('D26: so it does where the client closes meanwhile, and with a part of a frame it is a refusal', () => {
+    const client = makeClient({ timeouts: { nego: 700 } })
+    client.openStream(20)
+    client.close(20)
+    client.receive(write.serverNego(serverNego()).subarray(0, 5), 30)
+    expect(client.deadline).toBe(720)
+    expect(told(client.timeout(720))).toEqual(['closed ERR_AUTH_REJECTED'])
   })
 })
 
@@ -287,6 +320,7 @@ describe('padding scheme', () => {
     client.receive(write.schemeUpdate('stop=1\n'), 0)
     const events = client.receive(write.schemeUpdate('stop=2\n'), 0)
     expect(told(events)).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+    expect(said(client)).toEqual(['ALERT PADDING_UPDATE_SCHEME twice'])
   })
 })
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { write } from '../../support/v1-frames.ts'
-import { openClient, said, told } from './support.ts'
+import { makeClient, openClient, said, told } from './support.ts'
 import type { Client } from './support.ts'
 
 function withStream(): Client {
@@ -82,6 +82,8 @@ describe('STREAM frames from the server', () => {
   })
 
   it('without mux1 nothing limits what may be sent, and nothing is said about what was read', () => {
+    const early = makeClient()
+    expect(early.credit(early.openStream(0))).toBe(Number.MAX_SAFE_INTEGER)
     const client = withStream()
     expect(client.flowControlled).toBe(false)
     expect(client.credit(1)).toBe(Number.MAX_SAFE_INTEGER)

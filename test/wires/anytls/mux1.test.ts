@@ -1,7 +1,7 @@
 // The mux1 extension: windows, credit, half-close, resets with a reason, GOAWAY (mux1-extension).
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../../src/codec/bytes.ts'
-import { OPEN_WINDOW } from '../../../src/engine/receive-window.ts'
+import { CONNECTION_UNREAD, OPEN_WINDOW } from '../../../src/engine/receive-window.ts'
 import { write } from '../../support/v1-frames.ts'
 import {
   authenticatedServer,
@@ -16,6 +16,7 @@ import {
 import type { Client, Server } from './support.ts'
 
 const WINDOW = 65_536
+const MIB = 1_048_576
 const MUX1 = { mux1Window: WINDOW }
 
 /** Both machines with mux1 and one accepted stream, each with its own window and its peer's of 100,000. */
@@ -100,7 +101,7 @@ describe('negotiation', () => {
   it('mux1: a server takes 64 MiB on a stream of such a client, whatever its window', () => {
     const server = openServer(MUX1, 67_108_864)
     server.receive(write.open(1), 0)
-    const mebibyte = write.data(1, new Uint8Array(1_048_576))
+    const mebibyte = write.data(1, new Uint8Array(MIB))
     for (let count = 0; count < 64; count += 1) {
       expect(server.receive(mebibyte, 0).map(({ type }) => type)).toEqual(['data'])
     }
@@ -129,6 +130,13 @@ describe('negotiation', () => {
     expect(told(events)).toEqual(['established peer/1', 'credit 1'])
     expect(client.credit(1)).toBeGreaterThan(2 ** 52)
     expect(client.credit(client.openStream(0))).toBe(Number.MAX_SAFE_INTEGER)
+  })
+
+  it('mux1: without it a server that offers it takes more than its window', () => {
+    const server = openServer(MUX1, 'draft')
+    server.receive(write.open(1), 0)
+    const data = write.data(1, new Uint8Array(WINDOW + 1))
+    expect(server.receive(data, 0).map(({ type }) => type)).toEqual(['data'])
   })
 
   it('mux1: an answer without an offer changes nothing', () => {
@@ -162,6 +170,7 @@ describe('negotiation', () => {
       const client = openClient(MUX1, 'draft')
       client.openStream(0)
       expect(told(client.receive(frame, 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+      expect(said(client).at(-1)).toMatch(/^ALERT [\w-]+ without a negotiated mux1$/)
       const server = openServer(MUX1, 'draft')
       server.receive(write.open(1), 0)
       expect(told(server.receive(frame, 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
@@ -228,6 +237,7 @@ describe('credit', () => {
       expect(told(machine.receive(write.credit(1, 0), 0)), role).toEqual([
         'closed ERR_PROTOCOL_VIOLATION',
       ])
+      expect(said(machine).at(-1), role).toBe('ALERT STREAM_CREDIT of zero')
     })
   })
 
@@ -291,6 +301,65 @@ describe('credit', () => {
     expect(said(server)).toEqual(['HOLD 2 262144'])
     server.consumed(1, 262_144 + 1_048_576, 60)
     expect(said(server)).toEqual([`CREDIT 1 ${OPEN_WINDOW + 1_048_576}`])
+  })
+
+  /** Where a new stream is held that is not read from. */
+  function heldAt(server: Server, stream: number): string | undefined {
+    server.receive(concatBytes([write.open(stream), write.data(stream, new Uint8Array(65_536))]), 0)
+    server.receive(write.data(stream, new Uint8Array(196_608)), 0)
+    return said(server).find((line) => line.startsWith('HOLD'))
+  }
+
+  /** A new stream that holds unread all that the connection may. */
+  function fill(server: Server, stream: number): void {
+    server.receive(write.open(stream), 0)
+    give(server, stream, CONNECTION_UNREAD / MIB)
+    said(server)
+  }
+
+  function give(server: Server, stream: number, mebibytes: number): void {
+    const frame = write.data(stream, new Uint8Array(MIB))
+    for (let count = 0; count < mebibytes; count += 1) server.receive(frame, 0)
+  }
+
+  it('mux1: what its siblings hold unread leaves a stream less, until it is read or they are gone', () => {
+    const server = openServer({ mux1Window: OPEN_WINDOW })
+    fill(server, 1)
+    expect(heldAt(server, 2)).toBe('HOLD 2 65536')
+    server.consumed(1, CONNECTION_UNREAD, 0)
+    expect(heldAt(server, 3)).toBe('HOLD 3 262144')
+    fill(server, 4)
+    expect(heldAt(server, 5)).toBe('HOLD 5 65536')
+    server.resetStream(4, 0, '', 0)
+    expect(heldAt(server, 6)).toBe('HOLD 6 262144')
+  })
+
+  it('mux1: nothing of a stream that has overrun its window counts as unread', () => {
+    const server = openServer({ mux1Window: OPEN_WINDOW })
+    fill(server, 1)
+    server.receive(write.open(2), 0)
+    const frame = write.data(2, new Uint8Array(CONNECTION_UNREAD + 1))
+    for (let count = 1; count < 16; count += 1) server.receive(frame, 0)
+    expect(server.receive(frame, 0).map(({ type }) => type)).toEqual(['data', 'close'])
+    said(server)
+    expect(heldAt(server, 3)).toBe('HOLD 3 65536')
+    server.resetStream(1, 0, '', 0)
+    expect(heldAt(server, 4)).toBe('HOLD 4 262144')
+  })
+
+  it('mux1: a stream that is alone may hold what its pace allows, one with a sibling has to share', () => {
+    for (const [others, held] of [
+      [[], []],
+      [[2], [`HOLD 1 ${61 * MIB}`]],
+    ] as const) {
+      const server = openServer({ mux1Window: OPEN_WINDOW })
+      for (const stream of [1, ...others]) server.receive(write.open(stream), 0)
+      give(server, 1, 40)
+      server.consumed(1, 40 * MIB, 0)
+      said(server)
+      give(server, 1, 60)
+      expect(said(server)).toEqual(held)
+    }
   })
 
   it('mux1: STREAM_HOLD takes back what reaches beyond its limit, and credit counts from there', () => {

@@ -7,7 +7,7 @@ import {
   encodeClientNegoBlock,
   encodeServerNegoBlock,
 } from '../../../src/wires/anytls/nego.ts'
-import { AnyTlsError } from '../../../src/errors.ts'
+import { AnyTlsError, BlockError } from '../../../src/errors.ts'
 import { ascii } from '../../support/v1-frames.ts'
 import { thrownBy } from '../../codec/vectors.ts'
 
@@ -44,6 +44,12 @@ describe('client NEGO', () => {
     }
   })
 
+  it('a name with a comma is one name', () => {
+    const nego = decodeClientNegoBlock(ascii('version=1\nclient=a,b\npadding-md5=f\n'))
+    expect(nego.client).toBe('a,b')
+    expect(decodeServerNegoBlock(ascii('version=1\nserver=c,d\n')).server).toBe('c,d')
+  })
+
   it('a version that is no number is carried and never chosen', () => {
     const { versions } = decodeClientNegoBlock(
       ascii('version=one,-1,1.0,1e0,99999999999999999\nclient=a\npadding-md5=f\n'),
@@ -75,7 +81,8 @@ describe('client NEGO', () => {
       ['version=1\r\n', 'kv-cr'],
     ]) {
       expectViolation(() => decodeClientNegoBlock(ascii(block ?? '')), rule ?? '')
-      expectViolation(() => decodeServerNegoBlock(ascii(block ?? '')), rule ?? '')
+      const error = expectViolation(() => decodeServerNegoBlock(ascii(block ?? '')), rule ?? '')
+      expect(error.cause).toBeInstanceOf(BlockError)
     }
   })
 })
@@ -116,10 +123,10 @@ describe('chooseVersion', () => {
   })
 })
 
-function expectViolation(action: () => unknown, about: string): void {
+function expectViolation(action: () => unknown, about: string): AnyTlsError {
   const error = thrownBy(action, about)
-  expect(error).toBeInstanceOf(AnyTlsError)
-  if (!(error instanceof AnyTlsError)) return
+  if (!(error instanceof AnyTlsError)) throw new Error('it is no violation', { cause: error })
   expect(error.code).toBe('ERR_PROTOCOL_VIOLATION')
   expect(error.message).toContain(about)
+  return error
 }

@@ -193,6 +193,8 @@ describe('negotiation', () => {
       return server.takeWrites().map(({ shaped, bytes }) => [shaped, bytes])
     }
     const nego = write.serverNego(NEGO.slice(5)).length
+    const sparse = { downlinkScheme: parseScheme('stop=9\n0=7-7\n4=60-60') }
+    expect(writesOf(sparse).slice(1)).toEqual(Array(3).fill([true, 60]))
     expect(writesOf({})).toEqual([[false, nego + 3 * 2]])
     expect(writesOf({ downlinkScheme })).toEqual([
       [true, nego],
@@ -215,6 +217,7 @@ describe('violations', () => {
     'GOAWAY (D9)': write.goaway(0, 0),
     'a stream that was never opened (D11)': write.data(9, 'x'),
     'OPEN of an id that was used (D11)': write.open(1),
+    'OPEN of the last id (D11)': write.open(3),
     'OPEN of a lower id (D11)': write.open(2),
     'a body above its cap (D10)': fromRuns('01 00 80010000'),
     'a stream id above 2^53-1 (D2)': fromRuns('0c ffffffffffffffff'),
@@ -338,6 +341,7 @@ describe('streams', () => {
     const server = openServer()
     server.receive(write.open(1), 0)
     server.acceptStream(1, 0)
+    expect(server.credit(1)).toBe(Number.MAX_SAFE_INTEGER)
     server.sendData(1, [new TextEncoder().encode('all')], 3, 0)
     expect(told(server.finishStream(1, 0))).toEqual(['close 1'])
     expect(said(server)).toEqual(['ACK 1', 'DATA 1 all', 'RST 1'])
@@ -380,6 +384,14 @@ describe('the end', () => {
     expect(server.receive(write.open(2), 0)).toEqual([])
     expect(told(server.receive(write.rst(1), 0))).toEqual(['close 1', 'closed'])
     expect(said(server)).toEqual(['RST 2', 'CLOSE 0'])
+  })
+
+  it('D21: abort tells its code, or a reason in words', () => {
+    const [server, other] = [openServer(), openServer()]
+    expect(told(server.abort(4, 0))).toEqual(['closed'])
+    expect(said(server)).toEqual(['CLOSE 4'])
+    expect(told(other.abort(4, 0, 'no traffic is left'))).toEqual(['closed'])
+    expect(said(other)).toEqual(['ALERT no traffic is left'])
   })
 
   it('CLOSE and ALERT from the client end the connection', () => {

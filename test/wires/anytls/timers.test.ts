@@ -4,7 +4,7 @@ import { DEFAULT_TIMEOUTS } from '../../../src/wires/anytls/config.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
 import { write } from '../../support/v1-frames.ts'
-import { openClient, openServer, said, told } from './support.ts'
+import { makeServer, openClient, openServer, said, told } from './support.ts'
 import type { Client, Server, Setup } from './support.ts'
 
 /** Either machine, negotiated at 0 ms, with a stream that the server has accepted at 0 ms. */
@@ -108,6 +108,22 @@ describe('connection timeout', () => {
     const client = openClient()
     client.progress(30_000)
     expect(client.deadline).toBe(90_000)
+  })
+
+  it('when the peer was last alive can be asked: a frame of its tells, one of ours does not', () => {
+    for (const [role, make] of Object.entries(WITHOUT)) {
+      const machine = make()
+      machine.receive(write.ping(), 1_000)
+      machine.ping(2_000)
+      expect(machine.lastAlive, role).toBe(1_000)
+      machine.progress(3_000)
+      expect(machine.lastAlive, role).toBe(3_000)
+    }
+  })
+
+  it('D16: before AUTH it does not run', () => {
+    const server = makeServer({ timeouts: { auth: 90_000 } })
+    expect(server.deadline).toBe(90_000)
   })
 
   it('while reading is stopped silence means nothing; afterwards the wait begins afresh', () => {
@@ -266,6 +282,15 @@ describe('stream timeout', () => {
     expect(keptAlive(server, 2_000)).toEqual(['1600', 'close 2 ERR_STREAM_TIMEOUT', 'RST 2'])
   })
 
+  it('streams that are due together end together', () => {
+    const server = openServer({ timeouts: { stream: 1_000 } })
+    server.receive(concatBytes([write.open(1), write.open(2)]), 0)
+    expect(told(server.timeout(1_000))).toEqual([
+      'close 1 ERR_STREAM_TIMEOUT',
+      'close 2 ERR_STREAM_TIMEOUT',
+    ])
+  })
+
   it('D5, D26: any STREAM frame counts, of either direction, one without flags too; PINGPONG does not', () => {
     const frames: Record<string, (machine: Client | Server) => void> = {
       'data received': (machine) => machine.receive(write.data(1, 'x'), 700),
@@ -310,6 +335,14 @@ describe('stream timeout', () => {
       expect(client.timeout(now)).toEqual([])
     }
     expect(client.timeout(9_999)).toEqual([])
+    expect(told(client.timeout(10_000))).toEqual(['close 1 ERR_STREAM_OPEN_TIMEOUT'])
+  })
+
+  it('D26: having said all does not turn the want of an answer into one', () => {
+    const client = openClient({ timeouts: { linger: 5_000 } })
+    client.openStream(0)
+    client.finishStream(1, 0)
+    expect(client.timeout(5_000)).toEqual([])
     expect(told(client.timeout(10_000))).toEqual(['close 1 ERR_STREAM_OPEN_TIMEOUT'])
   })
 

@@ -228,6 +228,12 @@ describe('whether the server speaks this wire at all', () => {
       expect(told(client.receive(bytes, 0))[0]).toBe('established ')
       expect(told(client.receive(bytes, 0))).not.toContain('established ')
     }
+    // Which version it speaks is a matter of its settings alone.
+    const [known, unknown] = [flushedClient(), flushedClient()]
+    for (const client of [known, unknown]) client.openStream(0)
+    known.receive(write.serverSettings(), 0)
+    unknown.receive(write.push(1, 'x'), 0)
+    expect([known.pingable, unknown.pingable]).toEqual([true, false])
   })
 
   it('silence, waste and a scheme do not', () => {
@@ -252,6 +258,8 @@ describe('whether the server speaks this wire at all', () => {
       'an unknown command': frame(11, 0),
       'data on a stream that was never opened': write.push(7, 'x'),
       'data on stream 0': write.push(0, 'x'),
+      'the end of a stream that was never opened': write.fin(7),
+      'an answer on a stream that was never opened': write.synack(7),
     }
     for (const [name, bytes] of Object.entries(answers)) {
       const client = flushedClient()

@@ -39,6 +39,18 @@ describe('frames', () => {
     }
   })
 
+  it('a chunk that ends in a head has the frames before it, and the next chunk the one with it', () => {
+    const first = write.synack(1, 'behind which a head would still fit')
+    const second = write.fin(2)
+    for (let cut = 1; cut < second.length; cut += 1) {
+      const decoder = makeFrameDecoder(false)
+      const chunks = [concatBytes([first, second.subarray(0, cut)]), second.subarray(cut)]
+      const [before, behind] = chunks.map((chunk) => decodeAll(decoder, [chunk]))
+      expect(before, `${cut}`).toMatchObject([{ type: 'synack' }])
+      expect(behind, `${cut}`).toMatchObject([{ type: 'fin' }])
+    }
+  })
+
   it('each canonical vector is what the encoder makes of its frames', () => {
     for (const { name, hex, frames } of frameVectors.valid.filter((one) => one.canonical)) {
       const encoded = frames.map((json) => encodeFrame(frameOf(json)))
@@ -148,6 +160,11 @@ describe('settings', () => {
     for (const { name, text, version } of settingsVectors.server) {
       expect(decodeServerSettings(ascii(text)), name).toBe(version)
     }
+  })
+
+  it('legacy-wire: a version may have two digits, and a line without = says nothing', () => {
+    expect(decodeServerSettings(ascii('v=10'))).toBe(10)
+    expect(decodeServerSettings(ascii('v=2\nvx'))).toBe(2)
   })
 
   it('bytes that are no UTF-8 are settings of version 1', () => {

@@ -60,6 +60,10 @@ describe('the first record', () => {
     expect(server.takeWrites()).toEqual([])
   })
 
+  it('D16: before it no other wait runs', () => {
+    expect(makeServer({ timeouts: { auth: 90_000 } }).deadline).toBe(90_000)
+  })
+
   it('D16: nothing at all within 10 s is handed over, too', () => {
     const server = makeServer()
     expect(told(server.timeout(10_000))).toEqual(['handover auth-timeout'])
@@ -248,6 +252,9 @@ describe('streams', () => {
       const opens = concatBytes([write.syn(1), write.syn(2), write.syn(3), write.push(3, 'x')])
       expect(told(server.receive(opens, 0))).toEqual(['open 1', 'open 2'])
       expect(said(server)).toEqual([refusal])
+      for (const stream of [1, 2]) server.acceptStream(stream, 0)
+      // A refusal waits for no SYNACK.
+      expect(server.deadline).toBeGreaterThan(2_000)
       expect(told(server.receive(write.push(1, 'on'), 0))).toEqual(['data 1 on'])
     }
   })
@@ -356,6 +363,14 @@ describe('the end', () => {
       const rest = concatBytes([write.push(1, 'last'), write.fin(1)])
       expect(told(server.receive(rest, 0))).toEqual(['data 1 last', 'close 1', 'closed'])
     }
+  })
+
+  it('an abort says nothing but a reason in words, as an alert', () => {
+    const [server, other] = [openServer(), openServer()]
+    expect(told(server.abort(CloseCode.ResourceExhausted, 0))).toEqual(['closed'])
+    expect(server.takeWrites()).toEqual([])
+    expect(told(other.abort(CloseCode.Rejected, 0, 'no traffic is left'))).toEqual(['closed'])
+    expect(said(other)).toEqual(['ALERT no traffic is left'])
   })
 
   it('before authentication closing says nothing, after it nothing either', () => {

@@ -149,6 +149,17 @@ describe('Delivers', () => {
     }
   })
 
+  it('legacy-wire, Shaping: what has no size is left as it is, control frames too', () => {
+    const scheme = parseScheme('stop=9\n0=7-7\n6=60-60')
+    const client = openClient({ scheme })
+    client.ping(0)
+    const server = openServer({ downlinkScheme: scheme })
+    server.receive(write.ping(9), 0)
+    for (const machine of [client, server]) {
+      expect(machine.takeWrites().map(({ bytes, shaped }) => [bytes, shaped])).toEqual([[7, true]])
+    }
+  })
+
   it('D34: a server shapes its direction when it is told to, and answers settings in one Deliver', () => {
     const downlinkScheme = parseScheme('stop=3\n1=50-50\n2=60-60')
     const server = openServer({ downlinkScheme })

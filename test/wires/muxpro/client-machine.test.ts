@@ -44,8 +44,10 @@ describe('negotiation', () => {
   it('section 6.3.1: an answer with no version, or with two, is a protocol error', () => {
     for (const versions of [[], [0, 0]]) {
       const client = makeClient()
-      expect(told(client.receive(write.negotiate(...versions), 0))).toEqual([
-        'closed ERR_PROTOCOL_VIOLATION',
+      const number = versions.length
+      const message = expect.stringContaining(`${number} versions instead of one`) as string
+      expect(client.receive(write.negotiate(...versions), 0)).toMatchObject([
+        { type: 'closed', error: { code: 'ERR_PROTOCOL_VIOLATION', message } },
       ])
     }
   })
@@ -75,7 +77,10 @@ describe('negotiation', () => {
   })
 
   it('a server that ends before its answer is a lost connection', () => {
-    expect(told(makeClient().endOfInput(0))).toEqual(['closed ERR_CONNECTION_LOST'])
+    const message = 'the peer did not negotiate as Mux.Pro'
+    expect(makeClient().endOfInput(0)).toMatchObject([
+      { type: 'closed', error: { code: 'ERR_CONNECTION_LOST', message } },
+    ])
   })
 })
 

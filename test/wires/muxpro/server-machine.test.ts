@@ -1,6 +1,8 @@
 // The Mux.Pro server by event and byte: negotiation, sub-connections of clients, their ends.
 import { describe, expect, it } from 'vitest'
 import { concatBytes } from '../../../src/codec/bytes.ts'
+import { MAX_OPENINGS_PER_CALL } from '../../../src/engine/machine.ts'
+import { RESET_BURST } from '../../../src/engine/reset-budget.ts'
 import { write } from './frames.ts'
 import { bytesOf, makeServer, openServer, said, sendText, told } from './support.ts'
 
@@ -114,7 +116,10 @@ describe('sub-connections', () => {
     server.receive(concatBytes([write.new(1), write.new(2)]), 0)
     for (const frame of [write.new(1, {}, 'more'), write.new(2, { network: 7 }, 'more')]) {
       const id = frame[3]
-      expect(told(server.receive(frame, 0))).toEqual([`close ${id} ERR_PROTOCOL_VIOLATION`])
+      const message = expect.stringContaining(`id ${id}, which is in use`) as string
+      expect(server.receive(frame, 0)).toMatchObject([
+        { type: 'close', stream: id, error: { code: 'ERR_PROTOCOL_VIOLATION', message } },
+      ])
       expect(said(server)).toEqual([`END ${id} 3`])
     }
     expect(server.current).toBe('open')
@@ -135,6 +140,23 @@ describe('sub-connections', () => {
       expect(said(server), JSON.stringify(target)).toEqual(['END 5 3'])
     }
     expect(told(server.receive(write.new(5), 0))).toEqual(['open 5'])
+  })
+
+  it('D47: what is refused so counts as an opening', () => {
+    const server = openServer()
+    server.receive(concatBytes(Array<Uint8Array>(100).fill(write.new(5, { network: 3 }))), 0)
+    expect(server.hasMore).toBe(true)
+    expect(said(server)).toHaveLength(MAX_OPENINGS_PER_CALL)
+  })
+
+  it('D47: too many resets end the others with code 4', () => {
+    const server = openServer()
+    server.receive(write.new(1), 0)
+    const wasted = concatBytes([write.new(2), write.end(2)])
+    for (let count = 0; count < RESET_BURST; count += 1) server.receive(wasted, 0)
+    server.takeWrites()
+    expect(told(server.receive(wasted, 0)).at(-1)).toBe('closed ERR_TOO_MANY_RESETS')
+    expect(said(server)).toEqual(['END 1 4'])
   })
 
   it('section 6.3.4: too many sub-connections are refused with code 4, the others go on', () => {

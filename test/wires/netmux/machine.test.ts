@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { PeerCloseError } from '../../../src/errors.ts'
 import { CloseCode } from '../../../src/engine/close-code.ts'
+import { RESET_BURST } from '../../../src/engine/reset-budget.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { pieces, told } from '../anytls/support.ts'
 import { ACK, FIN, frame, RST, SYN, write } from './frames.ts'
@@ -165,6 +166,13 @@ describe('net-mux: credit', () => {
     expect(said(server)).toEqual([])
   })
 
+  it('net-mux: a window is what it was set to, however large and however slow its reader', () => {
+    const server = serving({ initialStreamWindow: 0xffff_ffff })
+    for (let sent = 0; sent < 16; sent += 1) feed(server, write.data(1, new Uint8Array(65_536)))
+    server.consumed(1, 1_048_576, 0)
+    expect(said(server)).toEqual([])
+  })
+
   it('net-mux: WindowUpdate adds to the credit and wakes a stream that had none', () => {
     const client = opened({ initialStreamWindow: 10 })
     send(client, 1, '0123456789')
@@ -226,7 +234,10 @@ describe('net-mux: the end of a stream', () => {
   it('net-mux: RST ends both directions, with an error', () => {
     const client = opened()
     const [event] = client.receive(write.rst(1), 0).filter(({ type }) => type === 'close')
-    expect(event).toMatchObject({ stream: 1, error: { code: 'ERR_STREAM_RESET', closeCode: 1 } })
+    expect(event).toMatchObject({
+      stream: 1,
+      error: { code: 'ERR_STREAM_RESET', closeCode: 1, reason: '' },
+    })
     expect(client.streamCount).toBe(0)
     expect(said(client)).toEqual([])
   })
@@ -309,6 +320,15 @@ describe('net-mux: what breaks the protocol', () => {
       expect(server.receive(write.ping(1), 0), name).toEqual([])
       expect(server.takeWrites(), name).toEqual([])
     }
+  })
+
+  it('D47: too many resets end the session with GoAway 4', () => {
+    const server = makeMachine('server')
+    let id = -1
+    const wasted = (): string[] => feed(server, write.syn((id += 2)), write.rst(id))
+    for (let count = 0; count < RESET_BURST; count += 1) wasted()
+    expect(wasted().at(-1)).toBe('closed ERR_TOO_MANY_RESETS')
+    expect(said(server)).toEqual(['GOAWAY 4'])
   })
 
   it('net-mux: flags that mean nothing on a frame are let be, as the crate does', () => {
