@@ -10,6 +10,7 @@ export const JOIN_LIMIT = JOIN_SIZE + 1_024
 /** Bytes of the buffers for less, so that a request does not hold what a download does. */
 const SMALL = 4_096
 
+/** Of each size: those of sixty-four transfers that wait at both ends of a proxy, 8.3 MiB of the large ones. */
 const MAX_SPARE = 128
 
 const spare: Buffer[] = []
