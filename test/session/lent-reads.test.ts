@@ -1,0 +1,216 @@
+// Sockets that lend what they read: the same buffer each time, nothing lost of what came before anybody took it.
+import { once } from 'node:events'
+import { connect, createServer, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import {
+  dropReads,
+  keepReads,
+  lendReads,
+  LentReads,
+  readsAreLent,
+  takeReads,
+} from '../../src/session/lent-reads.ts'
+
+/** Two ends of a connection on loopback: one that connected, with `options`, one that was accepted and is not read. */
+async function connectPair(reads?: LentReads): Promise<{ connected: Socket; accepted: Socket }> {
+  const server = createServer({ pauseOnConnect: true })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const options = { port, host: '127.0.0.1', ...(reads && { onread: reads.onread }) }
+  const connected = connect(options)
+  const [accepted] = (await once(server, 'connection')) as [Socket]
+  onTestFinished(() => {
+    connected.destroy()
+    accepted.destroy()
+    server.close()
+  })
+  for (const socket of [connected, accepted]) socket.on('error', () => {})
+  return { connected: reads?.of(connected) ?? connected, accepted }
+}
+
+/** Takes what a socket reads, as text and with the buffers that it was in. */
+function collect(socket: Socket) {
+  const buffers = new Set<unknown>()
+  let text = ''
+  const waiting: { readonly wanted: string; readonly resolve: () => void }[] = []
+  const take = (bytes: Uint8Array): void => {
+    buffers.add(bytes.buffer)
+    text += Buffer.from(bytes).toString()
+    for (const { wanted, resolve } of waiting) if (text === wanted) resolve()
+  }
+  takeReads(socket, take)
+  const received = (wanted: string): Promise<void> =>
+    text === wanted
+      ? Promise.resolve()
+      : new Promise((resolve) => waiting.push({ wanted, resolve }))
+  return { take, buffers, received, text: () => text }
+}
+
+/** The bytes are with the kernel of the other end, and it has looked for what came. */
+async function deliver(from: Socket, text: string): Promise<void> {
+  await new Promise((resolve) => from.write(text, resolve))
+}
+
+describe('a socket that was accepted', () => {
+  it('lends what it reads in one buffer, which it has together with all others', async () => {
+    const [one, other] = [await connectPair(), await connectPair()]
+    for (const { accepted } of [one, other]) {
+      expect(readsAreLent(accepted)).toBe(false)
+      lendReads(accepted, 'tcp')
+      expect(readsAreLent(accepted)).toBe(true)
+    }
+    const [ours, others] = [collect(one.accepted), collect(other.accepted)]
+    await deliver(one.connected, 'first ')
+    await ours.received('first ')
+    await deliver(other.connected, 'between')
+    await others.received('between')
+    await deliver(one.connected, 'second')
+    await ours.received('first second')
+    expect(ours.buffers.size).toBe(1)
+    expect([...ours.buffers]).toEqual([...others.buffers])
+    expect(one.accepted.listenerCount('data')).toBe(0)
+  })
+
+  it('takes 64 KiB at most in one read, and the rest in the next', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    const taken = collect(accepted)
+    connected.write('x'.repeat(300_000))
+    await taken.received('x'.repeat(300_000))
+    for (const buffer of taken.buffers) expect((buffer as ArrayBuffer).byteLength).toBe(65_536)
+  })
+
+  it('keeps what came before anybody took it, reads no more until then, and gives it first', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    accepted.resume()
+    await deliver(connected, 'early ')
+    while (accepted.bytesRead === 0) await new Promise((resolve) => setImmediate(resolve))
+    await deliver(connected, 'and late')
+    const taken = collect(accepted)
+    // Before anything else is read.
+    expect(taken.text()).toBe('early ')
+    await taken.received('early and late')
+  })
+
+  it('is not changed while something waits in it to be read, or after its end', async () => {
+    const { connected, accepted } = await connectPair()
+    accepted.resume()
+    accepted.pause()
+    await deliver(connected, 'waits')
+    accepted.read(0)
+    await once(accepted, 'readable')
+    lendReads(accepted, 'tcp')
+    expect(readsAreLent(accepted)).toBe(false)
+    expect(String(accepted.read())).toBe('waits')
+    connected.end()
+    accepted.resume()
+    await once(accepted, 'end')
+    lendReads(accepted, 'tcp')
+    expect(readsAreLent(accepted)).toBe(false)
+  })
+
+  it('has its reads once, however often it is asked to lend them', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    const taken = collect(accepted)
+    lendReads(accepted, 'tls')
+    await deliver(connected, 'still taken')
+    await taken.received('still taken')
+  })
+
+  it('is left alone where it has nothing that reads', () => {
+    const socket = new Socket()
+    lendReads(socket, 'tcp')
+    expect(readsAreLent(socket)).toBe(false)
+    Object.assign(socket, { _handle: {} })
+    lendReads(socket, 'tcp')
+    expect(readsAreLent(socket)).toBe(false)
+    Object.assign(socket, { _handle: null })
+  })
+})
+
+describe('a socket that connects', () => {
+  it('lends what it reads, in another buffer for what TLS carries than for TCP', async () => {
+    const buffers: unknown[] = []
+    for (const kind of ['tcp', 'tls'] as const) {
+      const { connected, accepted } = await connectPair(new LentReads(kind))
+      expect(readsAreLent(connected)).toBe(true)
+      const taken = collect(connected)
+      await deliver(accepted, 'hello')
+      await taken.received('hello')
+      expect(taken.buffers.size).toBe(1)
+      buffers.push(...taken.buffers)
+    }
+    expect(buffers[0]).not.toBe(buffers[1])
+  })
+})
+
+describe('reads that are lent', () => {
+  it('are in data events from when they are to be kept, what came before first', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    accepted.resume()
+    await deliver(connected, 'early ')
+    while (accepted.bytesRead === 0) await new Promise((resolve) => setImmediate(resolve))
+    keepReads(accepted)
+    expect(readsAreLent(accepted)).toBe(false)
+    const chunks: Buffer[] = []
+    accepted.on('data', (chunk: Buffer) => chunks.push(chunk))
+    for (const [next, length] of [
+      ['', 6],
+      ['and late', 14],
+      ['!', 15],
+    ] as const) {
+      await deliver(connected, next)
+      while (Buffer.concat(chunks).length < length) await once(accepted, 'data')
+    }
+    // Each is the reader's own: the next has not changed it.
+    expect(String(Buffer.concat(chunks))).toBe('early and late!')
+  })
+
+  it('slow their peer down where they are to be kept and are not read', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    keepReads(accepted)
+    accepted.read(0)
+    for (let count = 0; count < 200; count += 1) connected.write(Buffer.alloc(65_536))
+    while (accepted.readableLength < accepted.readableHighWaterMark) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    for (let round = 0; round < 50; round += 1)
+      await new Promise((resolve) => setImmediate(resolve))
+    expect(accepted.readableLength).toBeLessThan(4 * 65_536)
+  })
+
+  it('go nowhere once they are dropped, and hold up nobody', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    const taken = collect(accepted)
+    dropReads(accepted, taken.take)
+    let ended = false
+    accepted.on('end', () => (ended = true))
+    connected.end(Buffer.alloc(300_000))
+    await once(accepted, 'end')
+    expect([ended, taken.text()]).toEqual([true, ''])
+  })
+})
+
+describe('a Duplex that lends nothing', () => {
+  it('is read by its data events, until that is dropped', () => {
+    const duplex = new PassThrough()
+    const chunks: string[] = []
+    const take = (bytes: Uint8Array): void => void chunks.push(String(bytes))
+    takeReads(duplex, take)
+    expect(readsAreLent(duplex)).toBe(false)
+    duplex.emit('data', Buffer.from('one'))
+    keepReads(duplex)
+    dropReads(duplex, take)
+    duplex.emit('data', Buffer.from('two'))
+    expect(chunks).toEqual(['one'])
+    expect(duplex.listenerCount('data')).toBe(0)
+  })
+})
