@@ -1,8 +1,10 @@
 // The record writer against a sink that a test holds and lets go.
+import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Write } from '../../src/engine/machine.ts'
+import { giveJoinBuffer, JOIN_LIMIT, takeJoinBuffer } from '../../src/session/join-buffers.ts'
 import { RecordWriter } from '../../src/session/record-writer.ts'
 import { settle } from '../support/fake-clock.ts'
 
@@ -260,5 +262,176 @@ describe('RecordWriter: end and accounting', () => {
     await settle()
     expect(sink.text).toBe('a')
     expect(errors.map(({ message }) => message)).toEqual(['gone'])
+  })
+})
+
+/** A socket that keeps each write until it is let go. */
+class HeldSocket extends Socket {
+  readonly chunks: Buffer[] = []
+  readonly #waiting: ((error?: Error) => void)[] = []
+
+  override _write(chunk: Buffer, _encoding: string, callback: (error?: Error) => void): void {
+    this.chunks.push(chunk)
+    this.#waiting.push(callback)
+  }
+
+  release(error?: Error): void {
+    this.#waiting.shift()?.(error)
+  }
+}
+
+describe('RecordWriter: what is lent', () => {
+  it('is handed down as it is where nothing waits', () => {
+    const { sink, writer } = makeWriter()
+    const write = plain('lent')
+    writer.write([write], true)
+    expect(sink.chunks).toEqual([write.parts[0]])
+    expect(sink.chunks[0]!.buffer).toBe(write.parts[0]!.buffer)
+  })
+
+  it('is copied where it has to wait, and leaves as it was, in order, between what is not', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([plain('1')])
+    const lent = [plain('2', '3'), plain('4'), plain('x'.repeat(100_000)), plain('5')]
+    writer.write([plain('a')])
+    for (const write of lent) writer.write([write], true)
+    writer.write([plain('b')])
+    for (const { parts } of lent) for (const part of parts) (part as Buffer).fill('?')
+    await sink.releaseAll()
+    expect(sink.text).toBe(`1a234${'x'.repeat(100_000)}5b`)
+    expect([writer.backlog, writer.left]).toEqual([0, writer.accepted])
+  })
+
+  it('costs what it is to keep, whatever it shares', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([plain('1')])
+    writer.write([plain('x'.repeat(70_000), 'y')], true)
+    expect(writer.backlog).toBe(1 + 70_001 + 2 * 256)
+    await sink.releaseAll()
+    expect(sink.lengths).toEqual([[1], [65_536], [4_465]])
+  })
+
+  it('D33: leaves a shaped Write alone although it is lent', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([plain('1')])
+    writer.write([plain('2'), shaped('S'), plain('3')], true)
+    await sink.releaseAll()
+    expect(sink.calls).toEqual([['1'], ['2'], ['S'], ['3']])
+  })
+})
+
+describe('RecordWriter: a socket', () => {
+  const writeTo = (): { socket: HeldSocket; writer: RecordWriter } => {
+    const socket = new HeldSocket()
+    return { socket, writer: new RecordWriter(socket, () => {}) }
+  }
+
+  it('has Writes joined in a buffer that serves again once it has called back, not before', () => {
+    const { socket, writer } = writeTo()
+    writer.write([plain('one', ' two')])
+    writer.write([plain('three', ' four')])
+    socket.release()
+    socket.release()
+    writer.write([plain('five', ' six')])
+    expect(socket.chunks.map(String).slice(2)).toEqual(['five six'])
+    const [first, second, third] = socket.chunks.map(({ buffer }) => buffer)
+    expect(first).toBe(third)
+    // What waited was joined when the first was back.
+    expect(second).toBe(first)
+    writer.write([plain('seven', ' eight')])
+    const other = writeTo()
+    other.writer.write([plain('nine', ' ten')])
+    expect(other.socket.chunks[0]!.buffer).not.toBe(third)
+  })
+
+  it('gets a single view as it is, and no buffer is given back for it', () => {
+    const { socket, writer } = writeTo()
+    const write = plain('alone')
+    writer.write([write])
+    expect(socket.chunks[0]).toBe(write.parts[0])
+    const taken = takeJoinBuffer(1)
+    giveJoinBuffer(taken)
+    socket.release()
+    expect(takeJoinBuffer(1)).toBe(taken)
+    giveJoinBuffer(taken)
+  })
+
+  it('has what is lent and waits copied into such a buffer, which serves again as well', () => {
+    const { socket, writer } = writeTo()
+    writer.write([plain('1')])
+    const lent = plain('lent')
+    writer.write([lent], true)
+    ;(lent.parts[0] as Buffer).fill('?')
+    socket.release()
+    const [, copy] = socket.chunks
+    expect(String(copy)).toBe('lent')
+    expect(copy!.buffer.byteLength).toBe(4_096)
+    const other = takeJoinBuffer(1)
+    expect(other.buffer).not.toBe(copy!.buffer)
+    socket.release()
+    const again = takeJoinBuffer(1)
+    expect(again.buffer).toBe(copy!.buffer)
+    for (const buffer of [other, again]) giveJoinBuffer(buffer)
+  })
+
+  it('has small Writes that are lent and wait share a buffer, and counts that once', () => {
+    const { socket, writer } = writeTo()
+    writer.write([plain('1')])
+    writer.write([plain('x'.repeat(70_000))], true)
+    for (let count = 0; count < 100; count += 1) writer.write([plain('ab')], true)
+    expect(writer.backlog).toBe(1 + 70_200 + 2 * 256)
+    for (let count = 0; count < 3; count += 1) socket.release()
+    expect(socket.chunks.map(({ length }) => length)).toEqual([1, JOIN_LIMIT, 70_200 - JOIN_LIMIT])
+  })
+
+  it('keeps a buffer for itself that it failed to write', () => {
+    const { socket, writer } = writeTo()
+    socket.on('error', () => {})
+    writer.write([plain('one', ' two')])
+    socket.release(new Error('gone'))
+    const { buffer } = socket.chunks[0]!
+    const taken = takeJoinBuffer(1)
+    expect(taken.buffer).not.toBe(buffer)
+    giveJoinBuffer(taken)
+    expect(writer.left).toBe(0)
+  })
+
+  it('gets up to 65 KiB as one when no more waits, and 64 KiB when more does', () => {
+    const { socket, writer } = writeTo()
+    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT - 1))])
+    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT - 1))])
+    socket.release()
+    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT))])
+    for (let count = 0; count < 3; count += 1) socket.release()
+    expect(socket.chunks.map(({ length }) => length)).toEqual([
+      JOIN_LIMIT,
+      JOIN_LIMIT,
+      65_536,
+      JOIN_LIMIT + 1 - 65_536,
+    ])
+  })
+})
+
+describe('RecordWriter: what has left', () => {
+  it('is counted when the sink has taken it, beside what was accepted', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([shaped('abc'), plain('de')])
+    expect([writer.accepted, writer.left]).toEqual([5, 0])
+    await sink.release()
+    expect([writer.accepted, writer.left]).toEqual([5, 3])
+    await sink.release()
+    expect(writer.left).toBe(5)
+  })
+
+  it('is nothing more once it was abandoned, and nothing waits then', async () => {
+    const { sink, writer } = makeWriter()
+    writer.write([shaped('a'), shaped('b'), plain('c')])
+    writer.abandon()
+    expect(writer.backlog).toBe(1)
+    writer.write([plain('d')])
+    writer.end()
+    expect(writer.accepted).toBe(3)
+    await sink.releaseAll()
+    expect([sink.text, sink.writableEnded, writer.backlog]).toEqual(['a', false, 0])
   })
 })
