@@ -1,5 +1,6 @@
 // What a session does with whatever machine it has: bytes in, events out to lanes and to the session, writes, timers, the
 // end. The machine is a script, the connection one that a test holds.
+import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
@@ -8,7 +9,9 @@ import type { MachineEvent } from '../../src/engine/machine.ts'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { SessionCore } from '../../src/session/core.ts'
 import type { CoreEvent, CoreOptions } from '../../src/session/core.ts'
+import { takeJoinBuffer } from '../../src/session/join-buffers.ts'
 import type { Lane } from '../../src/session/lane.ts'
+import { LentReads } from '../../src/session/lent-reads.ts'
 import { Pace } from '../../src/session/pace.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { takeUncaught } from '../support/uncaught.ts'
@@ -264,6 +267,13 @@ describe('what comes', () => {
   )
 })
 
+it('what comes of a connection that lends its reads is lent to streams', () => {
+  const end = new HeldEnd()
+  expect(makeCore({ duplex: end }).core.readsLent).toBe(false)
+  new LentReads('tcp').of(end as unknown as Socket)
+  expect(makeCore({ duplex: end }).core.readsLent).toBe(true)
+})
+
 describe('the machine', () => {
   it('D18: may be chosen by the first bytes, once, and handles them then', async () => {
     const other = new ScriptedMachine()
@@ -337,7 +347,7 @@ describe('the machine', () => {
     const { machine, end, clock } = makeCore()
     end.held = true
     // A view that waits counts 256 more.
-    const sizes = [1, 1, 65_536 - 256, 1]
+    const sizes = [1, 1, 65_536 - 257, 1]
     for (const size of sizes) machine.say(Buffer.alloc(size))
     await settle()
     await end.release()
@@ -393,6 +403,22 @@ describe('what is sent', () => {
     await receive(data(1, 'a'), data(1, 'b'))
     expect(end.text).toBe('lent again')
     expect(told.slice(0, 3)).toEqual(['1 data a', '1 data b', '1 settle'])
+  })
+
+  it('leaves as it was lent although it waited for credit, and for the socket then', async () => {
+    const { open, end, machine, receive } = makeCore()
+    end.held = true
+    machine.say('first ')
+    const lane = open()
+    await settle()
+    machine.creditOf = () => 0
+    lane.writeLent(Buffer.from('lent'))
+    machine.creditOf = () => 100
+    await receive({ type: 'credit', stream: 1 })
+    // Whoever takes the buffer that it waited in does as it likes with it.
+    takeJoinBuffer(1).fill('x')
+    await end.release()
+    expect(end.text).toBe('first lent')
   })
 
   it('waits at 256 KiB under way, and goes on as that leaves', async () => {
@@ -481,6 +507,16 @@ describe('what a lane asks', () => {
     await clock.advance(1)
     expect(told).toEqual(['1 destroy ERR_STREAM_STALLED'])
     expect(end.isPaused()).toBe(false)
+  })
+
+  it('that is not read has one timer, whatever else happens', async () => {
+    const { receive, machine, clock, lanes } = makeCore()
+    machine.flowControlled = false
+    await receive({ type: 'open', stream: 1 }, data(1, 'x'.repeat(300_000)))
+    expect(clock.waits).toEqual([20_000])
+    lanes.get(1)!.consumed(1)
+    await settle()
+    expect(clock.waits).toEqual([20_000])
   })
 
   it('that is not read for 20 s ends it by default', async () => {
@@ -604,6 +640,27 @@ describe('the end that the machine tells', () => {
     expect(clock.armed).toBe(0)
   })
 
+  it('is heard of once, also when the machine is asked to close after it', async () => {
+    const { core, receive, told, machine } = makeCore()
+    await receive(closed())
+    machine.answers['close'] = [closed('ERR_PING_TIMEOUT')]
+    core.close()
+    await settle()
+    expect(told).toEqual(['ending in order'])
+  })
+
+  it('leaves what the machine has not handled by then', async () => {
+    const { receive, machine, end, told } = makeCore()
+    machine.hasMore = true
+    await receive(closed())
+    const before = machine.called('receive').length
+    await settle()
+    end.destroy(new Error('cable cut'))
+    await settle()
+    expect(machine.called('receive')).toHaveLength(before)
+    expect(told).toEqual(['ending in order', 'close in order'])
+  })
+
   it('drops what still comes, and reads it for the end of the peer to be seen', async () => {
     const { receive, end, machine } = makeCore()
     await receive(closed())
@@ -661,6 +718,31 @@ describe('a session that is destroyed', () => {
     expect(end.destroyed).toBe(false)
     await end.release()
     expect([end.text, end.destroyed, clock.armed]).toEqual(['under way, over', true, 0])
+  })
+
+  it('is over: the machine hears neither of what leaves then, nor of being closed or destroyed again', async () => {
+    const { core, machine, end, told } = makeCore()
+    end.held = true
+    for (const size of [1, 1, 200_000]) machine.say(Buffer.alloc(size))
+    await settle()
+    core.destroy(undefined)
+    const before = machine.calls.length
+    await end.release()
+    core.close()
+    core.destroy(undefined)
+    expect(machine.calls.slice(before)).toEqual([])
+    expect(told).toEqual(['close in order'])
+  })
+
+  it('says why it was destroyed in what its pings are refused with', async () => {
+    const { core } = makeCore()
+    const failure = new Error('enough')
+    const refused = expect(core.ping()).rejects.toMatchObject({
+      code: 'ERR_SESSION_CLOSED',
+      cause: failure,
+    })
+    core.destroy(failure)
+    await refused
   })
 
   it('gives it a second for that', async () => {
@@ -740,6 +822,16 @@ it('a session over a connection that is gone already tells so once whoever made 
   await settle()
   expect(told).toEqual(['close ERR_CONNECTION_LOST'])
   expect(clock.armed).toBe(0)
+})
+
+it('a session over such a connection that is destroyed before that is over once', async () => {
+  const gone = new HeldEnd()
+  gone.destroy()
+  await settle()
+  const { core, told } = makeCore({ duplex: gone })
+  core.destroy(undefined)
+  await settle()
+  expect(told).toEqual(['close in order'])
 })
 
 it('a stream that is opened by a promise of this tick leaves with what is written on it then', async () => {

@@ -57,6 +57,17 @@ describe('bytes that are kept', () => {
     expect(kept.keep(Uint8Array.of(2)).buffer).toBe(buffer!.buffer)
   })
 
+  it('go into a buffer of 4 KiB where they fit into one, to its last byte, and into one of 65 KiB else', () => {
+    expect([4_096, 4_097].map((bytes) => takeJoinBuffer(bytes).length)).toEqual([4_096, JOIN_LIMIT])
+    const kept = new KeptBytes()
+    expect(kept.isEmpty).toBe(true)
+    const views = [4_000, 96, JOIN_LIMIT].map((bytes) => kept.keep(new Uint8Array(bytes)))
+    expect(kept.isEmpty).toBe(false)
+    expect(views[1]!.buffer).toBe(views[0]!.buffer)
+    expect(kept.took(views).map(({ length }) => length)).toEqual([4_096, JOIN_LIMIT])
+    expect(kept.isEmpty).toBe(true)
+  })
+
   it('are no matter of views that were never kept', () => {
     const kept = new KeptBytes()
     const view = kept.keep(new Uint8Array(10))

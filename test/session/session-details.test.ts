@@ -179,6 +179,13 @@ describe('a stream that is opened', () => {
     expect(machine.called('openStream')[1]![1]).toBe(request)
   })
 
+  it('is not for this end to accept', async () => {
+    const { session, machine } = makeSession()
+    session.openStream().accept()
+    await settle()
+    expect(machine.called('acceptStream')).toEqual([])
+  })
+
   it('is none with a priority that is none', () => {
     const { session } = makeSession()
     for (const priority of [-1, 256, 1.5, NaN]) {
