@@ -74,3 +74,119 @@ describe('a look at the ClientHello', () => {
     )
   })
 })
+
+/** A number in so many bytes, big-endian. */
+function number(value: number, count: number): Buffer {
+  const bytes = Buffer.alloc(count)
+  bytes.writeUIntBE(value, 0, count)
+  return bytes
+}
+
+/** Bytes behind their length, which takes so many bytes. */
+const counted = (bytes: Uint8Array, count: number): Buffer =>
+  Buffer.concat([number(bytes.length, count), bytes])
+
+const extension = (type: number, body: Uint8Array): Buffer =>
+  Buffer.concat([number(type, 2), counted(body, 2)])
+
+/** A handshake message in one record. */
+const record = (message: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.of(22, 3, 1), counted(message, 2)])
+
+interface HelloParts {
+  readonly sessionId?: Uint8Array
+  readonly suites?: Uint8Array
+  readonly extensions?: readonly Uint8Array[]
+}
+
+/** A ClientHello made by hand; without `extensions` it ends before them. */
+function makeHello({ sessionId, suites, extensions }: HelloParts): Buffer {
+  const body = Buffer.concat([
+    Buffer.alloc(34, 0xff),
+    counted(sessionId ?? Buffer.alloc(0), 1),
+    counted(suites ?? Buffer.of(0x13, 0x01), 2),
+    Buffer.of(1, 0),
+    extensions === undefined ? Buffer.alloc(0) : counted(Buffer.concat(extensions), 2),
+  ])
+  return record(Buffer.concat([Buffer.of(1), counted(body, 3)]))
+}
+
+const serverName = (name: string, type = 0): Buffer =>
+  extension(0, counted(Buffer.concat([Buffer.of(type), counted(Buffer.from(name), 2)]), 2))
+
+const alpn = (...protocols: string[]): Buffer =>
+  extension(16, counted(Buffer.concat(protocols.map((name) => counted(Buffer.from(name), 1))), 2))
+
+describe('a ClientHello made by hand', () => {
+  it('is read behind a session id and any number of cipher suites, among other extensions', () => {
+    const extensions = [
+      extension(43, Buffer.of(2, 3, 4)),
+      ...[alpn('h2', 'http/1.1'), extension(5, Buffer.alloc(300)), serverName('a.example')],
+      extension(0xff01, Buffer.of(0)),
+    ]
+    for (const sessionId of [Buffer.alloc(0), Buffer.alloc(32, 1)]) {
+      for (const suites of [Buffer.alloc(2), Buffer.alloc(400, 2)]) {
+        expect(readClientHello(makeHello({ sessionId, suites, extensions }))).toEqual({
+          serverName: 'a.example',
+          protocols: ['h2', 'http/1.1'],
+        })
+      }
+    }
+  })
+
+  it('names nothing where it has no extensions, an empty list of them, or a name that is none of a host', () => {
+    const nothing = { serverName: undefined, protocols: [] }
+    expect(readClientHello(makeHello({}))).toEqual(nothing)
+    expect(readClientHello(makeHello({ extensions: [] }))).toEqual(nothing)
+    expect(readClientHello(makeHello({ extensions: [serverName('a.example', 1)] }))).toEqual(
+      nothing,
+    )
+    expect(readClientHello(makeHello({ extensions: [alpn()] }))).toEqual(nothing)
+  })
+
+  it('is none where something in it is longer than what is there', () => {
+    const cut = [
+      extension(0, Buffer.of(0, 9, 0)),
+      extension(0, Buffer.of(0, 3, 0, 0, 9)),
+      extension(16, Buffer.of(0, 3, 9, 0, 0)),
+      Buffer.of(0, 5, 0, 9, 1),
+      Buffer.of(0),
+    ]
+    for (const wrong of cut) {
+      const hello = makeHello({ extensions: [alpn('h2'), wrong] })
+      expect(readClientHello(hello), wrong.toString('hex')).toBe('none')
+    }
+  })
+
+  it('has 16,384 bytes at most, which shows as soon as its length is there', () => {
+    const start = (length: number): Buffer => record(Buffer.from([1, ...number(length, 3)]))
+    expect(readClientHello(start(16_380))).toBe('more')
+    expect(readClientHello(start(16_381))).toBe('none')
+    expect(readClientHello(start(0x01_00_10))).toBe('none')
+  })
+
+  it('is waited for in a record of 16,384 bytes, and no longer than one such record has', () => {
+    const full = Buffer.concat([Buffer.of(22, 3, 1, 0x40, 0), Buffer.of(1, 0, 0x3f, 0xfc)])
+    expect(readClientHello(full)).toBe('more')
+    // In records of a byte each the head of a record is most of what comes.
+    const message = Buffer.concat([Buffer.of(1, 0, 0x3f, 0xfc), Buffer.alloc(16_380)])
+    const drips = inRecords(Buffer.concat([Buffer.alloc(5), message]), 1)
+    expect(readClientHello(drips.subarray(0, 16_388))).toBe('more')
+    expect(readClientHello(drips.subarray(0, 16_389))).toBe('none')
+    const heads = inRecords(Buffer.concat([Buffer.alloc(5), message]), 2)
+    expect(readClientHello(heads.subarray(0, 6))).toBe('more')
+  })
+
+  it('is none with another message first, or in records of another protocol later', () => {
+    expect(readClientHello(record(Buffer.of(2, 0, 0, 0)))).toBe('none')
+    const hello = makeHello({ extensions: [] })
+    const [first, second] = [hello.subarray(5, 9), hello.subarray(9)]
+    expect(readClientHello(Buffer.concat([record(first), record(second)]))).not.toBe('none')
+    const other = record(second)
+    other[1] = 2
+    expect(readClientHello(Buffer.concat([record(first), other]))).toBe('none')
+    other[1] = 3
+    other[0] = 23
+    expect(readClientHello(Buffer.concat([record(first), other]))).toBe('none')
+  })
+})

@@ -9,7 +9,7 @@ import type { MachineEvent } from '../../src/engine/machine.ts'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { SessionCore } from '../../src/session/core.ts'
 import type { CoreEvent, CoreOptions } from '../../src/session/core.ts'
-import { takeJoinBuffer } from '../../src/session/join-buffers.ts'
+import { giveJoinBuffer, takeJoinBuffer } from '../../src/session/join-buffers.ts'
 import type { Lane } from '../../src/session/lane.ts'
 import { LentReads } from '../../src/session/lent-reads.ts'
 import { Pace } from '../../src/session/pace.ts'
@@ -412,11 +412,14 @@ describe('what is sent', () => {
     const lane = open()
     await settle()
     machine.creditOf = () => 0
+    const buffer = takeJoinBuffer(1)
+    giveJoinBuffer(buffer)
     lane.writeLent(Buffer.from('lent'))
     machine.creditOf = () => 100
     await receive({ type: 'credit', stream: 1 })
-    // Whoever takes the buffer that it waited in does as it likes with it.
-    takeJoinBuffer(1).fill('x')
+    // Whoever takes the buffer that it waited in for credit does as it likes with it.
+    expect(takeJoinBuffer(1)).toBe(buffer)
+    buffer.fill('x')
     await end.release()
     expect(end.text).toBe('first lent')
   })
