@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from '../../src/codec/ip.ts'
+import {
+  formatIPv4,
+  formatIPv6,
+  parseIPv4,
+  parseIPv6,
+  unmapped,
+  unmappedHost,
+} from '../../src/codec/ip.ts'
 import { fromHex, toHex } from './vectors.ts'
 
 const hexOfIPv6 = (text: string) => {
@@ -78,5 +85,29 @@ describe('IPv6 text', () => {
     expect(formatIPv6(fromHex('000000000000000000000000c0000201'))).toBe('::c000:201')
     expect(formatIPv6(fromHex('0064ff9b0000000000000000c0000221'))).toBe('64:ff9b::c000:221')
     expect(formatIPv6(fromHex('00000000000000000001ffffc0000201'))).toBe('::1:ffff:c000:201')
+  })
+})
+
+describe('IPv4 mapped into IPv6', () => {
+  it('RFC 4291, section 2.5.5.2: is the 4 bytes behind 80 zeros and 16 ones, and nothing else is', () => {
+    const mapped = '00000000000000000000ffffc0000201'
+    expect(toHex(unmapped(fromHex(mapped)))).toBe('c0000201')
+    for (const other of [
+      '01000000000000000000ffffc0000201',
+      '00000000000000000001ffffc0000201',
+      '00000000000000000000feffc0000201',
+      '00000000000000000000fffec0000201',
+      '000000000000000000000000c0000201',
+      'c0000201',
+    ]) {
+      expect(toHex(unmapped(fromHex(other))), other).toBe(other)
+    }
+  })
+
+  it('is the IPv4 address of a host that sockets name so, and no other host is changed', () => {
+    expect(unmappedHost('::ffff:192.0.2.1')).toBe('192.0.2.1')
+    for (const host of ['::ffff:c000:201', '::ffff:', '192.0.2.1', '::1', 'x::ffff:192.0.2.1']) {
+      expect(unmappedHost(host)).toBe(host)
+    }
   })
 })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { BlockList } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { isInNetworks, parseNetwork } from '../../src/codec/network.ts'
+import { isInNetworks, isLoopback, parseNetwork } from '../../src/codec/network.ts'
 
 const holds = (network: string, address: string) => isInNetworks([parseNetwork(network)], address)
 
@@ -40,6 +40,44 @@ describe('networks', () => {
       expect(() => parseNetwork(text), text).toThrow(
         expect.objectContaining({ code: 'ERR_ADDRESS_INVALID' }) as Error,
       )
+    }
+  })
+
+  it.each([
+    ['localhost', '"localhost" is not a network: write ADDRESS or ADDRESS/BITS'],
+    ['10.0.0.0/8/8', '"10.0.0.0/8/8" is not a network: write ADDRESS or ADDRESS/BITS'],
+    ['10.0.0.0/33', '"10.0.0.0/33" is not a network: it has no such prefix'],
+    ['10.0.0.0/x8', '"10.0.0.0/x8" is not a network: it has no such prefix'],
+    ['::/1000', '"::/1000" is not a network: it has no such prefix'],
+    ['::ffff:0.0.0.0/95', '"::ffff:0.0.0.0/95" is not a network: it has no such prefix'],
+    ['10.0.0.1/8', '"10.0.0.1/8" is not a network: its address has bits after the prefix'],
+    ['grüße\n', '"gr??e?" is not a network: write ADDRESS or ADDRESS/BITS'],
+    ['x'.repeat(99), `"${'x'.repeat(60)}" is not a network: write ADDRESS or ADDRESS/BITS`],
+  ])('says what is wrong with %j', (text, message) => {
+    expect(() => parseNetwork(text)).toThrow(expect.objectContaining({ message }) as Error)
+  })
+
+  it('are read to their first bits and how many those are', () => {
+    for (const [text, ip, prefix] of [
+      ['192.0.2.0/24', [192, 0, 2, 0], 24],
+      ['192.0.2.7', [192, 0, 2, 7], 32],
+      ['::ffff:127.0.0.0/104', [127, 0, 0, 0], 8],
+      ['::ffff:127.0.0.1', [127, 0, 0, 1], 32],
+      ['::ffff:0.0.0.0/96', [0, 0, 0, 0], 0],
+      ['8000::/1', [128, ...new Array<number>(15).fill(0)], 1],
+      ['::', new Array<number>(16).fill(0), 128],
+    ] as const) {
+      expect(parseNetwork(text), text).toEqual({ ip: Uint8Array.from(ip), prefix })
+    }
+    expect(isInNetworks([], '192.0.2.1')).toBe(false)
+  })
+
+  it('of loopback are those that lead to this machine', () => {
+    for (const address of ['127.0.0.1', '127.255.0.9', '::1', '::ffff:127.0.0.1', '::1%lo']) {
+      expect(isLoopback(address), address).toBe(true)
+    }
+    for (const address of ['128.0.0.1', '126.0.0.1', '::2', '::', 'localhost', '']) {
+      expect(isLoopback(address), address).toBe(false)
     }
   })
 

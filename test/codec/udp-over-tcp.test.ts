@@ -130,4 +130,39 @@ describe('UDP over TCP', () => {
       expect(thrownBy(action, 'address')).toHaveProperty('code', 'ERR_ADDRESS_INVALID')
     }
   })
+
+  it.each([
+    ['request', '02', 'isConnect is 2, neither 0 nor 1'],
+    ['request', '0109', 'a datagram has no valid address'],
+    ['addressed', '09', 'a datagram has no valid address'],
+    ['bare', 'fff8', 'a datagram of 65528 bytes, at most 65527 are possible'],
+  ] as const)('UDP over TCP: says what is wrong in a %s: %s', (form, hex, message) => {
+    expect(() => decode(form, [fromHex(hex)])).toThrow(
+      expect.objectContaining({ code: 'ERR_DATAGRAM_INVALID', message }) as Error,
+    )
+  })
+
+  it('UDP over TCP: what cannot be an address is the cause of what is refused', () => {
+    for (const [form, hex] of [
+      ['request', '0109'],
+      ['addressed', '09'],
+    ] as const) {
+      const error = thrownBy(() => decode(form, [fromHex(hex)]), hex)
+      expect(error).toHaveProperty('cause.code', 'ERR_ADDRESS_INVALID')
+    }
+  })
+
+  it('a datagram that is there in one piece is a view of it, and one that is not is a copy', () => {
+    const data: Uint8Array[] = []
+    const decoder = new UdpOverTcpDecoder('bare')
+    const note = (event: UdpOverTcpEvent): void => {
+      if (event.type === 'packet') data.push(event.data)
+    }
+    const chunk = fromHex('000161' + '000262')
+    decoder.receive(chunk, note)
+    decoder.receive(fromHex('63'), note)
+    expect(data[0]!.buffer).toBe(chunk.buffer)
+    chunk.fill(0)
+    expect(toHex(data[1]!)).toBe('6263')
+  })
 })

@@ -133,4 +133,13 @@ describe('varint', () => {
     expect(decodeVarint(view, 5)).toEqual({ value: 0x0123_4567_89ab_cdefn, length: 8 })
     expect(decodeVarint(view, view.length)).toBeUndefined()
   })
+
+  it.each([
+    [-1, undefined, '-1 cannot be encoded as a variable-length integer'],
+    [64, 1, '64 cannot be encoded as a variable-length integer of length 1'],
+    [VARINT_MAX + 1n, undefined, `${2n ** 62n} cannot be encoded as a variable-length integer`],
+    [VARINT_MAX, 4, `${2n ** 62n - 1n} cannot be encoded as a variable-length integer of length 4`],
+  ] as const)('says what does not fit where: %s, %s', (value, length, message) => {
+    expect(() => encodeVarint(value, length)).toThrow(expect.objectContaining({ message }) as Error)
+  })
 })
