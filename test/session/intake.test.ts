@@ -1,9 +1,11 @@
 // What a session receives: when its Duplex is read on, when not, and what becomes of the bytes.
+import { Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Machine } from '../../src/engine/machine.ts'
 import { Intake } from '../../src/session/intake.ts'
+import { LentReads } from '../../src/session/lent-reads.ts'
 import { Pace } from '../../src/session/pace.ts'
 import { createDuplexPair } from '../support/duplex-pair.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
@@ -125,6 +127,23 @@ describe('the bytes', () => {
     expect(text()).toBe('hello world')
     expect(intake.received).toBe(11)
     expect(intake.lent).toBe(false)
+  })
+
+  it('are those of the socket itself where nobody else has them, or it lends them', () => {
+    const socket = new Socket()
+    const reads = new LentReads('tcp')
+    reads.of(socket)
+    const lent = makeIntake(socket)
+    expect(lent.intake.lent).toBe(true)
+    const buffer = reads.onread.buffer as Uint8Array
+    reads.onRead(3, buffer)
+    expect(lent.received[0]!.buffer).toBe(buffer.buffer)
+    expect(lent.intake.received).toBe(3)
+    const given = new Socket()
+    const { received } = makeIntake(given)
+    const chunk = Buffer.from('own')
+    given.emit('data', chunk)
+    expect(received[0]).toBe(chunk)
   })
 
   it('are those of strings in the encoding that the Duplex was given', async () => {

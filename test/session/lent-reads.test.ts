@@ -70,7 +70,7 @@ describe('a socket that was accepted', () => {
     await deliver(one.connected, 'second')
     await ours.received('first second')
     expect(ours.buffers.size).toBe(1)
-    expect([...ours.buffers]).toEqual([...others.buffers])
+    expect([...ours.buffers][0]).toBe([...others.buffers][0])
     expect(one.accepted.listenerCount('data')).toBe(0)
   })
 
@@ -94,6 +94,15 @@ describe('a socket that was accepted', () => {
     // Before anything else is read.
     expect(taken.text()).toBe('early ')
     await taken.received('early and late')
+  })
+
+  it('is to be read no further before anybody has taken what came, and on then', () => {
+    const reads = new LentReads('tcp')
+    const socket = reads.of(new Socket())
+    const buffer = reads.onread.buffer as Uint8Array
+    expect(reads.onRead(3, buffer)).toBe(false)
+    takeReads(socket, () => {})
+    expect(reads.onRead(3, buffer)).toBe(true)
   })
 
   it('is not changed while something waits in it to be read, or after its end', async () => {

@@ -217,6 +217,17 @@ describe('streams that are over', () => {
     expect(guard.holding).toBe(true)
   })
 
+  it('are no less among what the open ones hold where they were given up before', () => {
+    const guard = new UnreadGuard(PATIENCE)
+    const [gone, open] = [watch(guard), watch(guard)]
+    gone.receive(10 * MIB, 100, true)
+    gone.lane.dropped = true
+    guard.dropped(gone.lane, 100)
+    guard.ended(gone.lane, 100)
+    open.receive(64 * MIB, 200, true)
+    expect(guard.due).toBe(200 + PATIENCE)
+  })
+
   it('are cut, the oldest first, until they are few enough', () => {
     const guard = new UnreadGuard(PATIENCE)
     const streams = pile(guard, 5, 5 * MIB, 100)
