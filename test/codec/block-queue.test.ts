@@ -66,4 +66,52 @@ describe('BlockQueue', () => {
     queue.push(Uint8Array.of(7))
     expect([...(queue.take() ?? [])]).toEqual([7])
   })
+
+  it('D46: gives a piece in its block where that is filled to four fifths, else as a copy', () => {
+    for (const [size, memory] of [
+      [10, 10],
+      [819, 819],
+      [820, 1_024],
+      [1_024, 1_024],
+      [5_000, 5_000],
+    ] as const) {
+      const queue = new BlockQueue()
+      queue.push(new Uint8Array(size).fill(7))
+      const piece = queue.take()!
+      expect([piece.length, piece.buffer.byteLength], `${size}`).toEqual([size, memory])
+      expect(queue.length).toBe(0)
+    }
+  })
+
+  it('D46: has blocks of a quarter of what waits, from 1 KiB to 16 KiB', () => {
+    const queue = new BlockQueue()
+    const sizes: number[] = []
+    for (const waiting of [3_000, 8_000, 40_000, 100_000]) {
+      queue.push(new Uint8Array(waiting - queue.length))
+      const filled = queue.length
+      // Bytes one by one, until the block that they began is full.
+      queue.push(new Uint8Array(1))
+      queue.push(new Uint8Array(20_000))
+      const pieces: number[] = []
+      for (let piece = queue.take(); piece !== undefined; piece = queue.take()) {
+        pieces.push(piece.length)
+      }
+      expect(pieces.reduce((sum, length) => sum + length)).toBe(filled + 20_001)
+      sizes.push(pieces[1]!)
+    }
+    expect(sizes).toEqual([1_024, 2_000, 10_000, 16_384])
+  })
+
+  it('keeps what is left of a block that was taken from, and counts it', () => {
+    const queue = new BlockQueue()
+    queue.push(Uint8Array.from({ length: 2_000 }, (_, index) => index))
+    queue.push(Uint8Array.of(1, 2, 3))
+    expect([...queue.takeExactly(1_998)].length).toBe(1_998)
+    expect([...queue.takeExactly(3)]).toEqual([1_998 & 255, 1_999 & 255, 1])
+    expect(queue.length).toBe(2)
+    expect([...queue.take()!]).toEqual([2, 3])
+    queue.push(Uint8Array.of(4))
+    expect([...queue.takeExactly(1)]).toEqual([4])
+    expect([queue.length, queue.take()]).toEqual([0, undefined])
+  })
 })

@@ -115,4 +115,18 @@ describe('host:port', () => {
       expect(message.length).toBeLessThan(600)
     }
   })
+
+  it('a name has 255 characters at most, and a text what such a name and a port have', () => {
+    const name = 'a'.repeat(255)
+    expect(parseHostPort(`${name}:65535`)).toEqual({ host: name, port: 65_535 })
+    expect(messageFor(`${name}a:6553`)).toContain('the name is too long')
+    expect(messageFor(`${name}:655350`)).toContain('it is too long')
+  })
+
+  it('an error shows 60 characters at most, and what is not printable by its number', () => {
+    const all = 'x'.repeat(60)
+    expect(messageFor(all)).toBe(`"${all}" is not an address: the port is missing`)
+    expect(messageFor(`${all}y`)).toBe(`"${all}..." is not an address: the port is missing`)
+    expect(messageFor('a\u007fb"\u2028:80')).toContain('"a\\u007fb\\"\\u2028:80" is not')
+  })
 })

@@ -124,4 +124,41 @@ describe('KV block', () => {
     const error = thrownBy(() => decodeKvBlock(Buffer.from('a=b\na=c\n')), 'duplicate')
     expect(error).toHaveProperty('message', 'a key appears twice (rule kv-duplicate-key, byte 4)')
   })
+
+  it.each([
+    ['', 'a block has one line or more'],
+    ['\n', 'a line is empty'],
+    ['a\n', 'a line has no "="'],
+    ['a=b', 'the last line does not end in a line feed'],
+    ['=b\n', 'a key is empty'],
+    ['a=b\na=b\n', 'a key appears twice'],
+    ['a=\n', 'a value is empty'],
+    ['a,b=c\n', 'a key contains a comma'],
+    ['a=b c\n', 'a space is not allowed'],
+    ['a=b\r\n', 'a carriage return is not allowed'],
+  ])('says what is wrong with the block %j', (text, message) => {
+    expect(thrownBy(() => decodeKvBlock(Buffer.from(text)), text)).toHaveProperty(
+      'message',
+      expect.stringContaining(`${message} (rule kv-`),
+    )
+  })
+
+  it.each([
+    [[], 'a block has one line or more'],
+    [[['a=', ['b']]], 'a key contains "="'],
+    [[['a\n', ['b']]], 'a key contains a line feed'],
+    [[['a,', ['b']]], 'a key contains a comma'],
+    [[['a', ['b\n']]], 'a value contains a line feed'],
+    [[['a', ['b,']]], 'a value contains a comma'],
+    [[['a', []]], 'a value is empty'],
+    [[['', ['b']]], 'a key is empty'],
+  ] as readonly (readonly [Entries, string])[])(
+    'says what cannot be encoded of %j',
+    (entries, message) => {
+      expect(thrownBy(() => encodeKvBlock(entries), message)).toHaveProperty(
+        'message',
+        expect.stringContaining(`${message} (rule kv-`),
+      )
+    },
+  )
 })
