@@ -19,9 +19,11 @@ export interface Laned {
 export interface LaneOptions {
   readonly id?: number
   readonly request?: StreamRequest
+  readonly openedHere?: boolean
 }
 
-export function makeLane({ id = 1, request }: LaneOptions = {}): Laned {
+export function makeLane(options: LaneOptions = {}): Laned {
+  const { id = 1, request, openedHere = true } = options
   const seen: unknown[][] = []
   const clock = new FakeClock()
   const note =
@@ -57,7 +59,7 @@ export function makeLane({ id = 1, request }: LaneOptions = {}): Laned {
       laned.onDestroy()
     },
   }
-  const lane = new Lane(host, { id, openedHere: true, request, priority: 128 })
+  const lane = new Lane(host, { id, openedHere, request, priority: 128 })
   const laned: Laned = { lane, seen, clock, onPush: () => {}, onDestroy: () => {} }
   lane.attach(sink)
   return laned
