@@ -213,6 +213,25 @@ describe('near a server', () => {
     expect(clock.waits.every((time) => time > 250)).toBe(true)
   })
 
+  it('those who are left when one of them was served share it no later', async () => {
+    const { dials, clock, wait } = await makeKnown(100)
+    const waiters = [wait(), wait()]
+    dials.serve(1)
+    await clock.advance(249)
+    expect(waiters.map(({ got }) => got)).toEqual(['session 1', undefined])
+    await clock.advance(1)
+    expect(waiters[1]!.got).toBe('session 1')
+  })
+
+  it('who is left without a dial has another at once', async () => {
+    const { made, wait } = makeDials({ roomOfNew: 1 })
+    const waiters = [wait(), wait()]
+    await made[1]!.fail(new Error('no'))
+    await made[0]!.succeed()
+    expect(waiters.map(({ got }) => got)).toEqual(['session 1', undefined])
+    expect(made).toHaveLength(3)
+  })
+
   it('a new dial has no timer once it is over, and nobody is waited for', async () => {
     const { clock, made, wait } = makeDials()
     wait()
