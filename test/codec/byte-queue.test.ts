@@ -1,4 +1,4 @@
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -67,6 +67,53 @@ describe('ByteQueue', () => {
     while (queue.length > 0) for (const { length } of queue.take(3)) total += length
     expect(total).toBe(600_000)
   })
+
+  it('tells how many views wait, and how long the first of them is', () => {
+    const queue = new ByteQueue()
+    expect([queue.viewCount, queue.firstLength]).toEqual([0, 0])
+    for (const hex of ['0102', '', '030405', '06']) queue.push(fromHex(hex))
+    expect([queue.viewCount, queue.firstLength]).toEqual([3, 2])
+    queue.take(3)
+    expect([queue.viewCount, queue.firstLength]).toEqual([2, 2])
+    queue.take(3)
+    expect([queue.viewCount, queue.firstLength]).toEqual([0, 0])
+  })
+
+  it('gives what comes after several views were taken at once, time and again', () => {
+    const queue = new ByteQueue()
+    for (let round = 0; round < 3; round += 1) {
+      for (const hex of ['01', '02', '03']) queue.push(fromHex(hex))
+      expect(hexes(queue.take(Infinity))).toEqual(['01', '02', '03'])
+      queue.push(fromHex('04'))
+      expect(hexes(queue.take(1))).toEqual(['04'])
+    }
+  })
+
+  it.each([0, 10, 100])(
+    'needs no more memory for what went through it, with %i views that wait',
+    (waiting) => {
+      setFlagsFromString('--expose-gc')
+      const collectGarbage = runInNewContext('gc') as () => void
+      const heap = (): number => {
+        collectGarbage()
+        return getHeapStatistics().used_heap_size
+      }
+      const queue = new ByteQueue()
+      const view = fromHex('01')
+      const pass = (count: number): void => {
+        for (let index = 0; index < count; index += 1) {
+          queue.push(view)
+          if (queue.length > waiting) queue.take(1)
+        }
+      }
+      pass(1_000)
+      const before = heap()
+      pass(1_000_000)
+      // A place for each would be 8 MB.
+      expect(heap() - before).toBeLessThan(2_000_000)
+      expect(queue.length).toBe(waiting)
+    },
+  )
 
   it('keeps no reference to a view that was taken', async () => {
     setFlagsFromString('--expose-gc')

@@ -1,6 +1,6 @@
 // ChurningMap and ChurningSet against Map and Set.
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ChurningMap, ChurningSet } from '../../src/codec/churning.ts'
 
 const key = fc.integer({ min: 0, max: 40 })
@@ -44,5 +44,33 @@ describe('ChurningMap and ChurningSet', () => {
         expect(churningSet.size).toBe(set.size)
       }),
     )
+  })
+
+  it('move what is there after 64 additions and twice as many as are there, and no sooner', () => {
+    const churning = new ChurningMap<number, number>()
+    for (let key = 0; key < 10; key += 1) churning.set(key, key)
+    /** How many entries it cost to add so many that do not stay. */
+    const costOf = (additions: number): number => {
+      const set = vi.spyOn(Map.prototype, 'set')
+      try {
+        for (let count = 0; count < additions; count += 1) {
+          churning.set(-1, count)
+          churning.delete(-1)
+        }
+        return set.mock.calls.length
+      } finally {
+        set.mockRestore()
+      }
+    }
+    // Ten were added before: the 75th is the first that is too many.
+    expect(costOf(74)).toBe(74)
+    expect(costOf(1)).toBe(1 + 10)
+    for (let time = 0; time < 3; time += 1) {
+      expect(costOf(84)).toBe(84)
+      expect(costOf(1)).toBe(1 + 10)
+    }
+    expect(churning.list()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    churning.clear()
+    expect(costOf(64)).toBe(64)
   })
 })

@@ -179,6 +179,7 @@ describe('a ClientHello made by hand', () => {
 
   it('is none with another message first, or in records of another protocol later', () => {
     expect(readClientHello(record(Buffer.of(2, 0, 0, 0)))).toBe('none')
+    expect(readClientHello(record(Buffer.alloc(0)))).toBe('none')
     const hello = makeHello({ extensions: [] })
     const [first, second] = [hello.subarray(5, 9), hello.subarray(9)]
     expect(readClientHello(Buffer.concat([record(first), record(second)]))).not.toBe('none')

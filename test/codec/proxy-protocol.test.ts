@@ -102,6 +102,27 @@ describe('a PROXY protocol header that comes in', () => {
     expect(() => decodeProxyProtocol(line(300).subarray(0, 107))).toThrow('too long')
   })
 
+  it('PROXY v1 in: a line names what it says and nothing before it', () => {
+    const line = (text: string) => decodeProxyProtocol(Buffer.from(`${text}\r\n`, 'latin1'))
+    expect(line('PROXY TCP4 192.0.2.1 192.0.2.2 65535 0')?.ends).toEqual({
+      source: { host: '192.0.2.1', port: 65_535 },
+      destination: { host: '192.0.2.2', port: 0 },
+    })
+    expect(() => line('PROXY x PROXY UNKNOWN')).toThrow('names no two ends')
+    expect(() => line('PROXY x PROXY TCP4 192.0.2.1 192.0.2.2 1 2')).toThrow('names no two ends')
+  })
+
+  it('PROXY v2 in: a header of 4,096 bytes is read, one of 4,097 is not', () => {
+    const header = (length: number): Buffer => {
+      const bytes = Buffer.alloc(length)
+      bytes.set([13, 10, 13, 10, 0, 13, 10, 0x51, 0x55, 0x49, 0x54, 10, 0x21, 0x11])
+      bytes.writeUInt16BE(length - 16, 14)
+      return bytes
+    }
+    expect(decodeProxyProtocol(header(PROXY_HEADER_MAX))?.length).toBe(4_096)
+    expect(() => decodeProxyProtocol(header(PROXY_HEADER_MAX + 1))).toThrow('it is too long')
+  })
+
   it('PROXY in: what was encoded is read back, wherever it is cut and whatever follows', () => {
     const port = fc.integer({ min: 0, max: 65_535 })
     const pair = (host: fc.Arbitrary<string>) => {

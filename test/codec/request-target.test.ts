@@ -176,6 +176,12 @@ describe('a header block made by hand', () => {
     expect(readH2Target(h2([1, 0x2c, block(padding, priority, path)]))).toBe('/a')
   })
 
+  it('is none behind anything but the preface', () => {
+    const bytes = h2([1, 4, block(0x84)])
+    bytes[23] = 0
+    expect(readH2Target(bytes)).toBeUndefined()
+  })
+
   it('is none while the head of its frame is not there', () => {
     const whole = h2([1, 4, block(0x84)])
     expect(readH2Target(whole.subarray(0, -2))).toBeUndefined()
