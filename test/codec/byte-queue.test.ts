@@ -1,7 +1,7 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { setImmediate } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ByteQueue } from '../../src/codec/byte-queue.ts'
 import { fromHex, toHex } from './vectors.ts'
 
@@ -114,6 +114,31 @@ describe('ByteQueue', () => {
       expect(queue.length).toBe(waiting)
     },
   )
+
+  it('moves what waits no more than once for as much that goes through it', () => {
+    const queue = new ByteQueue()
+    const view = fromHex('01')
+    for (let index = 0; index < 1_000; index += 1) queue.push(view)
+    let moved = 0
+    const { splice } = Array.prototype
+    const spy = vi.spyOn(Array.prototype, 'splice')
+    spy.mockImplementation(function (this: unknown[], ...args: [number, number]) {
+      const taken = Reflect.apply(splice, this, args) as unknown[]
+      moved += this.length
+      return taken
+    })
+    try {
+      for (let index = 0; index < 10_000; index += 1) {
+        queue.push(view)
+        queue.take(1)
+      }
+    } finally {
+      spy.mockRestore()
+    }
+    expect(moved).toBeGreaterThan(0)
+    expect(moved).toBeLessThanOrEqual(10_000)
+    expect(queue.length).toBe(1_000)
+  })
 
   it('keeps no reference to a view that was taken', async () => {
     setFlagsFromString('--expose-gc')
