@@ -98,6 +98,8 @@ describe('a PROXY protocol header that comes in', () => {
     expect(decodeProxyProtocol(line(107))?.length).toBe(107)
     expect(decodeProxyProtocol(line(107).subarray(0, 106))).toBeUndefined()
     expect(() => decodeProxyProtocol(line(108))).toThrow('CR LF')
+    // Its CR is where the LF would have to be: nothing that follows can mend that.
+    expect(() => decodeProxyProtocol(line(108).subarray(0, 107))).toThrow('CR LF')
     expect(() => decodeProxyProtocol(line(109))).toThrow('too long')
     expect(() => decodeProxyProtocol(line(300).subarray(0, 107))).toThrow('too long')
   })
