@@ -161,6 +161,21 @@ describe('an idle session', () => {
     expect(client.mayOpen).toBe(false)
   })
 
+  it('is kept by minIdle alone of several that became idle together', async () => {
+    const { pool, clock, pairs } = makePool({
+      idleTimeout: 5_000,
+      minIdle: 1,
+      streamsPerSession: 1,
+    })
+    const streams: Stream[] = []
+    for (let count = 0; count < 3; count += 1) streams.push(await pool.openStream())
+    await finish(...streams)
+    await clock.advance(5_000)
+    await settle()
+    expect(pairs.filter(({ client }) => client.mayOpen)).toHaveLength(1)
+    expect(pool.size).toBe(1)
+  })
+
   it('of those kept beyond their time is looked at again after as long', async () => {
     const { pool, clock, pairs } = makePool({
       idleTimeout: 5_000,
@@ -177,6 +192,27 @@ describe('an idle session', () => {
     expect(pairs.map(({ client }) => client.closed)).toEqual([true, false])
     await clock.advance(60_000)
     expect(pairs[1]!.client.closed).toBe(false)
+  })
+})
+
+describe('a session that falls silent', () => {
+  it('has as long as silence and probeTimeout say when it matters', async () => {
+    const times = { silence: 9_000, probeTimeout: 9_000 }
+    const { pool, clock, pairs } = makePool({
+      autoAccept: false,
+      silence: () => times.silence,
+      probeTimeout: () => times.probeTimeout,
+    })
+    await finish(await pool.openStream())
+    Object.assign(times, { silence: 700, probeTimeout: 300 })
+    pairs[0]!.serverEnd.pause()
+    let silent = 0
+    const stream = await pool.openStream()
+    stream.on('silent', () => (silent += 1))
+    await clock.advance(999)
+    expect(silent).toBe(0)
+    await clock.advance(1)
+    expect(silent).toBe(1)
   })
 })
 
