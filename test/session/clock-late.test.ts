@@ -85,6 +85,17 @@ describe('a timer of the system clock', () => {
   })
 })
 
+it('a timer that was started afresh is not late because of what it had waited before', () => {
+  const { pass } = takeTime()
+  const { timer, calls } = schedule(10_000)
+  pass(5_000)
+  timer.refresh()
+  pass(9_999)
+  expect(calls.count).toBe(0)
+  pass(1)
+  expect(calls.count).toBe(1)
+})
+
 describe('a timer that comes late', () => {
   it('calls back at once while it is less than a second', () => {
     const { pass, stand } = takeTime()
