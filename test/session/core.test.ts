@@ -390,18 +390,21 @@ describe('what is sent', () => {
     const { open, end, receive, reactions, told } = makeCore()
     const lane = open()
     await settle()
-    lane.writeLent(Buffer.from('lent'))
-    expect(end.text).toBe('lent')
-    await settle()
+    for (const text of ['lent', ' once', ' more']) {
+      const before = end.text
+      lane.writeLent(Buffer.from(text))
+      expect(end.text).toBe(`${before}${text}`)
+      await settle()
+    }
     told.length = 0
     reactions['1 data a'] = () => {
       const view = Buffer.from(' again')
       lane.writeLent(view)
-      expect(end.text).toBe('lent')
+      expect(end.text).toBe('lent once more')
       view.fill('x')
     }
     await receive(data(1, 'a'), data(1, 'b'))
-    expect(end.text).toBe('lent again')
+    expect(end.text).toBe('lent once more again')
     expect(told.slice(0, 3)).toEqual(['1 data a', '1 data b', '1 settle'])
   })
 
