@@ -359,6 +359,18 @@ describe('the machine', () => {
   })
 })
 
+it('the peer is read on once enough of 2 MiB that were under way has left', async () => {
+  const { machine, end, receive } = makeCore()
+  end.held = true
+  for (const size of [1, 2 * 1_048_576]) machine.say(Buffer.alloc(size))
+  await receive()
+  expect(end.isPaused()).toBe(true)
+  await end.release()
+  expect(end.isPaused()).toBe(true)
+  await end.release()
+  expect(end.isPaused()).toBe(false)
+})
+
 describe('what is sent', () => {
   it('leaves in the turn after the tick that wrote it, as one', async () => {
     const { open, machine, end } = makeCore()
