@@ -37,7 +37,8 @@ export function decodeKvBlock(bytes: Uint8Array): KvBlock {
   const entries = new Map<string, string[]>()
   let values: string[] | undefined // of the line being read; undefined inside its key
   let start = 0 // of the key or value being read
-  for (const [at, byte] of bytes.entries()) {
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at]
     if (values === undefined) {
       if (byte === EQUALS) {
         if (at === start) throw emptyKey(at)
@@ -99,7 +100,8 @@ export function encodeKvBlock(
 
 function checkToken(kind: 'key' | 'value', token: string, base: number): void {
   const bytes = textBytes(token)
-  for (const [at, byte] of bytes.entries()) {
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at]
     if (byte === LF) throw lineFeed(kind, base + at)
     if (byte === COMMA) throw comma(kind, base + at)
     if (byte === EQUALS && kind === 'key') throw equalsInKey(base + at)

@@ -39,7 +39,8 @@ export function toTextBlock(text: string, maxBytes: number): Uint8Array {
 }
 
 function checkText(bytes: Uint8Array): void {
-  for (const [at, byte] of bytes.entries()) {
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at] ?? 0
     const permitted = (byte >= 0x20 && byte <= 0x7e) || byte === LF
     if (!permitted) throw characterError('text', bytes, at)
   }
