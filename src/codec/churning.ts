@@ -9,57 +9,55 @@ const RENEWAL = 64
 
 /** A Map for entries that come and go. */
 export class ChurningMap<K, V> {
-  #map = new Map<K, V>()
+  /** Made with the first entry: most sessions are idle, and have several of these. */
+  #map: Map<K, V> | undefined
   #added = 0
 
   get size(): number {
-    return this.#map.size
+    return this.#map?.size ?? 0
   }
 
   get(key: K): V | undefined {
-    return this.#map.get(key)
+    return this.#map?.get(key)
   }
 
   set(key: K, value: V): void {
     this.#added += 1
-    if (this.#added > RENEWAL + 2 * this.#map.size) this.#renew()
+    if (this.#map === undefined || this.#added > RENEWAL + 2 * this.#map.size) {
+      this.#map = new Map(this.#map)
+      this.#added = 0
+    }
     this.#map.set(key, value)
   }
 
   /** @returns whether it was there */
   delete(key: K): boolean {
-    return this.#map.delete(key)
+    return this.#map?.delete(key) === true
   }
 
   clear(): void {
-    this.#map = new Map()
-    this.#added = 0
+    this.#map = undefined
   }
 
   /** What is there now, in a list of its own, in the order of coming. */
   list(): V[] {
-    return [...this.#map.values()]
+    return [...this.values()]
   }
 
   /** As {@link list}, with their keys. */
   entries(): [K, V][] {
-    return [...this.#map]
+    return this.#map === undefined ? [] : [...this.#map]
   }
 
   /** What is there, in the order of coming, for as long as nothing comes. */
   values(): Iterable<V> {
-    return this.#map.values()
+    return this.#map?.values() ?? []
   }
 
   /** What came first of what is there. */
   get first(): V | undefined {
-    const [first] = this.#map.values()
+    const [first] = this.values()
     return first
-  }
-
-  #renew(): void {
-    this.#map = new Map(this.#map)
-    this.#added = 0
   }
 }
 

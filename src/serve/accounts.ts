@@ -1,8 +1,10 @@
 // Holds the sessions of a server to what its users may: who gets in, how fast, how many, how much, and who has to go.
 // Must never let a change of a user wait: it holds for sessions that run as well.
+import { ChurningMap, ChurningSet } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
 import type { Session } from '../session/session.ts'
+import type { SessionUser } from '../session/stream.ts'
 import type { ServerUsers } from '../tls/first-record.ts'
 import type { Server } from '../tls/listen.ts'
 import { LocalLimiter } from './limiter.ts'
@@ -36,10 +38,13 @@ export interface AccountsOptions {
   readonly warn: (problem: string) => void
 }
 
+/** What decides whether somebody may stay. */
+type Standing = Pick<User, 'id' | 'name' | 'enabled' | 'expires' | 'quota'>
+
 /** A user who is here. */
 interface Guest {
-  user: User
-  readonly sessions: Set<Session>
+  user: Standing
+  readonly sessions: ChurningSet<Session>
 }
 
 /** What of a session has been counted. */
@@ -56,8 +61,8 @@ export class Accounts implements ServerUsers {
   readonly #store: AccountsStore
   readonly #limiter: UserLimiter
   readonly #writer: StoreWriter
-  readonly #guests = new Map<string, Guest>()
-  readonly #counted = new Map<Session, Counted>()
+  readonly #guests = new ChurningMap<string, Guest>()
+  readonly #counted = new ChurningMap<Session, Counted>()
   #server: Server | undefined
   #unwatch: (() => void) | undefined
   #tick: NodeJS.Timeout | undefined
@@ -70,9 +75,11 @@ export class Accounts implements ServerUsers {
   }
 
   /** Whoever is disabled, expired or has used up the quota is as unknown as anybody. */
-  lookup(hash: Uint8Array): User | undefined {
+  lookup(hash: Uint8Array): SessionUser | undefined {
     const user = this.#store.users.lookup(hash)
-    return user !== undefined && this.#refusal(user) === undefined ? user : undefined
+    if (user === undefined || this.#refusal(user) !== undefined) return undefined
+    // A session stays for long: it need not know a password.
+    return { id: user.id, name: user.name }
   }
 
   /** Looks after the sessions of `server`, which was made with these accounts as its `users`. */
@@ -95,7 +102,7 @@ export class Accounts implements ServerUsers {
 
   /** Sessions of a user at this server. */
   sessionsOf({ id }: User): Iterable<Session> {
-    return this.#guests.get(id)?.sessions ?? []
+    return this.#guests.get(id)?.sessions.list() ?? []
   }
 
   /** What the streams of a session have carried, in bytes. */
@@ -135,21 +142,24 @@ export class Accounts implements ServerUsers {
       return
     }
     void verdict?.then((refusal) => refusal && session.dismiss(refusal))
-    const guest = this.#guests.get(user.id) ?? { user, sessions: new Set() }
+    const guest = this.#guests.get(user.id) ?? {
+      user: standingOf(user),
+      sessions: new ChurningSet(),
+    }
     this.#guests.set(user.id, guest)
     guest.sessions.add(session)
     session.pace(this.#limiter.paces(user))
     const meter = new SessionMeter()
     this.#counted.set(session, { id: user.id, meter, session, up: 0, down: 0 })
-    session.once('close', () => {
-      this.#limiter.leave(user, session)
+    session.on('close', () => {
+      this.#limiter.leave(guest.user, session)
       guest.sessions.delete(session)
-      if (guest.sessions.size === 0) this.#guests.delete(user.id)
+      if (guest.sessions.size === 0) this.#guests.delete(guest.user.id)
     })
   }
 
   /** Why a user may not be here, if that is so. */
-  #refusal(user: User): AnyTlsError | undefined {
+  #refusal(user: Standing): AnyTlsError | undefined {
     const now = Date.now()
     if (!user.enabled) return new AnyTlsError('ERR_USER_REVOKED')
     if (!isActive(user, now)) return new AnyTlsError('ERR_USER_EXPIRED')
@@ -167,9 +177,9 @@ export class Accounts implements ServerUsers {
       if (revoked) this.#server?.revoke(before)
       const guest = this.#guests.get(before.id)
       if (after === undefined || guest === undefined) continue
-      guest.user = after
+      guest.user = standingOf(after)
       const paces = this.#limiter.paces(after)
-      for (const session of guest.sessions) session.pace(paces)
+      for (const session of guest.sessions.list()) session.pace(paces)
     }
   }
 
@@ -189,7 +199,7 @@ export class Accounts implements ServerUsers {
 
   /** Takes what has been carried since into the counts; done every 2 s anyhow. */
   count(): void {
-    for (const [session, counted] of this.#counted) {
+    for (const [session, counted] of this.#counted.entries()) {
       const { up, down } = counted.meter
       this.#store.usage.add(counted.id, up - counted.up, down - counted.down)
       this.#carried.up += up - counted.up
@@ -201,9 +211,13 @@ export class Accounts implements ServerUsers {
   }
 
   #sessionsByUser(): SessionsByUser {
-    const here = Array.from(this.#guests, ([id, { sessions }]) => {
-      return [id, Array.from(sessions, ({ remoteAddress = '' }) => remoteAddress)] as const
+    const here = this.#guests.entries().map(([id, { sessions }]) => {
+      return [id, sessions.list().map(({ remoteAddress = '' }) => remoteAddress)] as const
     })
     return new Map(here)
   }
+}
+
+function standingOf({ id, name, enabled, expires, quota }: User): Standing {
+  return { id, name, enabled, expires, quota }
 }

@@ -1,5 +1,6 @@
 // How many sessions and addresses a user has at once, and how fast they are: asked by whoever serves them.
 // Must never refuse a session that runs for one that comes.
+import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import { Pace } from '../session/pace.ts'
 import type { SessionPaces } from '../session/pace.ts'
@@ -26,7 +27,7 @@ export interface UserLimiter {
     session: LimitedSession,
   ): AnyTlsError | undefined | Promise<AnyTlsError | undefined>
   /** A session that was let in has gone. */
-  leave(user: User, session: LimitedSession): void
+  leave(user: Pick<User, 'id'>, session: LimitedSession): void
   /** What each session of the user keeps to; the same for all of them. Asked again when the user was changed. */
   paces(user: User): SessionPaces
 }
@@ -42,14 +43,15 @@ export interface Elsewhere {
 const NOTHING: Elsewhere = Object.freeze({ sessions: 0, addresses: 0 })
 
 interface Guest {
-  readonly sessions: Map<string, LimitedSession>
-  readonly up: Pace
-  readonly down: Pace
+  readonly sessions: ChurningMap<string, LimitedSession>
+  /** Of who has or had a rate. */
+  up?: Pace
+  down?: Pace
 }
 
 /** The limits of users at one process, and what others are known to have. */
 export class LocalLimiter implements UserLimiter {
-  readonly #guests = new Map<string, Guest>()
+  readonly #guests = new ChurningMap<string, Guest>()
   readonly #elsewhere: (user: User) => Elsewhere
 
   /** @param elsewhere what counts beside the sessions here */
@@ -59,32 +61,32 @@ export class LocalLimiter implements UserLimiter {
 
   enter(user: User, session: LimitedSession): AnyTlsError | undefined {
     const guest = this.#guests.get(user.id) ?? makeGuest()
-    const refusal = limitReached(user, [...guest.sessions.values()], session, this.#elsewhere(user))
+    const refusal = limitReached(user, guest.sessions.list(), session, this.#elsewhere(user))
     if (refusal !== undefined) return refusal
     guest.sessions.set(session.id, session)
     this.#guests.set(user.id, guest)
     return undefined
   }
 
-  leave({ id }: User, session: LimitedSession): void {
+  leave({ id }: Pick<User, 'id'>, session: LimitedSession): void {
     const guest = this.#guests.get(id)
     guest?.sessions.delete(session.id)
     if (guest?.sessions.size === 0) this.#guests.delete(id)
   }
 
   paces({ id, maxUp, maxDown }: User): SessionPaces {
-    const { up, down } = this.#guests.get(id) ?? makeGuest()
-    up.rate = maxUp ?? Infinity
-    down.rate = maxDown ?? Infinity
+    const guest = this.#guests.get(id) ?? makeGuest()
+    if (maxUp !== undefined) (guest.up ??= new Pace(maxUp)).rate = maxUp
+    if (maxDown !== undefined) (guest.down ??= new Pace(maxDown)).rate = maxDown
     return {
-      receive: maxUp === undefined ? undefined : up,
-      send: maxDown === undefined ? undefined : down,
+      receive: maxUp === undefined ? undefined : guest.up,
+      send: maxDown === undefined ? undefined : guest.down,
     }
   }
 }
 
 function makeGuest(): Guest {
-  return { sessions: new Map(), up: new Pace(Infinity), down: new Pace(Infinity) }
+  return { sessions: new ChurningMap() }
 }
 
 /** Whether one session more is one too many. */

@@ -83,7 +83,7 @@ export class Server extends EventEmitter<ServerEvents> {
   /** Listens, and hands connections to the other, which shakes hands. */
   readonly #entrance: TcpServer
   readonly #tls: TlsServer
-  readonly #sessions = new Set<Session>()
+  readonly #sessions = new ChurningSet<Session>()
   /** The TCP sockets of all connections. */
   readonly #rawSockets = new ChurningSet<Socket>()
   /** What is beneath each TLS connection, by its addresses: a reset needs the TCP socket. */
@@ -151,9 +151,9 @@ export class Server extends EventEmitter<ServerEvents> {
     return address
   }
 
-  /** Sessions that are open now, authenticated ones and those that have still to show. */
+  /** Sessions that are open now, authenticated ones and those that have still to show; another set each time. */
   get sessions(): ReadonlySet<Session> {
-    return this.#sessions
+    return new Set(this.#sessions.list())
   }
 
   /**
@@ -232,7 +232,7 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#options = options
     this.#config = config
     if (holdsSecret(config.passwordHash, 0, passwordHash, passwordHash.length)) return
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.list()) {
       if (session.established && session.user === undefined) session.destroy()
     }
   }
@@ -246,7 +246,7 @@ export class Server extends EventEmitter<ServerEvents> {
    * @returns how many there were
    */
   revoke({ name, id }: SessionUser, error = new AnyTlsError('ERR_USER_REVOKED')): number {
-    const revoked = [...this.#sessions].filter(({ user }) => {
+    const revoked = this.#sessions.list().filter(({ user }) => {
       return id === undefined || user?.id === undefined ? user?.name === name : user.id === id
     })
     for (const session of revoked) session.dismiss(error)
@@ -283,20 +283,20 @@ export class Server extends EventEmitter<ServerEvents> {
     const closed = new Promise<void>((resolve) => this.#entrance.close(() => resolve()))
     const arrived = setTimeout(() => this.#dropArriving(), ARRIVAL_TIMEOUT)
     const deadline = setTimeout(() => {
-      for (const session of this.#sessions) session.destroy()
+      for (const session of this.#sessions.list()) session.destroy()
       for (const raw of this.#rawSockets.list()) raw.destroy()
     }, grace)
-    for (const session of this.#sessions) drain(session)
+    for (const session of this.#sessions.list()) drain(session)
     if (this.#options.fallback === undefined) await this.#fallback.close(grace)
     await closed
     // Their sockets are; they hear of it in a moment.
-    await Promise.all([...this.#sessions].map((session) => session.close()))
+    await Promise.all(this.#sessions.list().map((session) => session.close()))
     clearTimeout(arrived)
     clearTimeout(deadline)
   }
 
   #dropArriving(): void {
-    for (const session of this.#sessions) if (!session.established) void session.close()
+    for (const session of this.#sessions.list()) if (!session.established) void session.close()
     for (const raw of this.#rawSockets.list()) if (!this.#secured.has(raw)) raw.destroy()
   }
 

@@ -62,8 +62,8 @@ describe('ChurningMap and ChurningSet', () => {
         set.mockRestore()
       }
     }
-    // Ten were added before: the 75th is the first that is too many.
-    expect(costOf(74)).toBe(74)
+    // Ten were added before, the first of them with the map: the 76th is the first that is too many.
+    expect(costOf(75)).toBe(75)
     expect(costOf(1)).toBe(1 + 10)
     for (let time = 0; time < 3; time += 1) {
       expect(costOf(84)).toBe(84)

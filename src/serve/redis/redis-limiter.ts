@@ -39,7 +39,7 @@ export class RedisLimiter implements UserLimiter {
     return this.#ask(user, session)
   }
 
-  leave(user: User, session: LimitedSession): void {
+  leave(user: Pick<User, 'id'>, session: LimitedSession): void {
     this.#local.leave(user, session)
     if (!this.#guests.delete(session.id)) return
     this.#gone.set(session.id, user.id)

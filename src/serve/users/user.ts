@@ -123,7 +123,10 @@ export function hashOf(password: string): string {
 }
 
 /** Whether the user may log in at `now`, its quota aside. */
-export function isActive({ enabled, expires }: User, now: number): boolean {
+export function isActive(
+  { enabled, expires }: Pick<User, 'enabled' | 'expires'>,
+  now: number,
+): boolean {
   return enabled && (expires === undefined || now <= expires)
 }
 

@@ -1,4 +1,5 @@
 // The users as a worker knows them: told by the primary process, which keeps the counts and the limits for all workers.
+import { ChurningMap } from '../../codec/churning.ts'
 import { AnyTlsError } from '../../errors.ts'
 import type { SessionPaces } from '../../session/pace.ts'
 import type { AccountsStore } from '../accounts.ts'
@@ -144,9 +145,9 @@ interface Guest {
 class WorkerLimiter implements UserLimiter {
   readonly #workers: number
   readonly #send: (message: UsersReport) => void
-  readonly #guests = new Map<string, Guest>()
+  readonly #guests = new ChurningMap<string, Guest>()
   #told = performance.now()
-  readonly #waiting = new Map<string, (refusal: AnyTlsError | undefined) => void>()
+  readonly #waiting = new ChurningMap<string, (refusal: AnyTlsError | undefined) => void>()
 
   constructor(workers: number, send: (message: UsersReport) => void) {
     this.#workers = workers
@@ -159,7 +160,7 @@ class WorkerLimiter implements UserLimiter {
     return new Promise((resolve) => this.#waiting.set(id, resolve))
   }
 
-  leave(user: User, { id }: LimitedSession): void {
+  leave(user: Pick<User, 'id'>, { id }: LimitedSession): void {
     this.#send({ type: 'leave', session: id })
     this.decide(id, undefined)
     const guest = this.#guests.get(user.id)
@@ -200,7 +201,7 @@ class WorkerLimiter implements UserLimiter {
     const seconds = Math.max(now - this.#told, 1) / 1_000
     this.#told = now
     const rates: UserRates[] = []
-    for (const [id, guest] of this.#guests) {
+    for (const [id, guest] of this.#guests.entries()) {
       const [up, down] = [guest.up.measure(seconds, now), guest.down.measure(seconds, now)]
       const busy = up > 0 || down > 0
       if (busy || guest.busy) rates.push([id, up, down])
