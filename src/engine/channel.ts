@@ -1,5 +1,6 @@
 // The two ways out of a machine, and the time of the call that is under way: events to its session, frames to
 // its peer.
+import { AnyTlsError } from '../errors.ts'
 import type { PaddingFormat, RandomInt, Shaper } from '../shaping/shaper.ts'
 import type { Scheme } from '../shaping/scheme.ts'
 import type { Liveness } from './liveness.ts'
@@ -26,6 +27,16 @@ export class Channel {
 
   emit(event: MachineEvent): void {
     this.#events.push(event)
+  }
+
+  /** The peer has sent a scheme. D23: one that is refused is logged; the connection and the old scheme stay. */
+  learn(read: () => Scheme): void {
+    try {
+      this.emit({ type: 'scheme', scheme: read() })
+    } catch (error) {
+      if (!(error instanceof AnyTlsError)) throw error
+      this.emit({ type: 'scheme-refused', error })
+    }
   }
 
   /** Writes a frame that carries no stream data. */

@@ -104,13 +104,7 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
       throw violation('PADDING_UPDATE_SCHEME twice')
     }
     schemeUpdated = true
-    try {
-      connection.channel.emit({ type: 'scheme', scheme: parsePeerScheme(body) })
-    } catch (error) {
-      // D23: refused with a logged reason; the connection and the old scheme stay.
-      if (!(error instanceof AnyTlsError)) throw error
-      connection.channel.emit({ type: 'scheme-refused', error })
-    }
+    connection.channel.learn(() => parsePeerScheme(body))
   }
 
   /** Streams above `lastStream` never reached the server; the table has moved on to draining. */

@@ -127,13 +127,7 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
     // Reading one is not cheap, and a server has no reason to send another.
     if (schemeUpdated) return
     schemeUpdated = true
-    try {
-      channel.emit({ type: 'scheme', scheme: parseRawScheme(body) })
-    } catch (error) {
-      // D23: refused with a logged reason; the connection and the old scheme stay.
-      if (!(error instanceof AnyTlsError)) throw error
-      channel.emit({ type: 'scheme-refused', error })
-    }
+    channel.learn(() => parseRawScheme(body))
   }
 
   return {
