@@ -149,12 +149,14 @@ export class Accounts implements ServerUsers {
     this.#guests.set(user.id, guest)
     guest.sessions.add(session)
     session.pace(this.#limiter.paces(user))
-    const meter = new SessionMeter()
-    this.#counted.set(session, { id: user.id, meter, session, up: 0, down: 0 })
+    const counted = { id: user.id, meter: new SessionMeter(), session, up: 0, down: 0 }
+    this.#counted.set(session, counted)
     session.on('close', () => {
       this.#limiter.leave(guest.user, session)
       guest.sessions.delete(session)
       if (guest.sessions.size === 0) this.#guests.delete(guest.user.id)
+      // A session weighs much more than its counts, and its last streams tell a moment later what they carried.
+      setImmediate(() => setImmediate(() => this.#count(counted)))
     })
   }
 
@@ -199,15 +201,18 @@ export class Accounts implements ServerUsers {
 
   /** Takes what has been carried since into the counts; done every 2 s anyhow. */
   count(): void {
-    for (const [session, counted] of this.#counted.entries()) {
-      const { up, down } = counted.meter
-      this.#store.usage.add(counted.id, up - counted.up, down - counted.down)
-      this.#carried.up += up - counted.up
-      this.#carried.down += down - counted.down
-      counted.up = up
-      counted.down = down
-      if (session.closed && counted.meter.idle) this.#counted.delete(session)
-    }
+    for (const counted of this.#counted.list()) this.#count(counted)
+  }
+
+  #count(counted: Counted): void {
+    const { id, meter, session } = counted
+    const { up, down } = meter
+    this.#store.usage.add(id, up - counted.up, down - counted.down)
+    this.#carried.up += up - counted.up
+    this.#carried.down += down - counted.down
+    counted.up = up
+    counted.down = down
+    if (session.closed && meter.idle) this.#counted.delete(session)
   }
 
   #sessionsByUser(): SessionsByUser {
