@@ -29,11 +29,12 @@ export class Channel {
     this.#events.push(event)
   }
 
-  /** The peer has sent a scheme. D23: one that is refused is logged; the connection and the old scheme stay. */
+  /** The peer has sent a scheme. */
   learn(read: () => Scheme): void {
     try {
       this.emit({ type: 'scheme', scheme: read() })
     } catch (error) {
+      // D23: refused with a logged reason; the connection and the old scheme stay.
       if (!(error instanceof AnyTlsError)) throw error
       this.emit({ type: 'scheme-refused', error })
     }
