@@ -98,7 +98,8 @@ describe('record sizes on the wire', { timeout: 30_000 }, () => {
   })
 
   it('D29: past the stop of the scheme, data leaves as it is', async () => {
-    const client = await startClient(linkThrough(server, tap), ['--wire', 'v1'])
+    const flags = ['--wire', 'v1', '--padding-scheme', scheme]
+    const client = await startClient(linkThrough(server, tap), flags, { state: 'stop' })
     await talk(client, echo)
     await talk(client, echo)
     const connection = tap.connections.at(-1)

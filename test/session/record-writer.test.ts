@@ -93,6 +93,13 @@ describe('RecordWriter: shaped Writes', () => {
     expect(sink.calls).toEqual([['a'], ['b']])
     await sink.release()
     expect(sink.calls).toEqual([['a'], ['b'], ['c']])
+    // One by one, while nothing else waits: what the sink kept, it would write together.
+    writer.write([shaped('d')])
+    writer.write([shaped('e')])
+    await sink.release()
+    expect(sink.calls).toEqual([['a'], ['b'], ['c'], ['d']])
+    await sink.release()
+    expect(sink.calls).toEqual([['a'], ['b'], ['c'], ['d'], ['e']])
   })
 
   it('D33: starts a shaped Write only when unshaped ones have left', async () => {

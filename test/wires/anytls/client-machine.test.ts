@@ -1,5 +1,6 @@
 // The client machine by event and byte: Deliver 0, negotiation, schemes, streams it opens, its ends.
 import { describe, expect, it } from 'vitest'
+import { CloseCode } from '../../../src/engine/close-code.ts'
 import { parseScheme } from '../../../src/shaping/scheme.ts'
 import { write } from '../../support/v1-frames.ts'
 import { toHex } from '../../codec/vectors.ts'
@@ -448,6 +449,24 @@ describe('the end', () => {
     expect(client.endOfInput(0)).toEqual([])
     expect(client.timeout(1e9)).toEqual([])
     expect(client.takeWrites()).toEqual([])
+  })
+
+  it('D21: the number of each code is that of the decision', () => {
+    const numbers: Record<keyof typeof CloseCode, number> = {
+      Graceful: 0,
+      RemoteDisconnect: 1,
+      Timeout: 2,
+      ProtocolError: 3,
+      ResourceExhausted: 4,
+      DestinationUnreachable: 5,
+      Rejected: 6,
+      UnsupportedVersion: 7,
+    }
+    for (const [name, number] of Object.entries(numbers)) {
+      const client = openClient()
+      client.abort(CloseCode[name as keyof typeof CloseCode], 0)
+      expect(said(client), name).toEqual([`CLOSE ${number}`])
+    }
   })
 
   it('D21: CLOSE with a code is an error that carries it, unknown ones as numbers; 0 is the orderly end', () => {

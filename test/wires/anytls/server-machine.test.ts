@@ -300,6 +300,8 @@ describe('streams', () => {
     ])
     // D11: at or below the highest, so ignored in silence.
     expect(server.receive(concatBytes([write.data(7, 'x'), write.rst(2)]), 0)).toEqual([])
+    expect(told(server.receive(write.open(7), 0))).toEqual(['closed ERR_PROTOCOL_VIOLATION'])
+    expect(said(server)).toEqual(['ALERT stream 7 opened out of order'])
   })
 
   it('D5: OPEN, DATA and RST of one frame are applied in that order', () => {
