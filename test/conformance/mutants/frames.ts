@@ -1,4 +1,103 @@
 // Faults for the rows of the chapter Frames.
 import type { Mutant } from './mutant.ts'
 
-export const FRAMES: readonly Mutant[] = []
+export const FRAMES: readonly Mutant[] = [
+  {
+    section: 'Frames / AUTH Frame',
+    quote: 'password_hash(32*8)',
+    file: 'src/wires/anytls/frame-encoder.ts',
+    find: 'frame.set(passwordHash, 2)',
+    put: 'frame.set(passwordHash.subarray(1), 2)',
+  },
+  {
+    section: 'Frames / ALERT Frame (cmdAlert)',
+    quote: 'type(i)=0x01',
+    file: 'src/wires/anytls/frame-encoder.ts',
+    find: 'withBody(FrameType.Alert, text)',
+    put: 'withBody(FrameType.Close, text)',
+  },
+  {
+    section: 'Frames / Close Frame',
+    quote: 'error_code(i)',
+    file: 'src/wires/anytls/frame-decoder.ts',
+    find: "type: 'close', code: first",
+    put: "type: 'close', code: first & 0xff",
+  },
+  {
+    section: 'Frames / Nego Frame(cmdSettings+cmdServerSettings)',
+    quote: 'type(i)=0x03',
+    file: 'src/wires/anytls/frame-encoder.ts',
+    find: 'withBody(FrameType.ClientNego, block)',
+    put: 'withBody(FrameType.ServerNego, block)',
+  },
+  {
+    section: 'Frames / Nego Frame(cmdSettings+cmdServerSettings)',
+    quote: 'stream_id(i)=0x06',
+    file: 'src/wires/anytls/frame-decoder.ts',
+    find: 'FrameType.ServerNego && value === 6',
+    put: 'FrameType.ServerNego && value === 5',
+  },
+  {
+    section: 'Frames / PADDING Frame (cmdWaste)',
+    quote: 'type(i)=0x05',
+    file: 'src/wires/anytls/frame-decoder.ts',
+    find: 'add(FrameType.Padding, 2, true)',
+    put: 'add(FrameType.Padding, 2, true, MAX_BODY)',
+  },
+  {
+    section: 'Frames / PADDING_UPDATE_SCHEME Frame(cmdUpdatePaddingScheme)',
+    quote: 'type(i)=0x06',
+    file: 'src/wires/anytls/frame-encoder.ts',
+    find: 'withBody(FrameType.SchemeUpdate, scheme)',
+    put: 'withBody(FrameType.Padding, scheme)',
+  },
+  {
+    section: 'Frames / PINGPONG Frame (cmdHeartRequest+cmdHeartResponse)',
+    quote: 'type(i)=0x07',
+    file: 'src/wires/anytls/either-role.ts',
+    find: 'if (!connection.takePong()) sendPing',
+    put: 'if (connection.takePong()) sendPing',
+  },
+  {
+    section: 'Frames / STREAM Frame Class',
+    quote: 'High-order: bits 0b1000 indicates the STREAM frame class',
+    file: 'src/wires/anytls/frame.ts',
+    find: 'Stream: 0x08,',
+    put: 'Stream: 0x28,',
+  },
+  {
+    section: 'Frames / STREAM Frame Class',
+    quote: 'The lower 3 bits carry the semantic flags',
+    file: 'src/wires/anytls/frame-decoder.ts',
+    find: '(type & StreamFlag.Rst) === 0',
+    put: '(type & 0b111) !== StreamFlag.Rst',
+  },
+  {
+    section: 'Frames / STREAM Frame Class',
+    quote: 'type(i)=0x09, // 1 001',
+    file: 'src/engine/streams.ts',
+    find: 'const refused = record.openedHere',
+    put: "this.#sayReset(record, CloseCode.Graceful, '')\n    const refused = record.openedHere",
+  },
+  {
+    section: 'Frames / STREAM Frame Class',
+    quote: 'type(i)=0x10, // 1 010',
+    file: 'src/wires/anytls/frame.ts',
+    find: 'Rst: 0b001, Data: 0b010',
+    put: 'Rst: 0b010, Data: 0b001',
+  },
+  {
+    section: 'Frames / STREAM Frame Class',
+    quote: 'type(i)=0x0C, // 1 100',
+    file: 'src/wires/anytls/frame.ts',
+    find: 'Data: 0b010, Open: 0b100',
+    put: 'Data: 0b100, Open: 0b010',
+  },
+  {
+    section: 'Frames / STREAM_ACK (cmdSYNACK)',
+    quote: 'type(i)=0x10',
+    file: 'src/wires/anytls/frame-encoder.ts',
+    find: 'ofNumbers(FrameType.StreamAck, stream)',
+    put: 'ofNumbers(FrameType.Stream | StreamFlag.Data, stream)',
+  },
+]
