@@ -58,7 +58,13 @@ describe('KV block', () => {
   })
 
   it('Appendix A, KV Line Grammar: the first equals sign delimits, further ones belong to the value', () => {
-    expect(decodeKvBlock(Buffer.from('a=b=c,=d\n')).get('a')).toEqual(['b=c', '=d'])
+    for (const [text, values] of [
+      ['a=b=c\n', ['b=c']],
+      ['a=b=c,=d\n', ['b=c', '=d']],
+      ['a==\n', ['=']],
+    ] as const) {
+      expect([...decodeKvBlock(Buffer.from(text))], text).toEqual([['a', values]])
+    }
   })
 
   it('Appendix A, Key: names of Object.prototype are keys like any other', () => {

@@ -85,9 +85,20 @@ describe('TEXT block', () => {
   it('Appendix B, Character Set: exactly 0x20-0x7E and LF are permitted', () => {
     for (let byte = 0; byte <= 0xff; byte += 1) {
       const permitted = (byte >= 0x20 && byte <= 0x7e) || byte === 0x0a
+      const text = String.fromCharCode(byte)
       const decode = () => decodeTextBlock(Uint8Array.of(byte))
-      if (permitted) expect(decode()).toBe(String.fromCharCode(byte))
-      else expect(decode).toThrow(BlockError)
+      const encode = () => encodeTextBlock(text)
+      // What we send for any text, whatever stands in it.
+      expect(toTextBlock(text, 1), text).toEqual(Uint8Array.of(permitted ? byte : 0x3f))
+      if (!permitted) {
+        expect(decode, text).toThrow(BlockError)
+        expect(encode, text).toThrow(BlockError)
+        continue
+      }
+      expect(decode, text).not.toThrow()
+      expect(decode(), text).toBe(text)
+      expect(encode, text).not.toThrow()
+      expect(encode(), text).toEqual(Uint8Array.of(byte))
     }
   })
 
