@@ -48,7 +48,10 @@ describe('draft, Connections', () => {
     const certificate = await makeTestCertificate()
     const server = createServer({ ...certificate, password, fallback: createFallback('close') })
     let sessions = 0
-    server.on('session', () => (sessions += 1))
+    server.on('session', (session) => {
+      sessions += 1
+      session.destroy()
+    })
     const socket = tcpConnect(await portOf(server), HOST)
     const nego = `version=1\nclient=peer/1\npadding-md5=${DEFAULT_SCHEME.digest}\n`
     socket.write(concatBytes([write.auth(hashPassword(password)), write.clientNego(nego)]))

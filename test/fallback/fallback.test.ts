@@ -112,9 +112,11 @@ describe('fallback: none', () => {
     const listener = await serve(createFallback('close'))
     const client = await listener.connect('http/1.1')
     const closed = once(client, 'close')
+    const started = performance.now()
     client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     expect((await readAll(client)).length).toBe(0)
     await closed
+    expect(performance.now() - started).toBeLessThan(2_000)
   })
 
   it('D16: without a fallback a silent connection is closed without a byte', async () => {
