@@ -1,6 +1,6 @@
 // Holds spec-notes to the code, the tests and the draft: nothing that they name may be missing, and nothing
 // that the draft requires may be missing in them.
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -12,6 +12,7 @@ import {
   readMatrix,
   readTitles,
 } from './conformance/matrix.ts'
+import { MUTANTS } from './conformance/mutants/all.ts'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const DRAFT = join(ROOT, '../shared/spec/anytls-v1.md')
@@ -69,6 +70,17 @@ describe('the conformance matrix', () => {
       describe('d', { todo: true }, () => { it('in a group that is off', () => {}) })
       describe('e', () => { it.for([1])("counts %s", () => {}) })`
     expect([...parseTitles(text)]).toEqual(['counts', 'counts %s'])
+  })
+
+  it('has a fault for every row, in code that the row names: npm run prove plants them', () => {
+    const keys = MUTANTS.map(({ section, quote }) => `${section}: ${quote}`)
+    expect(keys).toEqual(rows.map(({ section, quote }) => `${section}: ${quote}`))
+    const wrong = MUTANTS.filter(({ section, quote, file, find, put }) => {
+      const row = rows.find((one) => one.section === section && one.quote === quote)
+      const found = readFileSync(join(ROOT, file), 'utf8').split(find).length - 1
+      return row?.code.includes(file) !== true || found !== 1 || find === put
+    })
+    expect(wrong).toEqual([])
   })
 
   it('has a row for everything that the draft requires', () => {
