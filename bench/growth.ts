@@ -137,8 +137,8 @@ async function measureBusy(maker: Maker): Promise<void> {
     requests.set(concurrency, ((spent() - before) * 1e6) / REQUESTS)
   }
   for (const streams of DOWNLOADS_AT_ONCE) {
-    const load = { requests: streams, concurrency: streams, bytes: BULK / streams }
-    await programs.load(place, { ...load, bytes: load.bytes / 4 })
+    const load = { requests: streams, concurrency: streams, bytes: Math.ceil(BULK / streams) }
+    await programs.load(place, { ...load, bytes: Math.ceil(load.bytes / 4) })
     const before = spent()
     await programs.load(place, load)
     downloads.set(streams, ((spent() - before) * 1_024 * MIB) / BULK)
