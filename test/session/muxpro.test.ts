@@ -1,34 +1,16 @@
 // The ends of what Mux.Pro gives an application, and what holds its process; the rest is in test/wires/muxpro.
 import { once } from 'node:events'
-import { Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { muxProClient, MuxProPool, muxProServer } from '../../src/session/muxpro.ts'
-import type { Stream } from '../../src/session/stream.ts'
-import { createDuplexPair } from '../support/duplex-pair.ts'
+import { MuxProPool } from '../../src/session/muxpro.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
+import { makeMuxProPair } from './support/muxpro-pair.ts'
+import { NotedSocket } from './support/noted-socket.ts'
 
 const WHERE = { target: { host: 'example.com', port: 80 } }
 
-/** A client and a server, and the two ends of a stream between them. */
-async function makePair() {
-  const clock = new FakeClock()
-  const [near, far] = createDuplexPair()
-  const server = muxProServer(far, { clock })
-  const client = muxProClient(near, { clock })
-  onTestFinished(() => {
-    client.destroy()
-    server.destroy()
-  })
-  const arrived = once(server, 'stream') as Promise<[Stream]>
-  const ours = client.openStream(WHERE)
-  const [theirs] = await arrived
-  for (const stream of [ours, theirs]) stream.on('error', () => {})
-  return { client, server, ours, theirs }
-}
-
 describe('a client of Mux.Pro', () => {
   it('ends at once with destroy(), its streams with the error', async () => {
-    const { client, server, ours } = await makePair()
+    const { client, server, ours } = await makeMuxProPair(WHERE)
     const failure = new Error('enough')
     client.destroy(failure)
     expect([client.session.closed, ours.errored]).toEqual([true, failure])
@@ -37,7 +19,7 @@ describe('a client of Mux.Pro', () => {
   })
 
   it('is disposed of as it is closed: streams run to their end', async () => {
-    const { client, ours, theirs } = await makePair()
+    const { client, ours, theirs } = await makeMuxProPair(WHERE)
     const disposed = client[Symbol.asyncDispose]()
     expect(client.session.mayOpen).toBe(false)
     theirs.end('answer')
@@ -50,21 +32,6 @@ describe('a client of Mux.Pro', () => {
 })
 
 describe('a pool of Mux.Pro', () => {
-  /** A socket that is never connected and notes how it holds the process. */
-  class NotedSocket extends Socket {
-    held: boolean | undefined
-
-    override ref(): this {
-      this.held = true
-      return this
-    }
-
-    override unref(): this {
-      this.held = false
-      return this
-    }
-  }
-
   it('lets the process end with unref(), and holds it again with ref() while streams are open', async () => {
     const socket = new NotedSocket()
     const pool = new MuxProPool({ clock: new FakeClock(), connect: () => Promise.resolve(socket) })

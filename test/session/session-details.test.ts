@@ -1,7 +1,6 @@
 // A session as applications see it, on a machine that is a script: what it says of itself, which events it tells, how it
 // opens streams and ends.
 import { getEventListeners } from 'node:events'
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -14,6 +13,7 @@ import type { Stream } from '../../src/session/stream.ts'
 import { parseScheme } from '../../src/shaping/scheme.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { takeUncaught } from '../support/uncaught.ts'
+import { NotedSocket } from './support/noted-socket.ts'
 import { ScriptedMachine } from './support/scripted-machine.ts'
 
 const EVENTS = [
@@ -39,26 +39,6 @@ function makeSession(options: Partial<SessionOptions> = {}) {
     await settle()
   }
   return { session, machine, duplex, clock, told, receive }
-}
-
-/** A socket that notes how it holds the process, and has come from somewhere. */
-class NotedSocket extends Socket {
-  held: boolean | undefined
-
-  constructor() {
-    super()
-    Object.defineProperty(this, 'remoteAddress', { value: '192.0.2.1' })
-  }
-
-  override ref(): this {
-    this.held = true
-    return this
-  }
-
-  override unref(): this {
-    this.held = false
-    return this
-  }
 }
 
 describe('what a session says of itself', () => {

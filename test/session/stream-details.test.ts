@@ -3,32 +3,21 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
-import { muxProClient, muxProServer } from '../../src/session/muxpro.ts'
 import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
-import { createDuplexPair } from '../support/duplex-pair.ts'
-import { FakeClock, settle } from '../support/fake-clock.ts'
+import { settle } from '../support/fake-clock.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
+import { makeMuxProPair } from './support/muxpro-pair.ts'
 
 const WINDOW = 262_144
 const TARGET = { host: 'example.com', port: 53 }
 
 /** A stream of Mux.Pro that was opened for that, and the server's end of it. */
 async function openRequest(network: 'tcp' | 'udp', priority?: number): Promise<[Stream, Stream]> {
-  const clock = new FakeClock()
-  const [near, far] = createDuplexPair()
-  const server = muxProServer(far, { clock })
-  const client = muxProClient(near, { clock })
-  onTestFinished(() => {
-    client.destroy()
-    server.destroy()
-  })
-  const arrived = once(server, 'stream') as Promise<[Stream]>
-  const ours = client.openStream({ target: TARGET, network, priority })
-  for (const stream of [ours]) stream.on('error', () => {})
-  return [ours, (await arrived)[0]]
+  const { ours, theirs } = await makeMuxProPair({ target: TARGET, network, priority })
+  return [ours, theirs]
 }
 
 describe('what a stream says of itself', () => {
