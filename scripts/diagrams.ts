@@ -7,12 +7,7 @@ import * as legacy from '../src/wires/legacy/state-tables.ts'
 import * as muxpro from '../src/wires/muxpro/state-tables.ts'
 import { ILLEGAL } from '../src/engine/state-table.ts'
 import type { Table } from '../src/engine/state-table.ts'
-import {
-  NETMUX_FRAME_INPUTS,
-  NETMUX_INPUTS,
-  NETMUX_STATES,
-  NETMUX_TABLE,
-} from '../src/wires/netmux/state-table.ts'
+import * as netmux from '../src/wires/netmux/state-table.ts'
 
 /** Where the file stands. */
 export const STATE_MACHINES_FILE = new URL('../spec-notes/state-machines.md', import.meta.url)
@@ -23,39 +18,31 @@ export async function renderStateMachines(): Promise<string> {
     INTRODUCTION,
     section('Server connection state machine', SERVER_INTRODUCTION, {
       ...anytls,
-      states: anytls.SERVER_STATES,
       table: anytls.SERVER_TABLE,
     }),
     section('Client connection state machine', CLIENT_INTRODUCTION, {
       ...anytls,
-      states: anytls.CLIENT_STATES,
       table: anytls.CLIENT_TABLE,
     }),
     section('The original wire: server', LEGACY_SERVER_INTRODUCTION, {
       ...legacy,
-      states: legacy.SERVER_STATES,
       table: legacy.SERVER_TABLE,
     }),
     section('The original wire: client', LEGACY_CLIENT_INTRODUCTION, {
       ...legacy,
-      states: legacy.CLIENT_STATES,
       table: legacy.CLIENT_TABLE,
     }),
     section('Mux.Pro: server', MUXPRO_SERVER_INTRODUCTION, {
       ...muxpro,
-      states: muxpro.SERVER_STATES,
       table: muxpro.SERVER_TABLE,
     }),
     section('Mux.Pro: client', MUXPRO_CLIENT_INTRODUCTION, {
       ...muxpro,
-      states: muxpro.CLIENT_STATES,
       table: muxpro.CLIENT_TABLE,
     }),
     section('net-mux: either end', NETMUX_INTRODUCTION, {
-      INPUTS: NETMUX_INPUTS,
-      FRAME_INPUTS: NETMUX_FRAME_INPUTS,
-      states: NETMUX_STATES,
-      table: NETMUX_TABLE,
+      ...netmux,
+      table: netmux.TABLE,
     }),
   ].join('\n\n')
   const options = await resolveConfig(STATE_MACHINES_FILE)
@@ -123,7 +110,6 @@ const NETMUX_INTRODUCTION = `There is no negotiation, and both ends open streams
 interface Drawing<State extends string, Input extends string> {
   readonly INPUTS: readonly Input[]
   readonly FRAME_INPUTS: readonly Input[]
-  readonly states: readonly State[]
   readonly table: Table<State, Input>
 }
 
@@ -138,7 +124,8 @@ function section<State extends string, Input extends string>(
 function picture<State extends string, Input extends string>(
   drawing: Drawing<State, Input>,
 ): string {
-  const { states, table, INPUTS } = drawing
+  const { table, INPUTS } = drawing
+  const states = statesOf(table)
   const lines = ['```mermaid', 'stateDiagram-v2']
   for (const state of states) lines.push(`  state "${state}" as ${identifier(state)}`)
   const [initial] = states
@@ -163,11 +150,11 @@ function label(inputs: readonly string[]): string {
 }
 
 function grid<State extends string, Input extends string>({
-  states,
   table,
   INPUTS,
   FRAME_INPUTS,
 }: Drawing<State, Input>): string {
+  const states = statesOf(table)
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   const cell = (state: State, input: Input): string => {
     const next: string = table[state][input]
@@ -182,6 +169,10 @@ function grid<State extends string, Input extends string>({
       return row([name, ...states.map((state) => cell(state, input))])
     }),
   ].join('\n')
+}
+
+function statesOf<State extends string>(table: Readonly<Record<State, unknown>>): State[] {
+  return Object.keys(table) as State[]
 }
 
 // A picture's names may not hold a hyphen.

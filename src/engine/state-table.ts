@@ -20,42 +20,31 @@ export type CommonInput = (typeof COMMON_INPUTS)[number]
 /** The input is not legal in that state. From the peer it is a violation; from us it is a no-op. */
 export const ILLEGAL = 'illegal'
 
-export type Row<State extends string, Input extends string> = Readonly<
+type Row<State extends string, Input extends string> = Readonly<
   Record<Input, State | typeof ILLEGAL>
 >
 export type Table<State extends string, Input extends string> = Readonly<
   Record<State, Row<State, Input>>
 >
 
-/** A row in which every input does the same, but for `moves`. */
-function makeRow<State extends string, Input extends string>(
-  inputs: readonly Input[],
-  otherwise: State | typeof ILLEGAL,
-  moves: Partial<Record<Input, State | typeof ILLEGAL>>,
-): Row<State, Input> {
-  const all = Object.fromEntries(inputs.map((input) => [input, otherwise]))
-  return { ...(all as Record<Input, State | typeof ILLEGAL>), ...moves }
-}
+/** Where inputs lead; the others are illegal. */
+type Moves<State extends string, Input extends string> = Partial<Row<State, Input>>
 
 /** Inputs that leave the state as it is. */
 export function stay<State extends string, Input extends string>(
   state: State,
   inputs: readonly Input[],
-): Partial<Record<Input, State>> {
-  return Object.fromEntries(inputs.map((input) => [input, state])) as Partial<Record<Input, State>>
+): Moves<State, Input> {
+  return Object.fromEntries(inputs.map((input) => [input, state])) as Moves<State, Input>
 }
 
 /** What ends a connection on every wire, from any state in which it is ours. */
 const ENDINGS = { 'local-abort': 'closed', 'end-of-input': 'closed' } as const
 
-/** Moves that a row has beside those of {@link makeTable}. */
-type Moves<State extends string, Input extends string> = Partial<
-  Record<Input, State | typeof ILLEGAL>
->
-
 /** What a wire adds to the table that all wires have in common. */
-export interface TableSetup<State extends string, Input extends string> {
-  readonly inputs: readonly Input[]
+interface TableSetup<Own extends string, State extends string, Input extends string> {
+  /** States of this wire alone, the first one first, with their moves beside an abort and the end of input. */
+  readonly own: Readonly<Record<Own, Moves<State, Input>>>
   /** Frames that an open connection takes. */
   readonly frames: readonly Input[]
   /** Other moves that an open and a draining connection have. */
@@ -64,49 +53,40 @@ export interface TableSetup<State extends string, Input extends string> {
   readonly open?: Moves<State, Input>
   /** Moves of a draining connection alone. */
   readonly draining?: Moves<State, Input>
-  /** The states before `open`, each with its moves beside an abort and the end of input. */
-  readonly before: Readonly<
-    Record<Exclude<State, 'open' | 'draining' | 'closed' | 'handed-over'>, Moves<State, Input>>
-  >
 }
 
 /**
- * The table of one role: the states before, then `open`, `draining` and `closed`, and for a server that may hand
- * over `handed-over`. What no row names is illegal.
+ * The table of one role: the states of its own, then `open`, `draining` and those that nothing leads out of.
+ *
+ * @param over `closed`, and for a server that may hand over `handed-over`
  */
-export function makeTable<State extends string, Input extends string>(
-  states: readonly State[],
-  { inputs, frames, running, open, draining, before }: TableSetup<State, Input | CommonInput>,
-): Table<State, Input | CommonInput> {
-  type All = Input | CommonInput
-  const makeState = (state: string): Row<string, All> => {
-    switch (state) {
-      case 'closed':
-      case 'handed-over':
-        return makeRow<string, All>(inputs, state, {})
-      case 'open':
-        return makeRow<string, All>(inputs, ILLEGAL, {
-          ...(ENDINGS as Moves<string, All>),
-          ...stay<string, All>('open', frames),
-          ...({ 'local-close': 'draining' } as Moves<string, All>),
-          ...running,
-          ...open,
-        })
-      case 'draining':
-        return makeRow<string, All>(inputs, ILLEGAL, {
-          ...(ENDINGS as Moves<string, All>),
-          ...stay<string, All>('draining', [...frames, 'local-close']),
-          ...({ drained: 'closed' } as Moves<string, All>),
-          ...running,
-          ...draining,
-        })
-      default:
-        return makeRow<string, All>(inputs, ILLEGAL, {
-          ...(ENDINGS as Moves<string, All>),
-          ...(before as Readonly<Record<string, Moves<State, All>>>)[state],
-        })
-    }
-  }
-  const rows = Object.fromEntries(states.map((state) => [state, makeState(state)]))
-  return rows as Table<State, All>
+export function makeTable<Own extends string, Over extends string, Input extends string>(
+  inputs: readonly Input[],
+  over: readonly Over[],
+  setup: TableSetup<Own, NoInfer<Own | 'open' | 'draining' | Over>, NoInfer<Input>>,
+): Table<Own | 'open' | 'draining' | Over, Input> {
+  const { frames, running, open, draining } = setup
+  const own: Readonly<Record<string, Moves<string, string>>> = setup.own
+  const makeRow = (otherwise: string, ...moves: (Moves<string, string> | undefined)[]) =>
+    Object.assign(stay(otherwise, inputs), ...moves) as Row<string, Input>
+  const rows = [
+    ...Object.entries(own).map(([state, moves]) => [state, makeRow(ILLEGAL, ENDINGS, moves)]),
+    [
+      'open',
+      makeRow(ILLEGAL, ENDINGS, stay('open', frames), { 'local-close': 'draining' }, running, open),
+    ],
+    [
+      'draining',
+      makeRow(
+        ILLEGAL,
+        ENDINGS,
+        stay('draining', [...frames, 'local-close']),
+        { drained: 'closed' },
+        running,
+        draining,
+      ),
+    ],
+    ...over.map((state) => [state, makeRow(state)]),
+  ]
+  return Object.fromEntries(rows) as Table<Own | 'open' | 'draining' | Over, Input>
 }

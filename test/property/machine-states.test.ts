@@ -1,8 +1,9 @@
 // Both machines in every state against every input of their tables, and every call in every state.
 import { describe, expect, it } from 'vitest'
 import { CLIENT_TABLE, FRAME_INPUTS, SERVER_TABLE } from '../../src/wires/anytls/state-tables.ts'
-import type { Input, OTHER_INPUTS, Row } from '../../src/wires/anytls/state-tables.ts'
+import type { Input } from '../../src/wires/anytls/state-tables.ts'
 import { ILLEGAL } from '../../src/engine/state-table.ts'
+import type { Table } from '../../src/engine/state-table.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import { checkEvents } from '../wires/anytls/checks.ts'
 import { EVERYWHERE, FRAME_FOR } from '../wires/anytls/states.ts'
@@ -72,8 +73,8 @@ describe('every state and every input', () => {
   })
 })
 
-function rowOf(name: Place['name'], state: string): Row<string> {
-  const table: Record<string, Row<string>> = name === 'client' ? CLIENT_TABLE : SERVER_TABLE
+function rowOf(name: Place['name'], state: string): Table<string, Input>[string] {
+  const table: Table<string, Input> = name === 'client' ? CLIENT_TABLE : SERVER_TABLE
   const row = table[state]
   if (row === undefined) throw new Error(`no state ${state}`)
   return row
@@ -87,7 +88,7 @@ function expectedState(name: Place['name'], state: string, input: Input): string
   return row[handover ? 'violation-handover' : 'violation']
 }
 
-type OtherInput = Exclude<(typeof OTHER_INPUTS)[number], 'version-unsupported'>
+type OtherInput = Exclude<Input, (typeof FRAME_INPUTS)[number] | 'version-unsupported'>
 /** How each input that is no frame is brought about. */
 const OTHERS: Readonly<Record<OtherInput, Drive>> = {
   ...DRIVES,

@@ -7,13 +7,17 @@ import type { Table } from '../../src/engine/state-table.ts'
 import { eventsOf } from './machine-steps.ts'
 import type { Shown } from './machine-steps.ts'
 
+/** The states of a table, the first one first. */
+export function statesOf<State extends string>(table: Readonly<Record<State, unknown>>): State[] {
+  return Object.keys(table) as State[]
+}
+
 /** Each state has an answer to each input, and can be reached from the first one. */
 export function checkTable<State extends string, Input extends string>(
-  states: readonly State[],
   inputs: readonly Input[],
   table: Table<State, Input>,
 ): void {
-  expect(Object.keys(table).sort()).toEqual([...states].sort())
+  const states = statesOf(table)
   const reached = new Set(states.slice(0, 1))
   for (const state of states) {
     expect(Object.keys(table[state]).sort(), state).toEqual([...inputs].sort())
@@ -32,12 +36,11 @@ export function checkTable<State extends string, Input extends string>(
 
 /** What is over stays over, and nothing else does. */
 export function checkFinal<State extends string, Input extends string>(
-  states: readonly State[],
   inputs: readonly Input[],
   table: Table<State, Input>,
   final: readonly State[],
 ): void {
-  for (const state of states) {
+  for (const state of statesOf(table)) {
     const stays = inputs.every((input) => table[state][input] === state)
     expect(stays, state).toBe(final.includes(state))
   }

@@ -4,7 +4,6 @@
 // Must never hold anything but data.
 
 import { COMMON_INPUTS, makeTable, stay } from '../../engine/state-table.ts'
-import type * as engine from '../../engine/state-table.ts'
 
 /** The decoded frames, as far as a state can tell them apart. */
 export const FRAME_INPUTS = [
@@ -26,8 +25,9 @@ export const FRAME_INPUTS = [
   'goaway',
 ] as const
 
-/** What happens on this wire beside its frames. */
-export const OTHER_INPUTS = [
+/** Frames, and what happens beside them. */
+export const INPUTS = [
+  ...FRAME_INPUTS,
   'auth-mismatch',
   'auth-timeout',
   'nego-timeout',
@@ -37,42 +37,7 @@ export const OTHER_INPUTS = [
   ...COMMON_INPUTS,
   'violation-handover',
 ] as const
-
-export const INPUTS = [...FRAME_INPUTS, ...OTHER_INPUTS] as const
 export type Input = (typeof INPUTS)[number]
-export type FrameInput = (typeof FRAME_INPUTS)[number]
-
-export type Row<State extends string> = engine.Row<State, Input>
-export type Table<State extends string> = engine.Table<State, Input>
-
-export const SERVER_STATES = [
-  /** TLS is up; the first record decides (D14). */
-  'await-auth',
-  /** Authenticated; the client's NEGO must be the next frame. */
-  'await-nego',
-  'open',
-  /** GOAWAY is said; what the client opened before it heard of it is still served. */
-  'going-away',
-  /** No new streams; those that stand run to their end. */
-  'draining',
-  'closed',
-  /** The fallback or the application owns the socket now (D15 to D17). */
-  'handed-over',
-] as const
-export type ServerState = (typeof SERVER_STATES)[number]
-
-export const CLIENT_STATES = [
-  /** AUTH and NEGO are held for the first stream (D25). */
-  'initializing',
-  /** Deliver 0 has left; streams may be used, the server's NEGO is awaited. */
-  'negotiating',
-  /** Told to close before the server's NEGO has arrived. */
-  'draining-early',
-  'open',
-  'draining',
-  'closed',
-] as const
-export type ClientState = (typeof CLIENT_STATES)[number]
 
 /** What ends a connection from any state in which it is ours, beside what does on every wire. */
 const ENDINGS = {
@@ -98,9 +63,9 @@ const SERVER_RUNNING = {
   'violation-handover': 'handed-over',
 } as const
 
-export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SERVER_STATES, {
-  inputs: INPUTS,
-  before: {
+export const SERVER_TABLE = makeTable(INPUTS, ['closed', 'handed-over'], {
+  own: {
+    /** TLS is up; the first record decides (D14). */
     'await-auth': {
       auth: 'await-nego',
       'auth-mismatch': 'handed-over',
@@ -109,12 +74,14 @@ export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SE
       violation: 'handed-over',
       'local-close': 'closed',
     },
+    /** Authenticated; the client's NEGO must be the next frame. */
     'await-nego': {
       ...ENDINGS,
       'client-nego': 'open',
       'local-close': 'closed',
       'violation-handover': 'handed-over',
     },
+    /** GOAWAY is said; what the client opened before it heard of it is still served. */
     'going-away': {
       ...SERVER_RUNNING,
       ...stay('going-away', [...SERVER_FRAMES, 'local-close']),
@@ -129,11 +96,14 @@ export const SERVER_TABLE: Table<ServerState> = makeTable<ServerState, Input>(SE
   draining: { goaway: 'draining' },
 })
 
-export const CLIENT_TABLE: Table<ClientState> = makeTable<ClientState, Input>(CLIENT_STATES, {
-  inputs: INPUTS,
-  before: {
-    // The server has nothing to say before AUTH: any frame of its is out of place.
+export const CLIENT_TABLE = makeTable(INPUTS, ['closed'], {
+  own: {
+    /**
+     * AUTH and NEGO are held for the first stream (D25). The server has nothing to say before: any frame of its is out of
+     * place.
+     */
     initializing: { flush: 'negotiating', 'local-close': 'closed', violation: 'closed' },
+    /** Deliver 0 has left; streams may be used, the server's NEGO is awaited. */
     negotiating: {
       ...ENDINGS,
       'server-nego': 'open',
@@ -141,6 +111,7 @@ export const CLIENT_TABLE: Table<ClientState> = makeTable<ClientState, Input>(CL
       'nego-timeout': 'closed',
       'local-close': 'draining-early',
     },
+    /** Told to close before the server's NEGO has arrived. */
     'draining-early': {
       ...ENDINGS,
       ...stay('draining-early', ['padding', 'local-close']),

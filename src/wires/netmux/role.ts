@@ -19,8 +19,8 @@ import {
 import { Flag, MAX_UINT32 } from './frame.ts'
 import type { Frame } from './frame.ts'
 import { describeGoAwayCode, GoAwayCode, goAwayCodeOf } from './go-away-code.ts'
-import { NETMUX_TABLE } from './state-table.ts'
-import type { NetMuxInput } from './state-table.ts'
+import { TABLE } from './state-table.ts'
+import type { Input } from './state-table.ts'
 
 /** A client opens streams 1, 3, 5, …, a server 2, 4, 6, …. */
 export type NetMuxEnd = 'client' | 'server'
@@ -43,7 +43,7 @@ export function netMuxMachine(end: NetMuxEnd, config: NetMuxConfig, now: number)
   return new Engine(netMuxRole(end, config), now)
 }
 
-export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, NetMuxInput> {
+export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Input> {
   const { initialStreamWindow, keepaliveInterval, keepaliveTimeout, openTimeout } = config
   /** The highest id that the peer has opened a stream with. */
   let highestTheirs = 0
@@ -58,7 +58,7 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
   const nextId = (lastId: number): number =>
     lastId === 0 ? (end === 'client' ? 1 : 2) : lastId + 2
 
-  function onData(connection: Connection<NetMuxInput>, stream: number, flags: number): void {
+  function onData(connection: Connection<Input>, stream: number, flags: number): void {
     if ((flags & Flag.Syn) !== 0) {
       connection.move('stream-open')
       onOpen(connection, stream)
@@ -69,7 +69,7 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
     if (record !== undefined && (flags & Flag.Ack) !== 0) connection.streams.markAnswered(record)
   }
 
-  function onOpen(connection: Connection<NetMuxInput>, stream: number): void {
+  function onOpen(connection: Connection<Input>, stream: number): void {
     if (isOurs(stream)) throw violation(`stream ${stream} was opened by the wrong end`)
     if (connection.streams.has(stream)) throw violation(`stream ${stream} was opened twice`)
     // Not in order: openings of several threads of the peer may overtake each other.
@@ -78,14 +78,14 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
   }
 
   function onWindowUpdate(
-    { streams }: Connection<NetMuxInput>,
+    { streams }: Connection<Input>,
     stream: number,
     increment: number,
   ): void {
     streams.onCredit(stream, Math.min(increment, MAX_UINT32 - streams.credit(stream)))
   }
 
-  function onGoAway(connection: Connection<NetMuxInput>, code: number): void {
+  function onGoAway(connection: Connection<Input>, code: number): void {
     if (code === GoAwayCode.Normal) {
       connection.move('goaway')
       peerGone = true
@@ -105,7 +105,7 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, Ne
   return {
     wire: 'netmux',
     maxPayload: config.maxFrameSize,
-    table: NETMUX_TABLE,
+    table: TABLE,
     firstState: 'open',
     mute: [],
     timeouts: {

@@ -1,9 +1,8 @@
 // Both machines in every state that they can be in, and a frame for every input of their tables.
-import { CLIENT_STATES, SERVER_STATES } from '../../../src/wires/anytls/state-tables.ts'
 import type {
-  ClientState,
-  FrameInput,
-  ServerState,
+  CLIENT_TABLE,
+  FRAME_INPUTS,
+  SERVER_TABLE,
 } from '../../../src/wires/anytls/state-tables.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { aborted, closing } from '../../support/shown-machine.ts'
@@ -25,7 +24,7 @@ import type { Client, Server, ServerSetup, Setup } from './support.ts'
 const WINDOW = 65_536
 
 /** A client in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+const CLIENT_IN: Readonly<Record<keyof typeof CLIENT_TABLE, (setup?: Setup) => Client>> = {
   initializing: (setup) => makeClient({ mux1Window: WINDOW, ...setup }),
   negotiating: (setup) => withStreams(makeClient({ mux1Window: WINDOW, ...setup })),
   'draining-early': (setup) => closing(CLIENT_IN.negotiating(setup)),
@@ -35,7 +34,7 @@ const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
 }
 
 /** A server in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
+const SERVER_IN: Readonly<Record<keyof typeof SERVER_TABLE, (setup?: ServerSetup) => Server>> = {
   'await-auth': (setup) => makeServer({ mux1Window: WINDOW, ...setup }),
   'await-nego': (setup) => authenticatedServer({ mux1Window: WINDOW, ...setup }),
   open(setup) {
@@ -68,17 +67,17 @@ export interface Place {
 
 /** Every machine in every state. */
 export const EVERYWHERE: readonly Place[] = [
-  ...CLIENT_STATES.map((state): Place => ({ name: 'client', state, make: CLIENT_IN[state] })),
-  ...SERVER_STATES.map((state): Place => ({ name: 'server', state, make: SERVER_IN[state] })),
-  ...SERVER_STATES.map((state): Place => ({
+  ...Object.entries(CLIENT_IN).map(([state, make]): Place => ({ name: 'client', state, make })),
+  ...Object.entries(SERVER_IN).map(([state, make]): Place => ({ name: 'server', state, make })),
+  ...Object.entries(SERVER_IN).map(([state, make]): Place => ({
     name: 'handover server',
     state,
-    make: (setup) => SERVER_IN[state]({ ...setup, onViolation: 'handover' }),
+    make: (setup) => make({ ...setup, onViolation: 'handover' }),
   })),
 ]
 
 /** A well-formed frame for each input, for a connection with the streams 1 and 2. */
-export const FRAME_FOR: Readonly<Record<FrameInput, Uint8Array>> = {
+export const FRAME_FOR: Readonly<Record<(typeof FRAME_INPUTS)[number], Uint8Array>> = {
   auth: write.auth(HASH),
   alert: write.alert('no more'),
   close: write.close(0),

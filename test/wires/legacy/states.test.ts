@@ -2,15 +2,14 @@
 // every call.
 import { describe, expect, it } from 'vitest'
 import {
-  CLIENT_STATES,
   CLIENT_TABLE,
   FRAME_INPUTS,
   INPUTS,
-  SERVER_STATES,
   SERVER_TABLE,
 } from '../../../src/wires/legacy/state-tables.ts'
-import type { Input, OTHER_INPUTS, Row } from '../../../src/wires/legacy/state-tables.ts'
+import type { Input } from '../../../src/wires/legacy/state-tables.ts'
 import { ILLEGAL } from '../../../src/engine/state-table.ts'
+import type { Table } from '../../../src/engine/state-table.ts'
 import {
   CALLS,
   checkCalls,
@@ -27,13 +26,13 @@ import type { Place } from './states.ts'
 
 describe('the tables of the original wire', () => {
   it('have a defined answer in every state to every input, and lead to every state', () => {
-    checkTable(SERVER_STATES, INPUTS, SERVER_TABLE)
-    checkTable(CLIENT_STATES, INPUTS, CLIENT_TABLE)
+    checkTable(INPUTS, SERVER_TABLE)
+    checkTable(INPUTS, CLIENT_TABLE)
   })
 
   it('what is over stays over, and nothing else does', () => {
-    checkFinal(SERVER_STATES, INPUTS, SERVER_TABLE, ['closed', 'handed-over'])
-    checkFinal(CLIENT_STATES, INPUTS, CLIENT_TABLE, ['closed'])
+    checkFinal(INPUTS, SERVER_TABLE, ['closed', 'handed-over'])
+    checkFinal(INPUTS, CLIENT_TABLE, ['closed'])
   })
 
   it('from every state that is not over, the application and the end of the input can end it', () => {
@@ -123,8 +122,8 @@ describe('every state and every input of the original wire', () => {
   })
 })
 
-function rowOf(name: Place['name'], state: string): Row<string> {
-  const table: Record<string, Row<string>> = name.endsWith('client') ? CLIENT_TABLE : SERVER_TABLE
+function rowOf(name: Place['name'], state: string): Table<string, Input>[string] {
+  const table: Table<string, Input> = name.endsWith('client') ? CLIENT_TABLE : SERVER_TABLE
   const row = table[state]
   if (row === undefined) throw new Error(`no state ${state}`)
   return row
@@ -140,4 +139,4 @@ function expectedState(name: Place['name'], state: string, input: Input): string
 /** How each input that is no frame is brought about; violations are frames. */
 const OTHERS: Readonly<Record<OtherInput, Drive>> = DRIVES
 
-type OtherInput = Exclude<(typeof OTHER_INPUTS)[number], 'violation' | 'violation-handover'>
+type OtherInput = Exclude<Input, (typeof FRAME_INPUTS)[number] | 'violation' | 'violation-handover'>

@@ -1,10 +1,9 @@
 // Both machines of the original wire in every state that they can be in, and a frame for every input of
 // their tables.
-import { CLIENT_STATES, SERVER_STATES } from '../../../src/wires/legacy/state-tables.ts'
 import type {
-  ClientState,
-  FrameInput,
-  ServerState,
+  CLIENT_TABLE,
+  FRAME_INPUTS,
+  SERVER_TABLE,
 } from '../../../src/wires/legacy/state-tables.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
 import { aborted, closing } from '../../support/shown-machine.ts'
@@ -23,7 +22,7 @@ import {
 import type { Client, Server, ServerSetup, Setup } from './support.ts'
 
 /** A client in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+const CLIENT_IN: Readonly<Record<keyof typeof CLIENT_TABLE, (setup?: Setup) => Client>> = {
   initializing: (setup) => makeClient(setup),
   unconfirmed: (setup) => withStreams(flushedClient(setup)),
   'draining-early': (setup) => closing(CLIENT_IN.unconfirmed(setup)),
@@ -33,7 +32,7 @@ const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
 }
 
 /** A server in each state, streams 1 and 2 open where there can be any; nothing is left to take. */
-const SERVER_IN: Readonly<Record<ServerState, (setup?: ServerSetup) => Server>> = {
+const SERVER_IN: Readonly<Record<keyof typeof SERVER_TABLE, (setup?: ServerSetup) => Server>> = {
   'await-auth': (setup) => makeServer(setup),
   'await-settings': (setup) => authenticatedServer(setup),
   open: (setup) => served(openServer(setup)),
@@ -57,23 +56,23 @@ export interface Place {
 
 /** Every machine in every state; version 1 where it makes a difference. */
 export const EVERYWHERE: readonly Place[] = [
-  ...CLIENT_STATES.map((state): Place => ({ name: 'client', state, make: CLIENT_IN[state] })),
+  ...Object.entries(CLIENT_IN).map(([state, make]): Place => ({ name: 'client', state, make })),
   {
     name: 'version 1 client',
     state: 'open',
     make: (setup) => withStreams(oldClient(setup)),
   },
-  ...SERVER_STATES.map((state): Place => ({ name: 'server', state, make: SERVER_IN[state] })),
+  ...Object.entries(SERVER_IN).map(([state, make]): Place => ({ name: 'server', state, make })),
   { name: 'version 1 server', state: 'open', make: (setup) => served(openServer(setup, 1)) },
-  ...SERVER_STATES.map((state): Place => ({
+  ...Object.entries(SERVER_IN).map(([state, make]): Place => ({
     name: 'handover server',
     state,
-    make: (setup) => SERVER_IN[state]({ ...setup, onViolation: 'handover' }),
+    make: (setup) => make({ ...setup, onViolation: 'handover' }),
   })),
 ]
 
 /** A well-formed frame for each input, for a connection with the streams 1 and 2. */
-export const FRAME_FOR: Readonly<Record<FrameInput, Uint8Array>> = {
+export const FRAME_FOR: Readonly<Record<(typeof FRAME_INPUTS)[number], Uint8Array>> = {
   auth: write.auth(7),
   waste: write.waste(40),
   syn: write.syn(3),

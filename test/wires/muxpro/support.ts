@@ -6,10 +6,10 @@ import type { CountPlace, Frame } from '../../../src/wires/muxpro/frame.ts'
 import type { StreamRequest, Write } from '../../../src/engine/machine.ts'
 import { serverRole } from '../../../src/wires/muxpro/server.ts'
 import type {
-  ClientState,
-  FrameInput,
+  CLIENT_TABLE,
+  FRAME_INPUTS,
   Input,
-  ServerState,
+  SERVER_TABLE,
 } from '../../../src/wires/muxpro/state-tables.ts'
 import { bytesOf } from '../anytls/support.ts'
 import { aborted, closing, ShownMachine } from '../../support/shown-machine.ts'
@@ -79,7 +79,7 @@ export function openServer(setup: Setup = {}): Server {
 }
 
 /** A client in each state, streams 1 (TCP) and 2 (UDP) open where there can be any; nothing left to take. */
-export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>> = {
+export const CLIENT_IN: Readonly<Record<keyof typeof CLIENT_TABLE, (setup?: Setup) => Client>> = {
   negotiating: (setup) => withStreams(makeClient(setup)),
   'draining-early': (setup) => closing(CLIENT_IN.negotiating(setup)),
   open: (setup) => withStreams(openClient(setup)),
@@ -88,7 +88,7 @@ export const CLIENT_IN: Readonly<Record<ClientState, (setup?: Setup) => Client>>
 }
 
 /** As {@link CLIENT_IN}, for servers. */
-export const SERVER_IN: Readonly<Record<ServerState, (setup?: Setup) => Server>> = {
+export const SERVER_IN: Readonly<Record<keyof typeof SERVER_TABLE, (setup?: Setup) => Server>> = {
   'await-version': (setup) => makeServer(setup),
   open(setup) {
     const server = openServer(setup)
@@ -101,7 +101,7 @@ export const SERVER_IN: Readonly<Record<ServerState, (setup?: Setup) => Server>>
 }
 
 /** A well-formed frame for each input, for a connection with the streams 1 and 2. */
-export const FRAME_FOR: Readonly<Record<FrameInput, Uint8Array>> = {
+export const FRAME_FOR: Readonly<Record<(typeof FRAME_INPUTS)[number], Uint8Array>> = {
   negotiate: write.negotiate(0),
   new: write.new(3),
   keep: write.keep(1, 'data'),

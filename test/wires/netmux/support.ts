@@ -4,14 +4,14 @@ import type { NetMuxConfig, NetMuxSettings } from '../../../src/wires/netmux/con
 import type { Frame } from '../../../src/wires/netmux/frame.ts'
 import { netMuxRole } from '../../../src/wires/netmux/role.ts'
 import type { NetMuxEnd } from '../../../src/wires/netmux/role.ts'
-import type { NetMuxInput } from '../../../src/wires/netmux/state-table.ts'
+import type { Input } from '../../../src/wires/netmux/state-table.ts'
 import type { Write } from '../../../src/engine/machine.ts'
 import { bytesOf } from '../anytls/support.ts'
 import { ShownMachine } from '../../support/shown-machine.ts'
 import { describeFrames } from './frames.ts'
 
 /** A machine whose state shows. */
-export class NetMux extends ShownMachine<Frame, NetMuxInput> {
+export class NetMux extends ShownMachine<Frame, Input> {
   constructor(end: NetMuxEnd, config: NetMuxConfig, now: number) {
     super(netMuxRole(end, config), now)
   }
