@@ -41,7 +41,8 @@ export async function renderStateMachines(): Promise<string> {
       table: muxpro.CLIENT_TABLE,
     }),
     section('net-mux: either end', NETMUX_INTRODUCTION, {
-      ...netmux,
+      INPUTS: netmux.INPUTS,
+      FRAME_INPUTS: netmux.FRAME_INPUTS,
       table: netmux.TABLE,
     }),
   ].join('\n\n')

@@ -4,6 +4,7 @@
 import { V1_WIRE } from './harness/simulate/v1-model.ts'
 import { LEGACY_WIRE } from './harness/simulate/legacy-model.ts'
 
+export { RECORD_OVERHEAD } from './codec/tls-record.ts'
 export { AnyTlsError, SchemeError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export { DEFAULT_SCHEME_LIMITS, LANGUAGE_LIMITS, type SchemeLimits } from './shaping/limits.ts'
@@ -66,7 +67,6 @@ export {
 export {
   type DirectionSummary,
   parseSimulation,
-  RECORD_OVERHEAD,
   type SchemeText,
   type SimulatedRecord,
   type Simulation,

@@ -4,8 +4,8 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { invalidOption } from '../errors.ts'
-import { DEFAULT_FLUSH_TIME, MAX_FLUSH_TIME } from '../harness/simulate/simulate.ts'
-import { MAX_RUNS } from '../harness/simulate/simulation.ts'
+import { DEFAULT_FLUSH_TIME } from '../harness/simulate/simulate.ts'
+import { SIMULATION_LIMITS } from '../harness/simulate/simulation.ts'
 import { DEFAULT_HANDSHAKE_RECORDS } from '../harness/report/from-capture.ts'
 import { WIRE_NAMES } from '../harness/simulate/wire-model.ts'
 import type { WireName } from '../harness/simulate/wire-model.ts'
@@ -215,11 +215,11 @@ export function skipOption(direction: 'up' | 'down'): Option {
 }
 
 const parseSeed = wholeNumber(0, Number.MAX_SAFE_INTEGER)
-const parseRuns = wholeNumber(1, MAX_RUNS)
+const parseRuns = wholeNumber(1, SIMULATION_LIMITS.maxRuns)
 const parseFlush = argument((text) => {
   const number = /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : Infinity
-  if (number <= MAX_FLUSH_TIME) return number
-  throw invalidOption(`It is not a number from 0 to ${MAX_FLUSH_TIME}.`)
+  if (number <= SIMULATION_LIMITS.maxFlushTime) return number
+  throw invalidOption(`It is not a number from 0 to ${SIMULATION_LIMITS.maxFlushTime}.`)
 })
 
 export function wholeNumber(least: number, most: number): (text: string) => number {

@@ -1,6 +1,7 @@
 // What a TLS client asks for in its ClientHello, looked at before TLS is (RFC 8446, sections 4.1.2 and 5.1).
 // Must never wait for more bytes than a ClientHello may have.
 import { concatBytes } from './bytes.ts'
+import { RECORD_HEAD_LENGTH, RECORD_SIZE } from './tls-record.ts'
 
 /** The part of a ClientHello that says where to go. */
 export interface ClientHello {
@@ -12,10 +13,8 @@ export interface ClientHello {
 
 const HANDSHAKE_RECORD = 22
 const CLIENT_HELLO = 1
-const RECORD_HEADER = 5
-const RECORD_MAX = 16_384
 /** Most bytes that are looked at: one full record. The ClientHellos of browsers have 2 KiB at most. */
-const LOOK_MAX = RECORD_HEADER + RECORD_MAX
+const LOOK_MAX = RECORD_HEAD_LENGTH + RECORD_SIZE
 const SERVER_NAME = 0
 const ALPN = 16
 
@@ -28,7 +27,7 @@ export function readClientHello(bytes: Uint8Array): ClientHello | 'more' | 'none
   if (hello === 'none' || (hello[0] ?? CLIENT_HELLO) !== CLIENT_HELLO) return 'none'
   if (hello.length < 4) return waitFor(bytes)
   const length = 4 + new Reader(hello.subarray(1)).number(3)
-  if (length > RECORD_MAX) return 'none'
+  if (length > RECORD_SIZE) return 'none'
   if (hello.length < length) return waitFor(bytes)
   try {
     return parseHello(new Reader(hello.subarray(4, length)))
@@ -47,10 +46,10 @@ function joinRecords(bytes: Uint8Array): Uint8Array | 'none' {
   for (let offset = 0; offset < bytes.length;) {
     const [type, major] = bytes.subarray(offset)
     if (type !== HANDSHAKE_RECORD || (major ?? 3) !== 3) return 'none'
-    if (bytes.length < offset + RECORD_HEADER) break
+    if (bytes.length < offset + RECORD_HEAD_LENGTH) break
     const length = new Reader(bytes.subarray(offset + 3)).number(2)
-    if (length === 0 || length > RECORD_MAX) return 'none'
-    offset += RECORD_HEADER
+    if (length === 0 || length > RECORD_SIZE) return 'none'
+    offset += RECORD_HEAD_LENGTH
     joined.push(bytes.subarray(offset, offset + length))
     offset += length
   }

@@ -1,6 +1,9 @@
 // Comparing what a stranger sent with a secret.
 // Must never take a time that depends on the bytes: all of them are looked at, always.
 
+/** Length of the hash of a password, in bytes: SHA-256 (D13). */
+export const PASSWORD_HASH_LENGTH = 32
+
 /**
  * Whether `bytes` holds the first `length` bytes of `secret` at `offset`. Where bytes are missing the
  * answer is no, after the same number of steps.

@@ -10,6 +10,12 @@ import { Output } from './output.ts'
 // Never the list itself: that one goes on to grow.
 const NO_EVENTS: readonly MachineEvent[] = Object.freeze([])
 
+/** How a server shapes what it sends. */
+interface Downlink {
+  readonly downlinkScheme: Scheme | undefined
+  readonly randomInt: RandomInt
+}
+
 export class Channel {
   /** Milliseconds of the session's clock. */
   now: number
@@ -59,6 +65,11 @@ export class Channel {
   /** Shapes from the next Deliver on, which is Deliver 0. */
   startShaping(scheme: Scheme, randomInt: RandomInt, padding: PaddingFormat): Shaper {
     return this.#output.startShaping(scheme, randomInt, padding)
+  }
+
+  /** {@link startShaping} for a server, which may have no scheme for what it sends. */
+  shapeDownlink({ downlinkScheme, randomInt }: Downlink, padding: PaddingFormat): void {
+    if (downlinkScheme !== undefined) this.startShaping(downlinkScheme, randomInt, padding)
   }
 
   /** To be called before the Deliver that opens a stream: a scheme may begin again with it. */

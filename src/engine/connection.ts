@@ -1,6 +1,7 @@
 // The state of one connection as the value of a wire works on it: moves by a state table, streams, the ways out.
 // Must never move to a state that its table does not name.
 import { AnyTlsError, violation } from '../errors.ts'
+import type { RandomInt } from '../shaping/shaper.ts'
 import { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'
 import { Liveness } from './liveness.ts'
@@ -17,11 +18,11 @@ const DRAINING = ['going-away', 'draining', 'draining-early']
 
 /** What a connection is made of. */
 export interface ConnectionSetup<Input extends string> {
+  /** A connection begins in the first state of it. */
   readonly table: Table<string, Input | CommonInput>
-  readonly firstState: string
   readonly timeouts: LivenessTimeouts & StreamTimeouts
-  /** How long the next silence may last before a ping is due. Absent: always `timeouts.keepalive`. */
-  readonly drawKeepalive?: () => number
+  /** Draws how long the next silence may last before a ping is due. Absent: always `timeouts.keepalive`. */
+  readonly randomInt?: RandomInt
   readonly rules: StreamRules
   readonly frames: StreamFrames
   /** Control frames that a scheme leaves unshaped below its `stop` are padded all the same. */
@@ -38,15 +39,17 @@ export class Connection<Input extends string> {
   openings = 0
 
   readonly #table: Table<string, Input | CommonInput>
+  readonly #first: string
   #state: string
   #drainingTold = false
 
   constructor(setup: ConnectionSetup<Input>, now: number) {
     this.#table = setup.table
-    this.#state = setup.firstState
+    const [first = ''] = Object.keys(setup.table)
+    this.#first = first
+    this.#state = first
     this.started = now
-    const { timeouts, drawKeepalive = () => timeouts.keepalive } = setup
-    this.liveness = new Liveness(timeouts.ping, drawKeepalive, now)
+    this.liveness = new Liveness(setup.timeouts, setup.randomInt, now)
     this.channel = new Channel(this.liveness, setup.liftControl, now)
     this.streams = new Streams(this.channel, this.liveness, setup)
   }
@@ -57,6 +60,11 @@ export class Connection<Input extends string> {
 
   get state(): string {
     return this.#state
+  }
+
+  /** Nothing has happened yet that leads anywhere. */
+  get atFirst(): boolean {
+    return this.#state === this.#first
   }
 
   /** Both ends have agreed on how they speak, and the connection still stands. */

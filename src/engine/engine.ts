@@ -7,7 +7,7 @@ import { CloseCode } from './close-code.ts'
 import { Connection } from './connection.ts'
 import { MAX_FRAMES_PER_CALL, MAX_OPENINGS_PER_CALL } from './machine.ts'
 import type { Machine, MachineEvent, StreamRequest, Wire, Write } from './machine.ts'
-import type { Role } from './role.ts'
+import type { Gate, Role } from './role.ts'
 
 const NO_WRITES: readonly Write[] = Object.freeze([])
 
@@ -19,8 +19,8 @@ export class Engine<Frame, Input extends string> implements Machine {
   readonly #role: Role<Frame, Input>
   readonly #decoder: FrameReader<Frame>
   readonly #unread = (): readonly Uint8Array[] => this.#decoder.unread()
-  /** Judges the first record; gone once it has. */
-  #gate: Role<Frame, Input>['gate']
+  /** The first record has been judged. */
+  #judged = false
   /** The peer has said something, of whatever kind. */
   #heard = false
   #hasMore = false
@@ -31,7 +31,6 @@ export class Engine<Frame, Input extends string> implements Machine {
     this.connection = new Connection(role, now)
     this.#role = role
     this.#decoder = role.makeDecoder(this.connection.streams)
-    this.#gate = role.gate
     role.begin?.(this.connection)
   }
 
@@ -86,12 +85,17 @@ export class Engine<Frame, Input extends string> implements Machine {
 
   /** D14: the first record alone decides, whatever its length. */
   #judge(chunk: Uint8Array): void {
-    const gate = this.#gate
-    if (gate === undefined || this.connection.over) return
-    this.#gate = undefined
+    const { gate } = this.#role
+    if (gate === undefined || this.#judged || this.connection.over) return
+    this.#judged = true
     if (gate.judge(chunk)) return
     this.connection.move(gate.mismatch)
     this.connection.handOver({ cause: 'auth-failed', unread: [chunk], error: undefined })
+  }
+
+  /** The gate, while the peer stands before it. */
+  get #ahead(): Gate<Input> | undefined {
+    return this.connection.atFirst ? this.#role.gate : undefined
   }
 
   #decode(maxFrames: number, maxOpenings: number): void {
@@ -115,7 +119,20 @@ export class Engine<Frame, Input extends string> implements Machine {
     } catch (error) {
       // Codecs throw for bytes that break their rules, and only then.
       if (!(error instanceof AnyTlsError)) throw error
-      this.#role.violation(connection, error, this.#unread)
+      this.#onViolation(error)
+    }
+  }
+
+  /** What breaks the protocol goes to another owner before authentication (D15), and behind it where told so (D17). */
+  #onViolation(error: AnyTlsError): void {
+    const { connection } = this
+    const isAhead = this.#ahead !== undefined
+    const input = isAhead ? 'violation' : this.#role.gate?.violation
+    if (input !== undefined && connection.tryMove(input)) {
+      const cause = isAhead ? 'auth-failed' : 'violation'
+      connection.handOver({ cause, unread: this.#unread(), error })
+    } else {
+      this.#role.violation(connection, error)
     }
   }
 
@@ -123,13 +140,24 @@ export class Engine<Frame, Input extends string> implements Machine {
     const { connection } = this
     connection.channel.now = now
     if (!connection.over) {
-      if (now >= this.#roleDeadline) this.#role.onDue?.(connection, this.#unread)
+      if (now >= this.#roleDeadline) this.#onRoleDue()
       if (now >= this.#idleDeadline) this.#expire('idle-timeout', 'ERR_CONNECTION_TIMEOUT')
       if (now >= connection.liveness.pingDeadline) this.#expire('ping-timeout', 'ERR_PING_TIMEOUT')
       if (now >= this.#keepaliveDeadline) this.ping(now)
       while (connection.streams.onDue());
     }
     return this.#settle()
+  }
+
+  #onRoleDue(): void {
+    const { connection } = this
+    const gate = this.#ahead
+    if (gate === undefined) {
+      this.#role.onDue?.(connection, this.#unread)
+    } else {
+      connection.move(gate.late)
+      connection.handOver({ cause: 'auth-timeout', unread: this.#unread(), error: undefined })
+    }
   }
 
   get deadline(): number {
@@ -152,6 +180,8 @@ export class Engine<Frame, Input extends string> implements Machine {
   }
 
   get #roleDeadline(): number {
+    const gate = this.#ahead
+    if (gate !== undefined) return this.connection.started + gate.limit
     return this.#role.deadline?.(this.connection) ?? Infinity
   }
 

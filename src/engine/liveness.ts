@@ -1,6 +1,7 @@
 // Whether the other end is still there: when the last frame passed, when a ping must be sent, and when
 // silence has lasted too long (draft, Timeout; D8, D26).
 import type { RandomInt } from '../shaping/shaper.ts'
+import type { LivenessTimeouts } from './timeouts.ts'
 
 /** A time between pings is one of so many, at equal distances. */
 export const KEEPALIVE_DRAWS = 1_000_001
@@ -11,8 +12,8 @@ export function drawKeepalive(most: number, randomInt: RandomInt): number {
 }
 
 export class Liveness {
-  readonly #ping: number
-  readonly #drawKeepalive: () => number
+  readonly #timeouts: LivenessTimeouts
+  readonly #randomInt: RandomInt | undefined
   #keepalive: number
   #lastSent: number
   #lastAlive: number
@@ -20,14 +21,19 @@ export class Liveness {
   #reading = true
   #readingSince: number
 
-  /** @param drawKeepalive how long the next silence may last before a ping is due, in milliseconds */
-  constructor(ping: number, drawKeepalive: () => number, now: number) {
-    this.#ping = ping
-    this.#drawKeepalive = drawKeepalive
-    this.#keepalive = drawKeepalive()
+  /** @param randomInt draws how long the next silence may last before a ping is due; without it that is always the same */
+  constructor(timeouts: LivenessTimeouts, randomInt: RandomInt | undefined, now: number) {
+    this.#timeouts = timeouts
+    this.#randomInt = randomInt
+    this.#keepalive = this.#nextKeepalive()
     this.#lastSent = now
     this.#lastAlive = now
     this.#readingSince = now
+  }
+
+  #nextKeepalive(): number {
+    const { keepalive } = this.#timeouts
+    return this.#randomInt === undefined ? keepalive : drawKeepalive(keepalive, this.#randomInt)
   }
 
   /** A frame of ours is on its way. */
@@ -64,7 +70,7 @@ export class Liveness {
 
   pingSent(now: number): void {
     this.#pingSent = now
-    this.#keepalive = this.#drawKeepalive()
+    this.#keepalive = this.#nextKeepalive()
   }
 
   /** Takes the answer to the ping that is outstanding: its round trip in milliseconds, if there was one. */
@@ -82,7 +88,7 @@ export class Liveness {
 
   get pingDeadline(): number {
     if (this.#pingSent === undefined || !this.#reading) return Infinity
-    return Math.max(this.#pingSent, this.#lastAlive) + this.#ping
+    return Math.max(this.#pingSent, this.#lastAlive) + this.#timeouts.ping
   }
 
   get keepaliveDeadline(): number {

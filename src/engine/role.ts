@@ -26,16 +26,8 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
   makeDecoder(streams: Streams): FrameReader<Frame>
   /** Handles a frame. An AnyTlsError that it throws is the peer's violation. */
   handle(connection: Connection<Input>, frame: Frame): void
-  /**
-   * The peer broke the protocol, or did too much of what it may do.
-   *
-   * @param unread gives what another owner of the connection must see
-   */
-  violation(
-    connection: Connection<Input>,
-    error: AnyTlsError,
-    unread: () => readonly Uint8Array[],
-  ): void
+  /** The peer broke the protocol, or did too much of what it may do, and the connection stays ours to end. */
+  violation(connection: Connection<Input>, error: AnyTlsError): void
 
   /** Absent where only the other end opens streams. */
   mayOpen?(connection: Connection<Input>): boolean
@@ -58,6 +50,7 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
   idleLimit(connection: Connection<Input>): number
   /** When {@link onDue} is to be called for a timer of the role's own; `Infinity` for never. */
   deadline?(connection: Connection<Input>): number
+  /** @param unread gives what has come and is no whole frame */
   onDue?(connection: Connection<Input>, unread: () => readonly Uint8Array[]): void
   /** To be called before Writes are taken: what was held back for company leaves now. */
   beforeWrites?(connection: Connection<Input>): void
@@ -70,12 +63,32 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
   readonly gate?: Gate<Input>
 }
 
-/** The decision on the first record (D14). */
-interface Gate<Input extends string> {
+/** Who gets past the first state (D14), and with which inputs others are handed over. */
+export interface Gate<Input extends string> {
   /** Whether the peer has authenticated, by the first record alone; asked once. */
   readonly judge: JudgeRecord
-  /** The input for a peer that has not. */
   readonly mismatch: Input
+  /** How long the rest of the authentication may take, in milliseconds. */
+  readonly limit: number
+  readonly late: Input
+  /** For a violation behind the authentication; absent where that is no reason. */
+  readonly violation: Input | undefined
+}
+
+export function makeGate(
+  judge: JudgeRecord,
+  config: {
+    readonly timeouts: { readonly auth: number }
+    readonly onViolation: 'alert' | 'handover'
+  },
+): Gate<'auth-mismatch' | 'auth-timeout' | 'violation-handover'> {
+  return {
+    judge,
+    mismatch: 'auth-mismatch',
+    limit: config.timeouts.auth,
+    late: 'auth-timeout',
+    violation: config.onViolation === 'handover' ? 'violation-handover' : undefined,
+  }
 }
 
 /** Whether a first record authenticates its sender. */

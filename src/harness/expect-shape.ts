@@ -2,7 +2,7 @@
 // Must never import a module of Node, or a test runner: any of them shows what is thrown.
 
 import { AnyTlsError } from '../errors.ts'
-import { RECORD_SIZE } from '../shaping/limits.ts'
+import { RECORD_SIZE } from '../codec/tls-record.ts'
 import { largestSize } from '../shaping/scheme-items.ts'
 import { parseScheme } from '../shaping/scheme.ts'
 import type { Scheme } from '../shaping/scheme.ts'

@@ -1,9 +1,6 @@
 // How much a padding scheme may ask for: what the language itself allows, and the narrower bounds for
 // a scheme that came from a server (D23).
 
-/** Most bytes of content in one TLS record (RFC 8446, section 5.1). */
-export const RECORD_SIZE = 16_384
-
 /** Bounds on a padding scheme, all of them inclusive. */
 export interface SchemeLimits {
   /** Bytes of the scheme in KV form. The LF behind the last line counts, even where it is left out. */

@@ -1,6 +1,7 @@
 // Everything that is wrong with a padding scheme, and everything that is merely odd, each with its place.
 // Must never stop at the first problem, or call wrong what `parseScheme` accepts.
-import { DEFAULT_SCHEME_LIMITS, LANGUAGE_LIMITS, RECORD_SIZE } from './limits.ts'
+import { RECORD_SIZE } from '../codec/tls-record.ts'
+import { DEFAULT_SCHEME_LIMITS, LANGUAGE_LIMITS } from './limits.ts'
 import { checkLength, readContent, type Rules, type SchemeContent } from './scheme-reader.ts'
 import { largestSize, numberFault, type SizeItem, STRICT_WORDS } from './scheme-items.ts'
 import { readSchemeLines, type Report, type SchemeLine, type SchemeValue } from './scheme-lines.ts'

@@ -3,7 +3,7 @@
 import { guarded } from '../session/callbacks.ts'
 import type { SessionUser } from '../session/stream.ts'
 import { AUTH_PREFIX_LENGTH, matchesAuth } from '../wires/anytls/auth.ts'
-import { PASSWORD_HASH_LENGTH } from '../wires/anytls/frame.ts'
+import { PASSWORD_HASH_LENGTH } from '../codec/same-bytes.ts'
 import { matchesLegacyAuth } from '../wires/legacy/auth.ts'
 
 /** The wire that the client has authenticated on, or that it has not; and who it is, where that is known. */

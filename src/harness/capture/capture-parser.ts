@@ -15,7 +15,8 @@ import type { CaptureEvent, CaptureHeader, CloseEvent, LimitEvent } from './capt
 import { DIRECTIONS } from '../simulate/workload.ts'
 import type { Direction } from '../simulate/workload.ts'
 import { JsonFields, parseJson } from '../simulate/json-fields.ts'
-import { ContentType, RECORD_HEAD_LENGTH, RECORD_MAX_LENGTH } from './record-reader.ts'
+import { RECORD_HEAD_LENGTH } from '../../codec/tls-record.ts'
+import { ContentType, RECORD_MAX_LENGTH } from './record-reader.ts'
 
 /** A record of a {@link CapturedConnection}; see `RecordEvent`. */
 export interface CapturedRecord {

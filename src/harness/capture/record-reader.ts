@@ -1,11 +1,9 @@
 // Reads the heads of the TLS records of one direction as its bytes go by (RFC 8446, section 5.1; RFC 5246,
 // section 6.2.1), whatever their segmentation.
-
-/** Bytes of a record head: type, version, length. */
-export const RECORD_HEAD_LENGTH = 5
+import { RECORD_HEAD_LENGTH, RECORD_SIZE } from '../../codec/tls-record.ts'
 
 /** Bytes of the longest record, head included: TLS 1.2 allows more than TLS 1.3. */
-export const RECORD_MAX_LENGTH = RECORD_HEAD_LENGTH + 16_384 + 2_048
+export const RECORD_MAX_LENGTH = RECORD_HEAD_LENGTH + RECORD_SIZE + 2_048
 
 /** The content types that records have (RFC 8446, section 5.1; heartbeat: RFC 6520). */
 export const ContentType = {

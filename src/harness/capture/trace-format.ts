@@ -4,7 +4,8 @@
 import { AnyTlsError } from '../../errors.ts'
 import { MAX_CAPTURE_RECORDS } from './capture-event.ts'
 import type { CapturedConnection, CapturedRecord } from './capture-parser.ts'
-import { ContentType, RECORD_HEAD_LENGTH, RECORD_MAX_LENGTH } from './record-reader.ts'
+import { RECORD_HEAD_LENGTH } from '../../codec/tls-record.ts'
+import { ContentType, RECORD_MAX_LENGTH } from './record-reader.ts'
 
 /** The directions of a trace; the second letter tells, in some, a packet from padding, which an onlooker cannot. */
 const TRACE_LINE = /^\s*(\d{1,18})\s*,\s*([sr])[np]?\s*(?:,\s*(\d{1,9})\s*)?$/

@@ -1,6 +1,6 @@
 // The range of a scheme that comes nearest to a sample of sizes.
 
-import { RECORD_SIZE } from '../../shaping/limits.ts'
+import { RECORD_SIZE } from '../../codec/tls-record.ts'
 import { chanceOf } from '../compare/by-index.ts'
 import { kolmogorovSmirnov, wasserstein } from '../report/distances.ts'
 

@@ -1,7 +1,7 @@
 // Brings a capture to the terms of a report: application data alone, by the bytes that it carries.
 // Must never guess silently: whatever is left out or assumed becomes a note.
 
-import { RECORD_OVERHEAD } from '../simulate/simulation.ts'
+import { RECORD_HEAD_LENGTH, RECORD_OVERHEAD } from '../../codec/tls-record.ts'
 import { DIRECTIONS } from '../simulate/workload.ts'
 import type { Direction } from '../simulate/workload.ts'
 import type {
@@ -9,7 +9,7 @@ import type {
   CapturedRecord,
   ParsedCapture,
 } from '../capture/capture-parser.ts'
-import { ContentType, RECORD_HEAD_LENGTH } from '../capture/record-reader.ts'
+import { ContentType } from '../capture/record-reader.ts'
 import type { Fact, ReportSource, Run } from './source.ts'
 
 /**

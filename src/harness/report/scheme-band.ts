@@ -2,7 +2,7 @@
 
 import { largestSize } from '../../shaping/scheme-items.ts'
 import type { SchemeItem, SizeItem } from '../../shaping/scheme-items.ts'
-import { RECORD_SIZE } from '../../shaping/limits.ts'
+import { RECORD_SIZE } from '../../codec/tls-record.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 
 /** Sizes in bytes, both inclusive. */

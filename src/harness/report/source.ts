@@ -1,6 +1,6 @@
 // What a report compares: captures and simulations, brought to the same terms.
 
-import { RECORD_OVERHEAD } from '../simulate/simulation.ts'
+import { RECORD_OVERHEAD } from '../../codec/tls-record.ts'
 import type { Direction } from '../simulate/workload.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 

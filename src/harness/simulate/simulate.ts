@@ -2,18 +2,13 @@
 // Must never shape by itself: every size comes from the shaper and the wire.
 import { invalidOption } from '../../errors.ts'
 import type { AnyTlsError } from '../../errors.ts'
-import { RECORD_SIZE } from '../../shaping/limits.ts'
+import { RECORD_SIZE } from '../../codec/tls-record.ts'
 import type { Scheme } from '../../shaping/scheme.ts'
 import { Shaper } from '../../shaping/shaper.ts'
 import type { RandomInt } from '../../shaping/shaper.ts'
 import type { Spread } from '../../shaping/scheme-summary.ts'
 import { seededRandomInt } from './seeded-random.ts'
-import {
-  MAX_RUNS,
-  MAX_SIMULATION_RECORDS,
-  SIMULATION_FORMAT,
-  SIMULATION_VERSION,
-} from './simulation.ts'
+import { SIMULATION_FORMAT, SIMULATION_LIMITS, SIMULATION_VERSION } from './simulation.ts'
 import type { DirectionSummary, SchemeText, SimulatedRecord, Simulation } from './simulation.ts'
 import type { ModelDeliver, WireModel } from './wire-model.ts'
 import type { Direction, Workload } from './workload.ts'
@@ -23,9 +18,6 @@ import type { Direction, Workload } from './workload.ts'
  * callback on loopback, the median of Writes that follow a pause (0.015 in the midst of many).
  */
 export const DEFAULT_FLUSH_TIME = 0.03
-
-/** Longest flush, in ms: beyond that a connection would be taken for dead. */
-export const MAX_FLUSH_TIME = 10_000
 
 /** What is simulated. */
 export interface SimulationOptions {
@@ -98,7 +90,7 @@ export function simulate(options: SimulationOptions): Simulation {
   const { seed = 1, flushTime = DEFAULT_FLUSH_TIME } = options
   const all: SimulatedDeliver[][] = []
   const records: SimulatedRecord[][] = []
-  let room = MAX_SIMULATION_RECORDS
+  let room = SIMULATION_LIMITS.maxRecords
   for (const delivers of simulateRuns(options)) {
     const made = recordsOf(delivers, room)
     room -= made.length
@@ -127,12 +119,13 @@ export function simulate(options: SimulationOptions): Simulation {
  */
 export function* simulateRuns(options: SimulationOptions): Generator<SimulatedDeliver[]> {
   const { seed = 1, runs = 1, flushTime = DEFAULT_FLUSH_TIME } = options
+  const { maxRuns, maxFlushTime } = SIMULATION_LIMITS
   if (!Number.isSafeInteger(seed) || seed < 0) throw invalid('seed', 'a whole number from 0 on')
-  if (!Number.isInteger(runs) || runs < 1 || runs > MAX_RUNS) {
-    throw invalid('runs', `a whole number from 1 to ${MAX_RUNS}`)
+  if (!Number.isInteger(runs) || runs < 1 || runs > maxRuns) {
+    throw invalid('runs', `a whole number from 1 to ${maxRuns}`)
   }
-  if (!(flushTime >= 0 && flushTime <= MAX_FLUSH_TIME)) {
-    throw invalid('flushTime', `from 0 to ${MAX_FLUSH_TIME} ms`)
+  if (!(flushTime >= 0 && flushTime <= maxFlushTime)) {
+    throw invalid('flushTime', `from 0 to ${maxFlushTime} ms`)
   }
   const randomInt = seededRandomInt(seed)
   for (let run = 0; run < runs; run += 1) yield new Run(options, flushTime, randomInt).play()
@@ -254,7 +247,7 @@ function recordsOf(delivers: readonly SimulatedDeliver[], room: number): Simulat
 }
 
 function tooMany(): AnyTlsError {
-  const most = `more than ${MAX_SIMULATION_RECORDS} records in all`
+  const most = `more than ${SIMULATION_LIMITS.maxRecords} records in all`
   return invalidOption(`${most}: take fewer runs or a smaller workload`)
 }
 

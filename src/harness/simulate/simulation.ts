@@ -1,6 +1,7 @@
 // What a simulation gives: records by run and their summary; and its JSON, which reports read.
 // Must never hold more records than its bound says, or believe a file.
 import { AnyTlsError } from '../../errors.ts'
+import { RECORD_SIZE } from '../../codec/tls-record.ts'
 import type { Spread } from '../../shaping/scheme-summary.ts'
 import { JsonFields, parseJson } from './json-fields.ts'
 import { WIRE_NAMES } from './wire-model.ts'
@@ -11,17 +12,14 @@ import type { Direction } from './workload.ts'
 export const SIMULATION_FORMAT = 'anytls-simulation'
 export const SIMULATION_VERSION = 1
 
-/** Most runs of a simulation. */
-export const MAX_RUNS = 10_000
-
-/** Most records of a simulation, all runs together: what shows one must hold them all. */
-export const MAX_SIMULATION_RECORDS = 250_000
-
-/**
- * What TLS 1.3 adds to a record, in bytes: five of head, one content type, sixteen of tag (RFC 8446, section
- * 5.2). A capture counts them, a simulation does not.
- */
-export const RECORD_OVERHEAD = 22
+/** Bounds on a simulation, all of them inclusive. */
+export const SIMULATION_LIMITS = Object.freeze({
+  maxRuns: 10_000,
+  /** Of all runs together: what shows a simulation must hold them all. */
+  maxRecords: 250_000,
+  /** In ms: beyond that a connection would be taken for dead. */
+  maxFlushTime: 10_000,
+})
 
 /** One TLS record. */
 export interface SimulatedRecord {
@@ -31,7 +29,7 @@ export interface SimulatedRecord {
   readonly time: number
   /** `up` from the client, `down` from the server. */
   readonly direction: Direction
-  /** Its content, without {@link RECORD_OVERHEAD}. */
+  /** Its content, without `RECORD_OVERHEAD`. */
   readonly bytes: number
   /** The Deliver that it belongs to, by its place in its direction, from 0. */
   readonly deliver: number
@@ -139,7 +137,7 @@ export function parseSimulation(text: string): Simulation {
     workload: fields.text('workload', 1, WORKLOAD_LIMITS.maxNameLength),
     seed: fields.whole('seed', 0, Number.MAX_SAFE_INTEGER),
     flushTime: fields.number('flushTime', 0, WORKLOAD_LIMITS.maxTime),
-    runs: readRuns(fields.list('runs', MAX_RUNS)),
+    runs: readRuns(fields.list('runs', SIMULATION_LIMITS.maxRuns)),
     summary: readSummary(fields.raw('summary')),
   }
 }
@@ -150,7 +148,7 @@ function readScheme(source: unknown, where: string): SchemeText {
 }
 
 function readRuns(runs: readonly unknown[]): Simulation['runs'] {
-  let room = MAX_SIMULATION_RECORDS
+  let room = SIMULATION_LIMITS.maxRecords
   return runs.map((source, run) => {
     const where = `run ${run + 1}`
     const records = new JsonFields(source, ['records'], where, invalid).list('records', room)
@@ -174,7 +172,7 @@ function readRecord(
   const direction = fields.choice('direction', DIRECTIONS)
   const index = fields.whole('index', next[direction], next[direction])
   next[direction] += 1
-  const bytes = fields.whole('bytes', 1, 16_384)
+  const bytes = fields.whole('bytes', 1, RECORD_SIZE)
   return {
     index,
     time: fields.number('time', 0, MAX_TIME),

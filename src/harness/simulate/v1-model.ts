@@ -13,7 +13,8 @@ import {
   encodeStreamFin,
   PADDING_FORMAT,
 } from '../../wires/anytls/frame-encoder.ts'
-import { MAX_PAYLOAD, PASSWORD_HASH_LENGTH, StreamFlag } from '../../wires/anytls/frame.ts'
+import { PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
+import { MAX_PAYLOAD, StreamFlag } from '../../wires/anytls/frame.ts'
 import {
   encodeClientNegoBlock,
   encodeServerNegoBlock,

@@ -1,7 +1,6 @@
 // AUTH: the decision on the first record (draft, Authentication; D13, D14).
 // Must never answer sooner for a near miss: every byte of the hash is looked at, always.
-import { holdsSecret } from '../../codec/same-bytes.ts'
-import { PASSWORD_HASH_LENGTH } from './frame.ts'
+import { holdsSecret, PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
 
 /** Fewest bytes of a first record that can authenticate: type, stream id, hash (D14). */
 export const AUTH_PREFIX_LENGTH = 2 + PASSWORD_HASH_LENGTH

@@ -5,24 +5,14 @@ import { AnyTlsError, authRejected, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
-import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
 import type { Role } from '../../engine/role.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
 import { parsePeerScheme } from '../../shaping/scheme.ts'
 import { concatBytes } from '../../codec/bytes.ts'
 import type { ConnectionConfig } from './config.ts'
-import {
-  handleEither,
-  sendAlert,
-  sendClose,
-  sendPing,
-  startMux1,
-  streamFrames,
-  streamRules,
-} from './either-role.ts'
+import { handleEither, roleBase, sendAlert, sendClose, startMux1 } from './either-role.ts'
 import type { Mux1 } from './either-role.ts'
-import { makeFrameDecoder } from './frame-decoder.ts'
 import {
   PADDING_FORMAT,
   encodeAuth,
@@ -30,7 +20,7 @@ import {
   encodeGoAway,
   encodeStream,
 } from './frame-encoder.ts'
-import { MAX_PAYLOAD, StreamFlag } from './frame.ts'
+import { StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 import {
   SUPPORTED_VERSIONS,
@@ -122,46 +112,24 @@ export function clientRole(config: ConnectionConfig): Role<Frame, Input> {
   }
 
   return {
-    wire: 'v1',
-    maxPayload: MAX_PAYLOAD,
-    table: CLIENT_TABLE,
-    firstState: 'initializing',
-    mute: ['initializing'],
-    timeouts,
-    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
-    // mux1: until the server's NEGO tells more, a stream may send that much.
-    rules: streamRules(config, {
+    ...roleBase(config, mux1, {
+      // mux1: until the server's NEGO tells more, a stream may send that much.
       sendWindow: config.mux1Window === undefined ? UNLIMITED : firstFlight(config.mux1Window),
       finish: 'lingers',
     }),
-    frames: streamFrames(mux1),
-    liftControl: true,
-    pingsIdle: false,
+    table: CLIENT_TABLE,
+    mute: ['initializing'],
     noAnswer: (heard) => authRejected(NO_NEGO, heard),
-    makeDecoder: makeFrameDecoder,
-    ping: sendPing,
     goodbye: sendClose,
-    idleLimit: () => timeouts.connection,
 
     handle(connection, frame) {
       const ours = handleEither(connection, mux1, frame)
       if (ours === undefined) return
-      switch (ours.type) {
-        case 'server-nego':
-          onServerNego(connection, ours.body)
-          break
-        case 'scheme-update':
-          onSchemeUpdate(connection, ours.body)
-          break
-        case 'stream-ack':
-          connection.streams.onAnswer(ours.stream)
-          break
-        case 'goaway':
-          onGoAway(connection, ours.lastStream)
-          break
-        default:
-          throw violation(`${ours.type} from a server`)
-      }
+      if (ours.type === 'server-nego') onServerNego(connection, ours.body)
+      else if (ours.type === 'scheme-update') onSchemeUpdate(connection, ours.body)
+      else if (ours.type === 'stream-ack') connection.streams.onAnswer(ours.stream)
+      else if (ours.type === 'goaway') onGoAway(connection, ours.lastStream)
+      else throw violation(`${ours.type} from a server`)
     },
 
     violation(connection, error) {

@@ -3,13 +3,15 @@
 import { AnyTlsError, PeerCloseError, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
+import type { Role } from '../../engine/role.ts'
 import type { StreamFrames, StreamRules, Streams } from '../../engine/streams.ts'
 import { OPEN_WINDOW } from '../../engine/receive-window.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
 import { decodeTextBlock, toTextBlock } from '../../codec/text-block.ts'
 import type { ConnectionConfig } from './config.ts'
+import { makeFrameDecoder } from './frame-decoder.ts'
 import * as encode from './frame-encoder.ts'
-import { MAX_BODY, MAX_RESET_REASON, StreamFlag } from './frame.ts'
+import { MAX_BODY, MAX_PAYLOAD, MAX_RESET_REASON, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 import type { Input } from './state-tables.ts'
 
@@ -36,12 +38,12 @@ export type RoleFrame = Exclude<
   }
 >
 
-export function streamRules(
-  { mux1Window }: ConnectionConfig,
-  role: Pick<StreamRules, 'sendWindow' | 'finish'>,
-): StreamRules {
+/** In what the roles differ. */
+type OwnRules = Pick<StreamRules, 'sendWindow' | 'finish'>
+
+function streamRules({ mux1Window }: ConnectionConfig, own: OwnRules): StreamRules {
   return {
-    ...role,
+    ...own,
     halfClose: false,
     flowControlled: false,
     receiveWindow: mux1Window ?? UNLIMITED,
@@ -53,7 +55,25 @@ export function streamRules(
   }
 }
 
-export function streamFrames(mux1: Mux1): StreamFrames {
+/** What is the same in both roles. */
+export function roleBase(config: ConnectionConfig, mux1: Mux1, own: OwnRules) {
+  const { timeouts, randomInt } = config
+  return {
+    wire: 'v1',
+    maxPayload: MAX_PAYLOAD,
+    timeouts,
+    randomInt,
+    rules: streamRules(config, own),
+    frames: streamFrames(mux1),
+    liftControl: true,
+    pingsIdle: false,
+    makeDecoder: makeFrameDecoder,
+    ping: sendPing,
+    idleLimit: () => timeouts.connection,
+  } satisfies Partial<Role<Frame, Input>>
+}
+
+function streamFrames(mux1: Mux1): StreamFrames {
   return {
     accept: (channel, { id }) => channel.send(encode.encodeStreamAck(id)),
     data: (channel, { id }, parts, bytes) =>
@@ -80,7 +100,7 @@ export function startMux1(mux1: Mux1, streams: Streams, window: number): void {
   streams.sendWindow = window
 }
 
-export function sendPing(connection: Connection<Input>): void {
+function sendPing(connection: Connection<Input>): void {
   connection.channel.send(encode.encodePingPong())
 }
 

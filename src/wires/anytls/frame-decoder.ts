@@ -3,8 +3,9 @@
 import { violation } from '../../errors.ts'
 import { FrameReader } from '../../codec/frame-reader.ts'
 import type { Follow, FrameSyntax } from '../../codec/frame-reader.ts'
+import { PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
 import { readVarint, varintLengthFrom } from '../../codec/varint.ts'
-import { FrameType, MAX_BODY, MAX_RESET_REASON, PASSWORD_HASH_LENGTH, StreamFlag } from './frame.ts'
+import { FrameType, MAX_BODY, MAX_RESET_REASON, StreamFlag } from './frame.ts'
 import type { Frame } from './frame.ts'
 
 // The longest head: type, stream id, hash, padding length of AUTH with every varint at its longest.
@@ -98,24 +99,23 @@ function makeSyntax(): FrameSyntax<Frame> {
       }
     },
     withBody(body: Uint8Array): Frame {
-      switch (type) {
-        case FrameType.Alert:
-          return { type: 'alert', body }
-        case FrameType.ClientNego:
-          return { type: 'client-nego', body }
-        case FrameType.ServerNego:
-          return { type: 'server-nego', body }
-        case FrameType.SchemeUpdate:
-          return { type: 'scheme-update', body }
-        default:
-          return { type: 'stream-reset', stream, code: first, reason: body }
-      }
+      const named = BODIES.get(type)
+      if (named !== undefined) return { type: named, body }
+      return { type: 'stream-reset', stream, code: first, reason: body }
     },
     piece: (data: Uint8Array): Frame => ({ type: 'stream-data', stream, data }),
     afterPieces: (): Frame | undefined =>
       (type & StreamFlag.Rst) === 0 ? undefined : { type: 'stream-rst', stream },
   }
 }
+
+/** Frames that are a body, and what they come out as. */
+const BODIES = new Map<number, 'alert' | 'client-nego' | 'server-nego' | 'scheme-update'>([
+  [FrameType.Alert, 'alert'],
+  [FrameType.ClientNego, 'client-nego'],
+  [FrameType.ServerNego, 'server-nego'],
+  [FrameType.SchemeUpdate, 'scheme-update'],
+])
 
 /** The fields behind a frame's type: `count` varints, the first of them the stream id. */
 interface Fields {

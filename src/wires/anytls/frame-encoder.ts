@@ -4,7 +4,8 @@ import type { PaddingFormat } from '../../shaping/shaper.ts'
 import { concatBytes } from '../../codec/bytes.ts'
 import { varintLength, writeVarint } from '../../codec/varint.ts'
 import type { VarintLength } from '../../codec/varint.ts'
-import { FrameType, PASSWORD_HASH_LENGTH, StreamFlag } from './frame.ts'
+import { PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
+import { FrameType, StreamFlag } from './frame.ts'
 
 const CONTROL_STREAM = 0
 

@@ -36,9 +36,6 @@ export const MAX_PAYLOAD = 65_520
 /** Most bytes of the reason in a STREAM_RESET (mux1). */
 export const MAX_RESET_REASON = 1_024
 
-/** Length of the password hash in AUTH, in bytes: SHA-256 (D13). */
-export const PASSWORD_HASH_LENGTH = 32
-
 /**
  * A frame as the decoder hands it out. A STREAM frame comes as its head, then its data in pieces as
  * they arrive, then `stream-rst` where RST was set; padding is counted, never kept.

@@ -5,31 +5,21 @@ import { AnyTlsError, violation } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
-import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
+import { makeGate } from '../../engine/role.ts'
 import type { JudgeRecord, Role } from '../../engine/role.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
 import { encodeScheme } from '../../shaping/scheme.ts'
 import { matchesAuth } from './auth.ts'
 import type { ServerConfig } from './config.ts'
-import {
-  handleEither,
-  sendAlert,
-  sendClose,
-  sendPing,
-  startMux1,
-  streamFrames,
-  streamRules,
-} from './either-role.ts'
+import { handleEither, roleBase, sendAlert, sendClose, startMux1 } from './either-role.ts'
 import type { Mux1 } from './either-role.ts'
-import { makeFrameDecoder } from './frame-decoder.ts'
 import {
   PADDING_FORMAT,
   encodeGoAway,
   encodeSchemeUpdate,
   encodeServerNego,
 } from './frame-encoder.ts'
-import { MAX_PAYLOAD } from './frame.ts'
 import type { Frame } from './frame.ts'
 import { chooseVersion, decodeClientNegoBlock, encodeServerNegoBlock, firstFlight } from './nego.ts'
 import { SERVER_TABLE } from './state-tables.ts'
@@ -50,7 +40,6 @@ export function serverRole(
   config: ServerConfig,
   judge: JudgeRecord = (firstRecord) => matchesAuth(firstRecord, config.passwordHash),
 ): Role<Frame, Input> {
-  const { timeouts } = config
   const mux1: Mux1 = { active: false }
   let goAwayDue = Infinity
 
@@ -90,60 +79,29 @@ export function serverRole(
   }
 
   return {
-    wire: 'v1',
-    maxPayload: MAX_PAYLOAD,
+    ...roleBase(config, mux1, { sendWindow: UNLIMITED, finish: 'closes' }),
     table: SERVER_TABLE,
-    firstState: 'await-auth',
     mute: ['await-auth'],
-    timeouts,
-    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
-    rules: streamRules(config, { sendWindow: UNLIMITED, finish: 'closes' }),
-    frames: streamFrames(mux1),
-    liftControl: true,
-    pingsIdle: false,
-    gate: { judge, mismatch: 'auth-mismatch' },
-    makeDecoder: makeFrameDecoder,
-    ping: sendPing,
+    gate: makeGate(judge, config),
     goodbye(connection, code, reason) {
       if (reason === undefined) sendClose(connection, code)
       else sendAlert(connection, reason)
     },
-    idleLimit: () => timeouts.connection,
 
     handle(connection, frame) {
       const ours = handleEither(connection, mux1, frame)
       if (ours === undefined) return
-      switch (ours.type) {
-        case 'auth':
-          if (config.downlinkScheme !== undefined) {
-            const { downlinkScheme, randomInt } = config
-            connection.channel.startShaping(downlinkScheme, randomInt, PADDING_FORMAT)
-          }
-          break
-        case 'client-nego':
-          onClientNego(connection, ours.body)
-          break
-        case 'stream':
-          onOpen(connection, ours.stream)
-          break
-        case 'goaway':
-          // The table has moved on: nothing that the client opened is under way any more.
-          break
-        default:
-          throw violation(`${ours.type} from a client`)
-      }
+      if (ours.type === 'auth') connection.channel.shapeDownlink(config, PADDING_FORMAT)
+      else if (ours.type === 'client-nego') onClientNego(connection, ours.body)
+      else if (ours.type === 'stream') onOpen(connection, ours.stream)
+      // Behind a GOAWAY the table has moved on: nothing that the client opened is under way any more.
+      else if (ours.type !== 'goaway') throw violation(`${ours.type} from a client`)
     },
 
-    violation(connection, error, unread) {
-      if (connection.state === 'await-auth') {
-        connection.move('violation')
-        connection.handOver({ cause: 'auth-failed', unread: unread(), error })
-      } else if (config.onViolation === 'handover' && connection.tryMove('violation-handover')) {
-        connection.handOver({ cause: 'violation', unread: unread(), error })
-      } else if (connection.tryMove('violation')) {
-        sendAlert(connection, error.message)
-        connection.closed(error)
-      }
+    violation(connection, error) {
+      if (!connection.tryMove('violation')) return
+      sendAlert(connection, error.message)
+      connection.closed(error)
     },
 
     goAway(connection) {
@@ -155,25 +113,11 @@ export function serverRole(
       }
     },
 
-    deadline({ state, started }) {
-      switch (state) {
-        case 'await-auth':
-          return started + timeouts.auth
-        case 'going-away':
-          return goAwayDue
-        default:
-          return Infinity
-      }
-    },
+    deadline: ({ state }) => (state === 'going-away' ? goAwayDue : Infinity),
 
-    onDue(connection, unread) {
-      if (connection.state === 'going-away') {
-        connection.move('goaway-done')
-        connection.channel.send(encodeGoAway(connection.streams.lastId, CloseCode.Graceful))
-      } else {
-        connection.move('auth-timeout')
-        connection.handOver({ cause: 'auth-timeout', unread: unread(), error: undefined })
-      }
+    onDue(connection) {
+      connection.move('goaway-done')
+      connection.channel.send(encodeGoAway(connection.streams.lastId, CloseCode.Graceful))
     },
   }
 }

@@ -1,7 +1,7 @@
 // The decision on the first record, on the original wire (D14, D18).
 // Must never answer sooner for a near miss: every byte of the hash is looked at, always.
-import { holdsSecret } from '../../codec/same-bytes.ts'
-import { AUTH_HEAD_LENGTH, PASSWORD_HASH_LENGTH } from './frame.ts'
+import { holdsSecret, PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
+import { AUTH_HEAD_LENGTH } from './frame.ts'
 
 /**
  * Whether the first record's plaintext begins with an authentication block for `passwordHash`: 34 bytes

@@ -6,12 +6,11 @@ import type { Channel } from '../../engine/channel.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
-import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
 import type { Role } from '../../engine/role.ts'
 import { parseRawScheme } from '../../shaping/scheme.ts'
 import type { LegacyClientConfig } from './config.ts'
-import { handleEither, sendPing, streamRules, takesEffect } from './either-role.ts'
+import { handleEither, roleBase, takesEffect } from './either-role.ts'
 import { makeFrameDecoder } from './frame-decoder.ts'
 import {
   PADDING_FORMAT,
@@ -21,7 +20,7 @@ import {
   encodeSettings,
   encodeSyn,
 } from './frame-encoder.ts'
-import { MAX_PAYLOAD, MAX_STREAM_ID } from './frame.ts'
+import { MAX_STREAM_ID } from './frame.ts'
 import type { Frame } from './frame.ts'
 import { readText } from './peer-text.ts'
 import { decodeServerSettings, encodeClientSettingsText, VERSION } from './settings.ts'
@@ -131,14 +130,9 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
   }
 
   return {
-    wire: 'legacy',
-    maxPayload: MAX_PAYLOAD,
+    ...roleBase(config, { finish: 'lingers', expectsAnswer: !knownToBeOld }),
     table: CLIENT_TABLE,
-    firstState: 'initializing',
     mute: ['initializing'],
-    timeouts,
-    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
-    rules: streamRules({ finish: 'lingers', expectsAnswer: !knownToBeOld }),
     frames: {
       // Only servers accept streams.
       accept() {},
@@ -146,7 +140,6 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
         say(channel, id, [encodePushHead(id, bytes), ...parts]),
       reset: (channel, id) => say(channel, id, [encodeFin(id)]),
     },
-    liftControl: false,
     // Middleboxes forget connections that are silent for 30 s.
     pingsIdle: true,
     // A server of version 1 says nothing before its targets do, so that an end of it tells nothing.
@@ -155,7 +148,6 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
         ? authRejected(NO_ANSWER, heard)
         : new AnyTlsError('ERR_CONNECTION_LOST', NO_ANSWER),
     makeDecoder: () => makeFrameDecoder(false),
-    ping: sendPing,
     answersPings: () => isVersion2,
 
     // A server of version 1 has nothing to answer with, so its streams may be silent for as long as they like.
@@ -170,22 +162,10 @@ export function clientRole(config: LegacyClientConfig): Role<Frame, Input> {
       if (connection.negotiated) establish(connection)
       const ours = handleEither(connection, frame)
       if (ours === undefined) return
-      switch (ours.type) {
-        case 'server-settings':
-          useVersion(connection, decodeServerSettings(ours.body))
-          break
-        case 'update-scheme':
-          onUpdateScheme(connection, ours.body)
-          break
-        case 'synack':
-          onSynAck(connection, ours.stream, ours.reason)
-          break
-        case 'auth':
-        case 'syn':
-        case 'settings':
-          // Passed over, as in the reference: only clients have a use for them.
-          break
-      }
+      // The others are passed over, as in the reference: only servers have a use for them.
+      if (ours.type === 'server-settings') useVersion(connection, decodeServerSettings(ours.body))
+      else if (ours.type === 'update-scheme') onUpdateScheme(connection, ours.body)
+      else if (ours.type === 'synack') onSynAck(connection, ours.stream, ours.reason)
     },
 
     violation(connection, error) {

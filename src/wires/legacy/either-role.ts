@@ -2,9 +2,12 @@
 // roles stand in client.ts and server.ts.
 import { AnyTlsError } from '../../errors.ts'
 import type { Connection } from '../../engine/connection.ts'
+import type { Role } from '../../engine/role.ts'
 import { UNLIMITED } from '../../engine/stream-record.ts'
 import type { StreamRules } from '../../engine/streams.ts'
+import type { LegacyConfig } from './config.ts'
 import { encodeHeartbeatRequest, encodeHeartbeatResponse } from './frame-encoder.ts'
+import { MAX_PAYLOAD } from './frame.ts'
 import type { Frame } from './frame.ts'
 import { readText } from './peer-text.ts'
 import type { Input } from './state-tables.ts'
@@ -15,10 +18,13 @@ export type RoleFrame = Extract<
   { type: 'auth' | 'syn' | 'settings' | 'update-scheme' | 'synack' | 'server-settings' }
 >
 
+/** In what the roles differ. */
+type OwnRules = Pick<StreamRules, 'finish' | 'expectsAnswer'>
+
 /** The wire has neither credit nor half-close, and its reference passes over whatever stream id it does not know. */
-export function streamRules(role: Pick<StreamRules, 'finish' | 'expectsAnswer'>): StreamRules {
+function streamRules(own: OwnRules): StreamRules {
   return {
-    ...role,
+    ...own,
     halfClose: false,
     flowControlled: false,
     sendWindow: UNLIMITED,
@@ -30,8 +36,17 @@ export function streamRules(role: Pick<StreamRules, 'finish' | 'expectsAnswer'>)
   }
 }
 
-export function sendPing({ channel }: Connection<Input>): void {
-  channel.send(encodeHeartbeatRequest())
+/** What is the same in both roles. */
+export function roleBase({ timeouts, randomInt }: LegacyConfig, own: OwnRules) {
+  return {
+    wire: 'legacy',
+    maxPayload: MAX_PAYLOAD,
+    timeouts,
+    randomInt,
+    rules: streamRules(own),
+    liftControl: false,
+    ping: ({ channel }) => channel.send(encodeHeartbeatRequest()),
+  } satisfies Partial<Role<Frame, Input>>
 }
 
 /** Moves by a frame; false when it is to be passed over: empty ones do not count, as in the reference. */

@@ -2,7 +2,8 @@
 // Must never gather stream data, or lose its place on a frame that has data where it should have none.
 import { FrameReader } from '../../codec/frame-reader.ts'
 import type { Follow, FrameSyntax } from '../../codec/frame-reader.ts'
-import { AUTH_HEAD_LENGTH, Command, HEAD_LENGTH, PASSWORD_HASH_LENGTH } from './frame.ts'
+import { PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
+import { AUTH_HEAD_LENGTH, Command, HEAD_LENGTH } from './frame.ts'
 import type { Frame } from './frame.ts'
 
 /**
@@ -69,23 +70,21 @@ function makeSyntax(opensWithAuth: boolean): FrameSyntax<Frame> {
         isAuth = false
         return { type: 'auth', passwordHash, padding: body.length }
       }
-      switch (command) {
-        case Command.Settings:
-          return { type: 'settings', body }
-        case Command.Alert:
-          return { type: 'alert', body }
-        case Command.UpdateScheme:
-          return { type: 'update-scheme', body }
-        case Command.ServerSettings:
-          return { type: 'server-settings', body }
-        default:
-          return { type: 'synack', stream, reason: body }
-      }
+      const named = BODIES.get(command)
+      return named === undefined ? { type: 'synack', stream, reason: body } : { type: named, body }
     },
     piece: (data: Uint8Array): Frame => ({ type: 'push-data', stream, data }),
     afterPieces: (): undefined => undefined,
   }
 }
+
+/** Frames that are a text, and what they come out as. */
+const BODIES = new Map<number, 'settings' | 'alert' | 'update-scheme' | 'server-settings'>([
+  [Command.Settings, 'settings'],
+  [Command.Alert, 'alert'],
+  [Command.UpdateScheme, 'update-scheme'],
+  [Command.ServerSettings, 'server-settings'],
+])
 
 function uint16(bytes: Uint8Array, offset: number): number {
   return (bytes[offset] ?? 0) * 0x100 + (bytes[offset + 1] ?? 0)

@@ -1,5 +1,6 @@
 // The frames of the original AnyTLS wire, protocol version 2: commands, caps and decoded form.
 // Must never hold state or touch bytes: encoding and decoding stand beside it.
+import { PASSWORD_HASH_LENGTH } from '../../codec/same-bytes.ts'
 
 /** Commands, the first byte of a frame. */
 export const Command = {
@@ -24,9 +25,6 @@ export const MAX_PAYLOAD = 4 * 16_384 - HEAD_LENGTH
 
 /** Highest stream id: what the u32 holds. */
 export const MAX_STREAM_ID = 0xffff_ffff
-
-/** Length of the password hash in bytes: SHA-256. */
-export const PASSWORD_HASH_LENGTH = 32
 
 /** The authentication block without its padding, in bytes: hash, padding length u16. */
 export const AUTH_HEAD_LENGTH = PASSWORD_HASH_LENGTH + 2

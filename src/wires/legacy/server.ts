@@ -4,13 +4,13 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Connection } from '../../engine/connection.ts'
 import { Engine } from '../../engine/engine.ts'
-import { drawKeepalive } from '../../engine/liveness.ts'
 import type { Machine } from '../../engine/machine.ts'
+import { makeGate } from '../../engine/role.ts'
 import type { JudgeRecord, Role } from '../../engine/role.ts'
 import { toTextBlock } from '../../codec/text-block.ts'
 import { matchesLegacyAuth } from './auth.ts'
 import type { LegacyServerConfig } from './config.ts'
-import { handleEither, sendPing, streamRules, takesEffect } from './either-role.ts'
+import { handleEither, roleBase, takesEffect } from './either-role.ts'
 import { makeFrameDecoder } from './frame-decoder.ts'
 import {
   PADDING_FORMAT,
@@ -21,7 +21,6 @@ import {
   encodeSynAck,
   encodeUpdateScheme,
 } from './frame-encoder.ts'
-import { MAX_PAYLOAD } from './frame.ts'
 import type { Frame } from './frame.ts'
 import { decodeClientSettings, encodeServerSettingsText, VERSION } from './settings.ts'
 import { SERVER_TABLE } from './state-tables.ts'
@@ -75,14 +74,9 @@ export function serverRole(
   }
 
   return {
-    wire: 'legacy',
-    maxPayload: MAX_PAYLOAD,
+    ...roleBase(config, { finish: 'accepts-and-closes', expectsAnswer: true }),
     table: SERVER_TABLE,
-    firstState: 'await-auth',
     mute: ['await-auth'],
-    timeouts,
-    drawKeepalive: () => drawKeepalive(timeouts.keepalive, config.randomInt),
-    rules: streamRules({ finish: 'accepts-and-closes', expectsAnswer: true }),
     frames: {
       accept(channel, { id }) {
         if (unanswered.delete(id)) channel.send(encodeSynAck(id))
@@ -98,11 +92,9 @@ export function serverRole(
         )
       },
     },
-    liftControl: false,
     pingsIdle: false,
-    gate: { judge, mismatch: 'auth-mismatch' },
+    gate: makeGate(judge, config),
     makeDecoder: () => makeFrameDecoder(true),
-    ping: sendPing,
     answersPings: () => isVersion2,
     goodbye({ channel }, _code, reason) {
       if (reason !== undefined) channel.send(encodeAlert(toTextBlock(reason, MAX_TEXT)))
@@ -121,48 +113,24 @@ export function serverRole(
       if (!takesEffect(connection, frame)) return
       const ours = handleEither(connection, frame)
       if (ours === undefined) return
-      switch (ours.type) {
-        case 'auth':
-          if (config.downlinkScheme !== undefined) {
-            const { downlinkScheme, randomInt } = config
-            connection.channel.startShaping(downlinkScheme, randomInt, PADDING_FORMAT)
-          }
-          break
-        case 'settings':
-          onSettings(connection, ours.body)
-          break
-        case 'syn':
-          onSyn(connection, ours.stream)
-          break
-        case 'update-scheme':
-        case 'synack':
-        case 'server-settings':
-          // Passed over, as in the reference: only servers have a use for them.
-          break
-      }
+      // The others are passed over, as in the reference: only clients have a use for them.
+      if (ours.type === 'auth') connection.channel.shapeDownlink(config, PADDING_FORMAT)
+      else if (ours.type === 'settings') onSettings(connection, ours.body)
+      else if (ours.type === 'syn') onSyn(connection, ours.stream)
     },
 
-    violation(connection, error, unread) {
-      if (config.onViolation === 'handover' && connection.tryMove('violation-handover')) {
-        connection.handOver({ cause: 'violation', unread: unread(), error })
-      } else if (connection.tryMove('violation')) {
-        connection.channel.send(encodeAlert(toTextBlock(error.message, MAX_TEXT)))
-        connection.closed(error)
-      }
+    violation(connection, error) {
+      if (!connection.tryMove('violation')) return
+      connection.channel.send(encodeAlert(toTextBlock(error.message, MAX_TEXT)))
+      connection.closed(error)
     },
 
-    deadline({ state, started }) {
-      if (state === 'await-auth') return started + timeouts.auth
+    deadline() {
       const [oldest] = unanswered.values()
       return oldest === undefined ? Infinity : oldest + timeouts.synack
     },
 
-    onDue(connection, unread) {
-      if (connection.state === 'await-auth') {
-        connection.move('auth-timeout')
-        connection.handOver({ cause: 'auth-timeout', unread: unread(), error: undefined })
-        return
-      }
+    onDue(connection) {
       const due = connection.now - timeouts.synack
       for (const [id, opened] of unanswered) {
         if (opened > due) break

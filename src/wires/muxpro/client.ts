@@ -55,7 +55,6 @@ export function clientRole(config: ClientConfig): Role<Frame, Input> {
   return {
     ...roleBase(config, habits),
     table: CLIENT_TABLE,
-    firstState: 'negotiating',
     mute: ['negotiating', 'draining-early'],
     // Nothing may be sent before the answer. End would cut off the server's answer too.
     rules: streamRules({ sendWindow: 0, finish: 'lingers' }),

@@ -48,7 +48,6 @@ export function serverRole(config: ServerConfig): Role<Frame, Input> {
   return {
     ...roleBase(config, habits),
     table: SERVER_TABLE,
-    firstState: 'await-version',
     mute: ['await-version'],
     rules: streamRules({ sendWindow: INITIAL_CREDIT, finish: 'closes' }),
     frames: STREAM_FRAMES,

@@ -77,11 +77,7 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, In
     connection.admit(stream, config.maxStreams, undefined)
   }
 
-  function onWindowUpdate(
-    { streams }: Connection<Input>,
-    stream: number,
-    increment: number,
-  ): void {
+  function onWindowUpdate({ streams }: Connection<Input>, stream: number, increment: number): void {
     streams.onCredit(stream, Math.min(increment, MAX_UINT32 - streams.credit(stream)))
   }
 
@@ -106,7 +102,6 @@ export function netMuxRole(end: NetMuxEnd, config: NetMuxConfig): Role<Frame, In
     wire: 'netmux',
     maxPayload: config.maxFrameSize,
     table: TABLE,
-    firstState: 'open',
     mute: [],
     timeouts: {
       // What is idle stays: keepalive alone tells whether the other end is there.

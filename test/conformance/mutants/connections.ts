@@ -250,7 +250,7 @@ export const CONNECTIONS: readonly Mutant[] = [
   {
     section: 'Connections / Timeout',
     quote: 'MUST each maintain an independent timer',
-    file: 'src/wires/anytls/server.ts',
+    file: 'src/wires/anytls/either-role.ts',
     find: 'idleLimit: () => timeouts.connection',
     put: 'idleLimit: () => Infinity',
   },
@@ -258,8 +258,8 @@ export const CONNECTIONS: readonly Mutant[] = [
     section: 'Connections / Server Connection State Machine',
     quote: 'Server Connection State Machine',
     file: 'src/wires/anytls/server.ts',
-    find: "connection.move('auth-timeout')",
-    put: "connection.move('local-close')",
+    find: "connection.move('goaway-done')\n      connection.channel",
+    put: 'connection.channel',
   },
   {
     section: 'Connections / Client Connection State Machine',
