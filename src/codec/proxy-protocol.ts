@@ -18,11 +18,10 @@ export interface ProxyProtocolEnds {
 }
 
 const SIGNATURE = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 0x51, 0x55, 0x49, 0x54, 10)
-const VERSION_2_LOCAL = 0x20
-const VERSION_2_PROXY = 0x21
-const UNSPECIFIED = 0x00
-const TCP_OVER_IPV4 = 0x11
-const TCP_OVER_IPV6 = 0x21
+/** With the version, 2, in the upper half of the byte. */
+const Command = { Local: 0x20, Proxy: 0x21 } as const
+/** The address family in the upper half of the byte, the transport in the lower one. */
+const Family = { Unspecified: 0x00, TcpOverIPv4: 0x11, TcpOverIPv6: 0x21 } as const
 
 /** Most bytes of a text header, with the end of its line (section 2.1). */
 const TEXT_MAX = 107
@@ -67,15 +66,15 @@ function tcpText({ source, destination }: TcpEnds): string {
 
 function encodeBinary(tcp: TcpEnds | undefined): Uint8Array {
   if (tcp === undefined) {
-    return concatBytes([SIGNATURE, Uint8Array.of(VERSION_2_LOCAL, UNSPECIFIED, 0, 0)])
+    return concatBytes([SIGNATURE, Uint8Array.of(Command.Local, Family.Unspecified, 0, 0)])
   }
   const { source, destination } = tcp
-  const family = source.ip.length === 4 ? TCP_OVER_IPV4 : TCP_OVER_IPV6
+  const family = source.ip.length === 4 ? Family.TcpOverIPv4 : Family.TcpOverIPv6
   const ports = [source.port, destination.port].flatMap((port) => [port >>> 8, port & 0xff])
   const length = 2 * source.ip.length + ports.length
   return concatBytes([
     SIGNATURE,
-    Uint8Array.of(VERSION_2_PROXY, family, length >>> 8, length & 0xff),
+    Uint8Array.of(Command.Proxy, family, length >>> 8, length & 0xff),
     source.ip,
     destination.ip,
     Uint8Array.from(ports),
@@ -154,7 +153,7 @@ const ADDRESS_LENGTHS = [0, 4, 16, 108]
 
 function decodeBinary(bytes: Uint8Array): DecodedProxyProtocol | undefined {
   const [command, family] = [bytes[12], bytes[13]]
-  if (command !== undefined && command !== VERSION_2_PROXY && command !== VERSION_2_LOCAL) {
+  if (command !== undefined && command !== Command.Proxy && command !== Command.Local) {
     throw invalid('its version or command is not known')
   }
   const addressLength = ADDRESS_LENGTHS[(family ?? 0) >>> 4]
@@ -165,13 +164,13 @@ function decodeBinary(bytes: Uint8Array): DecodedProxyProtocol | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = FIXED_LENGTH + view.getUint16(14)
   if (length > PROXY_HEADER_MAX) throw invalid('it is too long')
-  const isTcp = family === TCP_OVER_IPV4 || family === TCP_OVER_IPV6
-  const named = command === VERSION_2_PROXY
+  const isTcp = family === Family.TcpOverIPv4 || family === Family.TcpOverIPv6
+  const named = command === Command.Proxy
   const portsAt = FIXED_LENGTH + 2 * addressLength
   if (named && length < portsAt + (isTcp ? 4 : 0)) throw invalid('its addresses are cut off')
   if (bytes.length < length) return undefined
   if (!named || !isTcp) return { ends: UNKNOWN, length }
-  const format = family === TCP_OVER_IPV4 ? formatIPv4 : formatIPv6
+  const format = family === Family.TcpOverIPv4 ? formatIPv4 : formatIPv6
   const toEnd = (index: number): Address => {
     const start = FIXED_LENGTH + index * addressLength
     const host = format(bytes.subarray(start, start + addressLength))

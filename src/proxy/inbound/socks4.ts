@@ -1,16 +1,14 @@
 // The server side of a SOCKS4 and SOCKS4a handshake as a machine, with the events of SOCKS5.
 // Must never serve a port that asks for a password: SOCKS4 has none.
 import { concatBytes } from '../../codec/bytes.ts'
-import { formatIPv4 } from '../../codec/ip.ts'
+import { formatIPv4, unmappedHost } from '../../codec/ip.ts'
 import { toAsciiName } from '../host.ts'
-import { unmappedHost } from '../../codec/ip.ts'
 import type { Socks5Event } from './socks5.ts'
 
 /** What the driver must do. */
 export type Socks4Event = Exclude<Socks5Event, { readonly type: 'associate' }>
 
-const GRANTED = 90
-const REJECTED = 91
+const Reply = { Granted: 90, Rejected: 91 } as const
 const COMMAND_CONNECT = 1
 /** Command, port and address stand in front of the texts. */
 const HEAD_LENGTH = 8
@@ -20,7 +18,7 @@ const NO_BYTES = new Uint8Array(0)
 
 /** The only reply there is: whether the tunnel stands. */
 export function encodeSocks4Reply(granted: boolean): Uint8Array {
-  return Uint8Array.of(0, granted ? GRANTED : REJECTED, 0, 0, 0, 0, 0, 0)
+  return Uint8Array.of(0, granted ? Reply.Granted : Reply.Rejected, 0, 0, 0, 0, 0, 0)
 }
 
 /** One handshake. CONNECT alone is served: BIND makes no sense through a tunnel. */

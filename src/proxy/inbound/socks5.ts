@@ -39,11 +39,8 @@ export function encodeSocks5Reply(reply: number, bound: Address = NO_ADDRESS): U
 const NO_ADDRESS: Address = { host: '0.0.0.0', port: 0 }
 const VERSION = 5
 const CREDENTIALS_VERSION = 1
-const METHOD_NONE = 0
-const METHOD_CREDENTIALS = 2
-const METHOD_UNACCEPTABLE = 0xff
-const COMMAND_CONNECT = 1
-const COMMAND_UDP_ASSOCIATE = 3
+const Method = { None: 0, Credentials: 2, Unacceptable: 0xff } as const
+const Command = { Connect: 1, UdpAssociate: 3 } as const
 const NO_BYTES = new Uint8Array(0)
 
 /** One handshake. CONNECT and UDP ASSOCIATE are served; with `check`, only with username and password (RFC 1929). */
@@ -93,14 +90,14 @@ export class Socks5Handshake {
     const offered = bytes.subarray(2, 2 + count)
     // An open port takes any credentials from a program that will not go without.
     const accepted =
-      this.#check === undefined ? [METHOD_NONE, METHOD_CREDENTIALS] : [METHOD_CREDENTIALS]
+      this.#check === undefined ? [Method.None, Method.Credentials] : [Method.Credentials]
     const method = accepted.find((candidate) => offered.includes(candidate))
     if (method === undefined) {
-      events.push({ type: 'send', bytes: Uint8Array.of(VERSION, METHOD_UNACCEPTABLE) })
+      events.push({ type: 'send', bytes: Uint8Array.of(VERSION, Method.Unacceptable) })
       return this.#refuse(events, 'no acceptable authentication method')
     }
     events.push({ type: 'send', bytes: Uint8Array.of(VERSION, method) })
-    this.#state = method === METHOD_NONE ? 'request' : 'credentials'
+    this.#state = method === Method.None ? 'request' : 'credentials'
     return 2 + count
   }
 
@@ -131,7 +128,7 @@ export class Socks5Handshake {
     if (version !== VERSION)
       return this.#refuse(events, `request of version ${version} instead of 5`)
     if (command === undefined) return 0
-    if (command !== COMMAND_CONNECT && command !== COMMAND_UDP_ASSOCIATE) {
+    if (command !== Command.Connect && command !== Command.UdpAssociate) {
       return this.#reject(
         events,
         Socks5Reply.CommandNotSupported,
@@ -153,7 +150,7 @@ export class Socks5Handshake {
     this.#state = 'over'
     const { address } = decoded
     const length = 3 + decoded.length
-    if (command === COMMAND_CONNECT) {
+    if (command === Command.Connect) {
       events.push({ type: 'connect', target: address, rest: bytes.subarray(length) })
     } else {
       events.push({ type: 'associate', source: address })
