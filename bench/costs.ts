@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util'
 import { connect } from '../src/index.ts'
 import type { Session } from '../src/index.ts'
 import { createTunnelOpener } from '../src/proxy.ts'
-import { openRedisStore } from '../src/serve/redis/redis-store.ts'
+import { openUserStore } from '../src/serve/users/open-store.ts'
 import type { UserStore } from '../src/serve/users/store.ts'
 import { closedPort } from '../test/proxy/support.ts'
 import { addMany, TestRedis } from '../test/serve/redis/redis.ts'
@@ -254,7 +254,7 @@ async function inTurn(times: number, task: (count: number) => Promise<void>): Pr
 function openStore(name: string): Promise<UserStore> {
   const kept = join(folder, name)
   mkdirSync(kept)
-  return openRedisStore(redis.place, { warn: (problem) => console.error(problem), folder: kept })
+  return openUserStore(redis.place, { warn: (problem) => console.error(problem), folder: kept })
 }
 
 async function usedMemory(): Promise<{ readonly bytes: number; readonly commands: number }> {

@@ -13,7 +13,7 @@ import { connect as tlsConnect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { PeerCloseError } from '../../src/errors.ts'
 import { createTunnelOpener } from '../../src/proxy/client.ts'
-import { openFileStore } from '../../src/serve/users/file-store.ts'
+import { openUserStore } from '../../src/serve/users/open-store.ts'
 import type { UserStore } from '../../src/serve/users/store.ts'
 import type { NewUser } from '../../src/serve/users/user.ts'
 import type { Session } from '../../src/session/session.ts'
@@ -39,7 +39,7 @@ beforeAll(async () => {
   writeFileSync(file('key.pem'), key)
   writeFileSync(file('cert.pem'), cert)
   writeFileSync(file('password'), PASSWORD)
-  store = await openFileStore(file('users.json'), { warn: () => {} })
+  store = await openUserStore(file('users.json'), { warn: () => {}, folder })
   await store.add({ name: 'alice', password: 'alice', allowPrivate: true })
   target = await startTarget()
   program = await startServer()

@@ -1,12 +1,12 @@
 // What the tests of users share: a store in a folder of its own, a server that uses it.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
 import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
 import { Accounts } from '../../src/serve/accounts.ts'
 import { TargetPolicy } from '../../src/serve/targets.ts'
-import { openFileStore } from '../../src/serve/users/file-store.ts'
+import { openUserStore } from '../../src/serve/users/open-store.ts'
 import type { UserStore } from '../../src/serve/users/store.ts'
 import type { User } from '../../src/serve/users/user.ts'
 import { UserTable } from '../../src/serve/users/user-table.ts'
@@ -33,7 +33,10 @@ export interface TestStore {
 /** A store on a file, in a folder of its own unless one is given. */
 export async function openStore(file = join(makeFolder(), 'users.json')): Promise<TestStore> {
   const warnings: string[] = []
-  const store = await openFileStore(file, { warn: (problem) => warnings.push(problem) })
+  const store = await openUserStore(file, {
+    warn: (problem) => warnings.push(problem),
+    folder: dirname(file),
+  })
   onTestFinished(() => store.close())
   return { store, file, warnings }
 }

@@ -40,19 +40,7 @@ const PATIENCE = 3_000
 /** Users of a batch whose bytes stand in one line of the log. */
 const LOGGED_AT_ONCE = 50
 
-/**
- * Opens the users of a panel; while it is away, those of before.
- *
- * @throws AnyTlsError rejects with `ERR_OPTION_INVALID` and `ERR_FILE` for a place or token that cannot be used,
- *   `ERR_CONNECT_FAILED` for a panel that has never been reached
- */
-export async function openPanelStore(text: string, options: StoreOptions): Promise<UserStore> {
-  const store = new PanelStore(parsePanelPlace(text), options)
-  await store.open()
-  return store
-}
-
-class PanelStore implements UserStore {
+export class PanelStore implements UserStore {
   readonly place: string
   readonly users = new UserTable()
   readonly usage: UsageLedger
@@ -89,7 +77,9 @@ class PanelStore implements UserStore {
   /** One request after the other. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(place: PanelPlace, options: StoreOptions) {
+  /** @throws AnyTlsError `ERR_OPTION_INVALID` and `ERR_FILE` for a place or token that cannot be used */
+  constructor(text: string, options: StoreOptions) {
+    const place = parsePanelPlace(text)
     this.#place = place
     this.place = place.shown
     this.#options = options
@@ -142,7 +132,11 @@ class PanelStore implements UserStore {
     return refuse()
   }
 
-  /** @throws AnyTlsError see {@link openPanelStore} */
+  /**
+   * Asks the panel; while it is away, the users are those of before.
+   *
+   * @throws AnyTlsError rejects with `ERR_CONNECT_FAILED` for a panel that has never been reached
+   */
   async open(): Promise<void> {
     const known = this.#known.read()
     if (known !== undefined) this.users.become(known)

@@ -22,7 +22,6 @@ import { RedisFeed } from './redis-feed.ts'
 import { RedisLimiter } from './redis-limiter.ts'
 import { asAnyTlsError, RedisError, RedisLink } from './redis-link.ts'
 import { parseRedisPlace } from './redis-place.ts'
-import type { RedisPlace } from './redis-place.ts'
 import { PUT_USER, RESET } from './redis-scripts.ts'
 import { RedisSessions } from './redis-sessions.ts'
 import { goneNow, ServedUsers } from './served-users.ts'
@@ -39,19 +38,7 @@ const PATIENCE = 3_000
 /** Attempts at a change that others get in between of. */
 const ATTEMPTS = 10
 
-/**
- * Opens the users in a Redis; while it is away, those known last.
- *
- * @throws AnyTlsError rejects with `ERR_OPTION_INVALID` and `ERR_FILE` for a place that cannot be used,
- *   `ERR_CONNECT_FAILED` for a Redis that cannot be used while no users are known from before
- */
-export async function openRedisStore(text: string, options: StoreOptions): Promise<UserStore> {
-  const store = new RedisStore(parseRedisPlace(text), options)
-  await store.open()
-  return store
-}
-
-class RedisStore implements UserStore {
+export class RedisStore implements UserStore {
   readonly place: string
   readonly usage: UsageLedger
   readonly limiter: RedisLimiter
@@ -76,7 +63,9 @@ class RedisStore implements UserStore {
   /** When something of what is read anew came last. */
   #heard = 0
 
-  constructor(place: RedisPlace, { warn, folder, reserve }: StoreOptions) {
+  /** @throws AnyTlsError `ERR_OPTION_INVALID` and `ERR_FILE` for a place that cannot be used */
+  constructor(text: string, { warn, folder, reserve }: StoreOptions) {
+    const place = parseRedisPlace(text)
     this.place = place.shown
     this.#trouble = new Trouble(`the users in ${place.shown}`, warn)
     const key = createHash('sha256').update(place.shown).digest('hex').slice(0, 16)
@@ -128,7 +117,11 @@ class RedisStore implements UserStore {
     return this.#trouble.now
   }
 
-  /** @throws AnyTlsError see {@link openRedisStore} */
+  /**
+   * Asks Redis; while it is away, the users are those known last.
+   *
+   * @throws AnyTlsError rejects with `ERR_CONNECT_FAILED` where it cannot be used while no users are known from before
+   */
   async open(): Promise<void> {
     const known = this.#kept.read()
     if (known !== undefined) this.#served.start(known)

@@ -17,26 +17,12 @@ import { formatPieces, readUsers } from './users-file.ts'
 /** How often the file is looked at, in milliseconds. */
 const POLL_INTERVAL = 500
 
-type FileStoreOptions = Pick<StoreOptions, 'warn'>
-
-/**
- * Opens the users file; one that is not there is one without users.
- *
- * @throws AnyTlsError rejects with `ERR_FILE`, with line and column for a fault
- */
-export async function openFileStore(path: string, options: FileStoreOptions): Promise<UserStore> {
-  const store = new FileStore(realPath(path), options)
-  store.load()
-  await store.refresh()
-  return store
-}
-
-class FileStore implements UserStore {
+export class FileStore implements UserStore {
   readonly place: string
   readonly users = new UserTable()
   readonly usage: UsageJournal
 
-  readonly #options: FileStoreOptions
+  readonly #warn: StoreOptions['warn']
   readonly #presence: Presence
   #sessions: ReadonlyMap<string, number> = new Map()
   readonly #listeners = new Set<(changes: readonly UserChange[]) => void>()
@@ -45,11 +31,11 @@ class FileStore implements UserStore {
   #trouble: string | undefined
   #poll: NodeJS.Timeout | undefined
 
-  constructor(path: string, options: FileStoreOptions) {
-    this.place = path
-    this.#options = options
-    this.#presence = new Presence(path)
-    this.usage = new UsageJournal(`${path}.usage`, options.warn)
+  constructor(path: string, { warn }: StoreOptions) {
+    this.place = realPath(path)
+    this.#warn = warn
+    this.#presence = new Presence(this.place)
+    this.usage = new UsageJournal(`${this.place}.usage`, warn)
   }
 
   get endpoint(): ServerEndpoint | undefined {
@@ -58,6 +44,16 @@ class FileStore implements UserStore {
 
   get trouble(): string | undefined {
     return this.#trouble
+  }
+
+  /**
+   * Reads the file; one that is not there is one without users.
+   *
+   * @throws AnyTlsError rejects with `ERR_FILE`, with line and column for a fault
+   */
+  async open(): Promise<void> {
+    this.#load()
+    await this.refresh()
   }
 
   sessionsOf(id: string): number {
@@ -125,7 +121,7 @@ class FileStore implements UserStore {
   }
 
   /** @throws AnyTlsError `ERR_FILE`; the users stay as they were */
-  load(): void {
+  #load(): void {
     this.#stamp = stampOf(this.place)
     const users = readUsers(this.place) ?? new UserTable()
     this.#trouble = undefined
@@ -148,11 +144,11 @@ class FileStore implements UserStore {
         this.#stamp = stamp
         throw fileError(`users file '${this.place}' is gone`)
       }
-      this.load()
+      this.#load()
     } catch (error) {
       if (!(error instanceof AnyTlsError)) throw error
       this.#trouble = error.message
-      this.#options.warn(`${error.message}; the users stay as they were`)
+      this.#warn(`${error.message}; the users stay as they were`)
     }
   }
 
@@ -164,7 +160,7 @@ class FileStore implements UserStore {
       writePrivateFile(this.place, formatPieces(users), held)
       return result
     })
-    this.load()
+    this.#load()
     return made
   }
 }

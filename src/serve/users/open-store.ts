@@ -1,6 +1,6 @@
 // From what `--users` says to the store that it means.
 import { invalidOption } from '../../errors.ts'
-import { openFileStore } from './file-store.ts'
+import { FileStore } from './file-store.ts'
 import type { StoreOptions, UserStore } from './store.ts'
 
 /**
@@ -9,20 +9,25 @@ import type { StoreOptions, UserStore } from './store.ts'
  * @throws AnyTlsError rejects with `ERR_OPTION_INVALID` for a kind of place that is not known, or what opening throws
  */
 export async function openUserStore(place: string, options: StoreOptions): Promise<UserStore> {
+  const Store = await kindOf(place)
+  const store = new Store(place, options)
+  await store.open()
+  return store
+}
+
+/** What reaches places elsewhere is loaded for them alone. */
+async function kindOf(place: string) {
   const [, scheme] = /^([a-z][a-z\d+.-]*):\/\//i.exec(place) ?? []
   switch (scheme?.toLowerCase()) {
     case undefined:
-      return openFileStore(place, options)
-    // What reaches them is loaded for them alone.
+      return FileStore
     case 'uniproxy+https':
     case 'uniproxy+http':
-      return (await import('../panel/panel-store.ts')).openPanelStore(place, options)
+      return (await import('../panel/panel-store.ts')).PanelStore
     case 'redis':
     case 'rediss':
-      return (await import('../redis/redis-store.ts')).openRedisStore(place, options)
-    default: {
-      const problem = `users cannot be kept in a place of the kind ${scheme}://`
-      throw invalidOption(problem)
-    }
+      return (await import('../redis/redis-store.ts')).RedisStore
+    default:
+      throw invalidOption(`users cannot be kept in a place of the kind ${scheme}://`)
   }
 }

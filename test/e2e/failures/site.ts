@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
+import { openUserStore } from '../../../src/serve/users/open-store.ts'
 import { closedPort } from '../../proxy/support.ts'
 import { TestRedis, until } from '../../serve/redis/redis.ts'
 import { Fleet } from '../fleet.ts'
@@ -170,7 +170,7 @@ export async function killBalancer({ fleet }: Site): Promise<void> {
 
 async function openStore(redis: TestRedis, folder: string) {
   mkdirSync(folder, { recursive: true })
-  return openRedisStore(redis.place, { warn: () => {}, folder })
+  return openUserStore(redis.place, { warn: () => {}, folder })
 }
 
 /** False where this is not allowed. */

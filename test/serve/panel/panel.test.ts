@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Address } from '../../../src/codec/address.ts'
-import { openPanelStore } from '../../../src/serve/panel/panel-store.ts'
+import { openUserStore } from '../../../src/serve/users/open-store.ts'
 import { parsePanelPlace } from '../../../src/serve/panel/panel-place.ts'
 import { readRoutes } from '../../../src/serve/panel/panel-routes.ts'
 import { hashOf } from '../../../src/serve/users/user.ts'
@@ -27,7 +27,7 @@ interface Opened {
 async function open(panel: Panel, folder = makeFolder(), more = ''): Promise<Opened> {
   const warnings: string[] = []
   const reserved: Address[] = []
-  const store = await openPanelStore(panel.place + more, {
+  const store = await openUserStore(panel.place + more, {
     warn: (problem) => warnings.push(problem),
     folder,
     reserve(address) {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
-import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
+import { openUserStore } from '../../../src/serve/users/open-store.ts'
 import type { UserStore } from '../../../src/serve/users/store.ts'
 import { seededRandomInt } from '../../support/seeded-random.ts'
 import { makeFolder } from '../support.ts'
@@ -20,7 +20,7 @@ it(
     const redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always')
     const folders = [makeFolder(), makeFolder()]
     const open = async (folder: string): Promise<UserStore> => {
-      const store = await openRedisStore(redis.place, { warn: () => {}, folder })
+      const store = await openUserStore(redis.place, { warn: () => {}, folder })
       store.watch(() => {})
       onTestFinished(() => store.close().catch(() => {}))
       return store

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTunnelOpener } from '../../../src/proxy/client.ts'
-import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
+import { openUserStore } from '../../../src/serve/users/open-store.ts'
 import { connect } from '../../../src/tls/dial.ts'
 import { makeFolder, startUsersProxy } from '../support.ts'
 import { startRedis, until } from './redis.ts'
@@ -34,7 +34,7 @@ it(
     const { port } = source.address() as AddressInfo
     const stores = await Promise.all(
       Array.from({ length: SERVERS }, () =>
-        openRedisStore(redis.place, { warn: () => {}, folder: makeFolder() }),
+        openUserStore(redis.place, { warn: () => {}, folder: makeFolder() }),
       ),
     )
     const { password = '' } = await stores[0]!.add({

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseRedisPlace } from '../../../src/serve/redis/redis-place.ts'
-import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
+import { openUserStore } from '../../../src/serve/users/open-store.ts'
 import type { UserStore } from '../../../src/serve/users/store.ts'
 import type { UserChange } from '../../../src/serve/users/user-table.ts'
 import type { Address } from '../../../src/codec/address.ts'
@@ -26,7 +26,7 @@ async function open(place: string, folder = makeFolder()): Promise<Opened> {
   const warnings: string[] = []
   const told: UserChange[] = []
   const reserved: Address[] = []
-  const store = await openRedisStore(place, {
+  const store = await openUserStore(place, {
     warn: (problem) => warnings.push(problem),
     folder,
     reserve(address) {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openRedisStore } from '../../../src/serve/redis/redis-store.ts'
+import { openUserStore } from '../../../src/serve/users/open-store.ts'
 import { makeSelfSigned } from '../../../src/serve/self-signed.ts'
 import type { UserStore } from '../../../src/serve/users/store.ts'
 import { makeFolder } from '../support.ts'
@@ -13,7 +13,7 @@ import { startRedis, TestRedis, until } from './redis.ts'
 
 async function open(place: string): Promise<{ store: UserStore; warnings: string[] }> {
   const warnings: string[] = []
-  const store = await openRedisStore(place, {
+  const store = await openUserStore(place, {
     warn: (problem) => warnings.push(problem),
     folder: makeFolder(),
   })
