@@ -117,7 +117,7 @@ export class AdminServer {
       return failure(new AnyTlsError('ERR_REQUEST_METHOD'), { Allow: match.allowed.join(', ') })
     }
     const { route, params } = match
-    if (route.operation.open !== true) this.#guard.check(headers)
+    if (route.open !== true) this.#guard.check(headers)
     const call: Call = {
       param: (name) => params.get(name) ?? '',
       query(name) {

@@ -5,7 +5,8 @@ import type { Route } from './router.ts'
 /** A JSON schema (draft 2020-12). */
 export type Schema = Readonly<Record<string, unknown>>
 
-interface Operation {
+/** A route, and what its description says of it. */
+export interface DescribedRoute extends Route {
   readonly summary: string
   readonly query?: Readonly<
     Record<string, { readonly description: string; readonly schema: Schema }>
@@ -21,10 +22,6 @@ interface Operation {
   }
   /** Whoever asks is answered, without a token. */
   readonly open?: boolean
-}
-
-export interface DescribedRoute extends Route {
-  readonly operation: Operation
 }
 
 /** What every path parameter is. */
@@ -73,8 +70,8 @@ export function describeRoutes(
   }
 }
 
-function describe({ path, operation }: DescribedRoute, wantsToken: boolean): object {
-  const { summary, query = {}, body, success, open = false } = operation
+function describe(route: DescribedRoute, wantsToken: boolean): object {
+  const { path, summary, query = {}, body, success, open = false } = route
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {
     return { name, in: 'path', required: true, schema: PARAMETER }
   })

@@ -25,10 +25,8 @@ export function createRoutes(options: ApiOptions): readonly DescribedRoute[] {
     {
       method: 'GET',
       path: '/api/v1/openapi.json',
-      operation: {
-        summary: 'This description',
-        success: success('The description.', { type: 'object' }),
-      },
+      summary: 'This description',
+      success: success('The description.', { type: 'object' }),
       handle: () => json(describeRoutes(routes, SCHEMAS, options.wantsToken())),
     },
   ]
@@ -42,18 +40,16 @@ function serverRoutes({ observer, store, isDraining }: ApiOptions): readonly Des
     {
       method: 'GET',
       path: '/healthz',
-      operation: {
-        summary: 'Whether the server runs',
-        success: {
-          status: 200,
-          description:
-            'The word ok, or degraded: the place of the users is out of order, and those known before are served.' +
-            ' A server that has been told to stop answers 503 with the word draining.',
-          type: 'text/plain',
-          schema: TEXT,
-        },
-        open: true,
+      summary: 'Whether the server runs',
+      success: {
+        status: 200,
+        description:
+          'The word ok, or degraded: the place of the users is out of order, and those known before are served.' +
+          ' A server that has been told to stop answers 503 with the word draining.',
+        type: 'text/plain',
+        schema: TEXT,
       },
+      open: true,
       handle: () => {
         const [status, word] = isDraining()
           ? [503, 'draining']
@@ -64,14 +60,12 @@ function serverRoutes({ observer, store, isDraining }: ApiOptions): readonly Des
     {
       method: 'GET',
       path: '/metrics',
-      operation: {
-        summary: 'Metrics for Prometheus',
-        success: {
-          status: 200,
-          description: 'In its text format.',
-          type: metricsType,
-          schema: TEXT,
-        },
+      summary: 'Metrics for Prometheus',
+      success: {
+        status: 200,
+        description: 'In its text format.',
+        type: metricsType,
+        schema: TEXT,
       },
       handle: async () => ({
         status: 200,
@@ -82,10 +76,8 @@ function serverRoutes({ observer, store, isDraining }: ApiOptions): readonly Des
     {
       method: 'GET',
       path: '/api/v1/server',
-      operation: {
-        summary: 'State of the server',
-        success: success('The state.', reference('Server')),
-      },
+      summary: 'State of the server',
+      success: success('The state.', reference('Server')),
       handle: async () => {
         const { sessions, streams, carried, fallbacks, memory } = await observer.state()
         const { address, port } = observer.address()
@@ -122,11 +114,9 @@ function sessionRoutes({ observer }: ApiOptions): readonly DescribedRoute[] {
     {
       method: 'GET',
       path: '/api/v1/sessions',
-      operation: {
-        summary: 'Sessions of this server, the oldest first',
-        query: PAGING,
-        success: success('Those of the page, and how many there are.', reference('SessionList')),
-      },
+      summary: 'Sessions of this server, the oldest first',
+      query: PAGING,
+      success: success('Those of the page, and how many there are.', reference('SessionList')),
       handle: async (call) => {
         const { limit, offset } = paging(call)
         const sessions = await observer.sessions()
@@ -137,10 +127,8 @@ function sessionRoutes({ observer }: ApiOptions): readonly DescribedRoute[] {
     {
       method: 'DELETE',
       path: '/api/v1/sessions/{id}',
-      operation: {
-        summary: 'End a session; its client may come back',
-        success: success('The session as it was.', reference('Session')),
-      },
+      summary: 'End a session; its client may come back',
+      success: success('The session as it was.', reference('Session')),
       handle: async (call) => {
         const session = await observer.end(call.param('id'))
         if (session === undefined) throw new AnyTlsError('ERR_REQUEST_PATH', 'no such session')

@@ -57,17 +57,15 @@ export function userRoutes({
     {
       method: 'GET',
       path: '/api/v1/users',
-      operation: {
-        summary: 'Users, in the order in which they were added',
-        query: {
-          ...PAGING,
-          search: {
-            description: 'Text that the name or the note has, in whatever case.',
-            schema: { type: 'string', maxLength: MAX_SEARCH },
-          },
+      summary: 'Users, in the order in which they were added',
+      query: {
+        ...PAGING,
+        search: {
+          description: 'Text that the name or the note has, in whatever case.',
+          schema: { type: 'string', maxLength: MAX_SEARCH },
         },
-        success: success('Those of the page, and how many there are.', reference('UserList')),
       },
+      success: success('Those of the page, and how many there are.', reference('UserList')),
       handle: async (call) => {
         await observer.state()
         const { limit, offset } = paging(call)
@@ -81,11 +79,9 @@ export function userRoutes({
     {
       method: 'POST',
       path: '/api/v1/users',
-      operation: {
-        summary: 'Add a user; a password is made unless one is given',
-        body: reference('NewUser'),
-        success: { status: 201, description: 'The user.', schema: reference('User') },
-      },
+      summary: 'Add a user; a password is made unless one is given',
+      body: reference('NewUser'),
+      success: { status: 201, description: 'The user.', schema: reference('User') },
       handle: async (call) => {
         const { name } = await needed(store).add(readNewUser(await call.body()))
         return told(name, 201)
@@ -94,17 +90,16 @@ export function userRoutes({
     {
       method: 'GET',
       path: '/api/v1/users/{name}',
-      operation: { summary: 'A user', success: success('The user.', reference('User')) },
+      summary: 'A user',
+      success: success('The user.', reference('User')),
       handle: (call) => told(call.param('name')),
     },
     {
       method: 'PATCH',
       path: '/api/v1/users/{name}',
-      operation: {
-        summary: 'Change a user; a limit that is null is taken away',
-        body: reference('UserPatch'),
-        success: success('The user as it is now.', reference('User')),
-      },
+      summary: 'Change a user; a limit that is null is taken away',
+      body: reference('UserPatch'),
+      success: success('The user as it is now.', reference('User')),
       handle: async (call) => {
         const user = find(store, call.param('name'))
         const { name } = await needed(store).update(
@@ -117,10 +112,8 @@ export function userRoutes({
     {
       method: 'DELETE',
       path: '/api/v1/users/{name}',
-      operation: {
-        summary: 'Remove a user and end its sessions',
-        success: success('The name of who was removed.', object({ removed: TEXT })),
-      },
+      summary: 'Remove a user and end its sessions',
+      success: success('The name of who was removed.', object({ removed: TEXT })),
       handle: async (call) => {
         const { name } = await needed(store).remove(find(store, call.param('name')).name)
         return json({ removed: name })
@@ -129,10 +122,8 @@ export function userRoutes({
     {
       method: 'POST',
       path: '/api/v1/users/{name}/reset',
-      operation: {
-        summary: 'Set what a user has used to nothing',
-        success: success('The user as it is now.', reference('User')),
-      },
+      summary: 'Set what a user has used to nothing',
+      success: success('The user as it is now.', reference('User')),
       handle: async (call) => {
         const { id, name } = find(store, call.param('name'))
         await needed(store).usage.reset(id)
@@ -142,10 +133,8 @@ export function userRoutes({
     {
       method: 'POST',
       path: '/api/v1/users/{name}/renew',
-      operation: {
-        summary: "Make another address for a user's subscription",
-        success: success('What apps want to be told now.', reference('Links')),
-      },
+      summary: "Make another address for a user's subscription",
+      success: success('What apps want to be told now.', reference('Links')),
       handle: async (call) => {
         const { name } = find(store, call.param('name'))
         return links(await needed(store).update(name, { subscription: makePassword() }))
@@ -154,22 +143,18 @@ export function userRoutes({
     {
       method: 'GET',
       path: '/api/v1/users/{name}/link',
-      operation: {
-        summary: 'What apps want to be told to connect as a user',
-        success: success('null where the hash of the password alone is kept.', reference('Links')),
-      },
+      summary: 'What apps want to be told to connect as a user',
+      success: success('null where the hash of the password alone is kept.', reference('Links')),
       handle: (call) => links(find(store, call.param('name'))),
     },
     {
       method: 'GET',
       path: '/api/v1/usage',
-      operation: {
-        summary: `What was used on the last ${HISTORY_DAYS} days, by one user or all`,
-        query: {
-          user: { description: 'The name of a user.', schema: { type: 'string', minLength: 1 } },
-        },
-        success: success('The days, the oldest first.', reference('Usage')),
+      summary: `What was used on the last ${HISTORY_DAYS} days, by one user or all`,
+      query: {
+        user: { description: 'The name of a user.', schema: { type: 'string', minLength: 1 } },
       },
+      success: success('The days, the oldest first.', reference('Usage')),
       handle: async (call) => {
         const name = call.query('user')
         if (name === '') throw invalid('"user" is empty')
