@@ -1,6 +1,6 @@
 // What a request says of a user, field by field: the schema that is published and the check that holds, side by side.
 import { AnyTlsError, invalidOption } from '../../errors.ts'
-import { isObject } from '../json.ts'
+import { isObject, requireBoolean, requireString } from '../json.ts'
 import { MIN_RATE, parseDate, QUOTA_PERIODS } from '../users/amounts.ts'
 import type { QuotaPeriod } from '../users/amounts.ts'
 import {
@@ -37,15 +37,15 @@ const NAME: Field<string> = {
     pattern: NAME_PATTERN,
     not: { enum: ['.', '..'] },
   },
-  read: (value) => checkName(text(value)),
+  read: (value) => checkName(requireString(value)),
 }
 
 const PASSWORD: Field<string> = {
   schema: { type: 'string', minLength: 1, maxLength: MAX_PASSWORD },
-  read: (value) => checkPassword(text(value)),
+  read: (value) => checkPassword(requireString(value)),
 }
 
-const FLAG: Field<boolean> = { schema: { type: 'boolean' }, read: flag }
+const FLAG: Field<boolean> = { schema: { type: 'boolean' }, read: requireBoolean }
 
 const EXPIRES: Field<number | undefined> = {
   schema: {
@@ -56,12 +56,12 @@ const EXPIRES: Field<number | undefined> = {
     ],
     description: 'The last day, or the last moment.',
   },
-  read: (value) => (value === null ? undefined : moment(text(value))),
+  read: (value) => (value === null ? undefined : moment(requireString(value))),
 }
 
 const NOTE: Field<string | undefined> = {
   schema: { type: ['string', 'null'], maxLength: MAX_NOTE },
-  read: (value) => (value === null ? undefined : text(value)),
+  read: (value) => (value === null ? undefined : requireString(value)),
 }
 
 const PERIOD: Field<QuotaPeriod | undefined> = {
@@ -186,16 +186,6 @@ function moment(value: string): number {
   const year = new Date(time).getUTCFullYear()
   if (year >= 0 && year <= 9999) return time
   throw invalidOption('there is no such time')
-}
-
-function text(value: unknown): string {
-  if (typeof value === 'string') return value
-  throw invalidOption('it is no text')
-}
-
-function flag(value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw invalidOption('it is neither true nor false')
 }
 
 function schemaOf(

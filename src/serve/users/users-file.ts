@@ -5,7 +5,7 @@ import { parseTree, findNodeAtLocation, printParseErrorCode } from 'jsonc-parser
 import type { Node, ParseError } from 'jsonc-parser'
 import { AnyTlsError, invalidOption } from '../../errors.ts'
 import { fileError, readLargeFile, readLines } from '../files.ts'
-import { isObject } from '../json.ts'
+import { isObject, requireBoolean, requireString } from '../json.ts'
 import {
   formatBytes,
   formatQuota,
@@ -246,16 +246,16 @@ function readUser(entry: unknown, path: Path): User {
       throw new Fault([...path, key], `${key}: ${error.message}`)
     }
   }
-  const name = optional('name', (value) => checkName(textOf(value)))
+  const name = optional('name', (value) => checkName(requireString(value)))
   if (name === undefined) throw new Fault(path, 'a user without a name')
-  const password = optional('password', (value) => checkPassword(textOf(value)))
+  const password = optional('password', (value) => checkPassword(requireString(value)))
   const own = password && hashOf(password)
   const hash = optional('hash', readHash) ?? own
   if (hash === undefined) throw new Fault(path, 'a user has neither password nor hash')
   if (password !== undefined && hash !== own) {
     throw new Fault([...path, 'hash'], 'hash: it is not that of the password')
   }
-  const subscription = optional('subscription', (value) => checkSubscription(textOf(value)))
+  const subscription = optional('subscription', (value) => checkSubscription(requireString(value)))
   if (subscription !== undefined && password === undefined) {
     throw new Fault(
       [...path, 'subscription'],
@@ -268,27 +268,17 @@ function readUser(entry: unknown, path: Path): User {
     hash,
     password,
     subscription,
-    enabled: optional('enabled', readBoolean) ?? DEFAULT_SETTINGS.enabled,
-    expires: optional('expires', (value) => parseDate(textOf(value))),
-    quota: optional('quota', (value) => parseQuota(textOf(value))),
-    maxUp: optional('maxUp', (value) => parseRate(textOf(value))),
-    maxDown: optional('maxDown', (value) => parseRate(textOf(value))),
+    enabled: optional('enabled', requireBoolean) ?? DEFAULT_SETTINGS.enabled,
+    expires: optional('expires', (value) => parseDate(requireString(value))),
+    quota: optional('quota', (value) => parseQuota(requireString(value))),
+    maxUp: optional('maxUp', (value) => parseRate(requireString(value))),
+    maxDown: optional('maxDown', (value) => parseRate(requireString(value))),
     maxSessions: optional('maxSessions', readLimit),
     maxAddresses: optional('maxAddresses', readLimit),
-    allowPrivate: optional('allowPrivate', readBoolean) ?? DEFAULT_SETTINGS.allowPrivate,
-    note: optional('note', (value) => checkNote(textOf(value))),
-    created: optional('created', (value) => parseDate(textOf(value))),
+    allowPrivate: optional('allowPrivate', requireBoolean) ?? DEFAULT_SETTINGS.allowPrivate,
+    note: optional('note', (value) => checkNote(requireString(value))),
+    created: optional('created', (value) => parseDate(requireString(value))),
   })
-}
-
-function textOf(value: unknown): string {
-  if (typeof value === 'string') return value
-  throw invalidOption('it is not a string')
-}
-
-function readBoolean(value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw invalidOption('it is neither true nor false')
 }
 
 function readLimit(value: unknown): number {
@@ -296,13 +286,13 @@ function readLimit(value: unknown): number {
 }
 
 function readHash(value: unknown): string {
-  const hash = textOf(value).toLowerCase()
+  const hash = requireString(value).toLowerCase()
   if (/^[0-9a-f]{64}$/.test(hash)) return hash
   throw invalidOption('it is not the SHA-256 of a password, 64 hexadecimal digits')
 }
 
 function readId(value: unknown): string {
-  const id = textOf(value)
+  const id = requireString(value)
   if (id !== '' && id.length <= 128) return id
   throw invalidOption('it has not 1 to 128 characters')
 }
