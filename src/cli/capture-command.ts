@@ -14,7 +14,7 @@ import { formatHostPort } from '../codec/host-port.ts'
 import type { CaptureCommandOptions } from './capture-options.ts'
 import { fileError, fileProblem } from '../serve/files.ts'
 import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
-import type { LogOptions, ProgramLog } from './logger.ts'
+import type { OpenLog } from './logger.ts'
 
 /**
  * Runs the capture; resolves when it has been told to stop and the file is whole.
@@ -22,10 +22,7 @@ import type { LogOptions, ProgramLog } from './logger.ts'
  * @throws AnyTlsError `ERR_LISTEN_FAILED`; `ERR_OPTION_INVALID` when it would relay to itself; `ERR_FILE` when
  * the file cannot be written, at first or later
  */
-export async function runCapture(
-  options: CaptureCommandOptions,
-  openLog: (options: LogOptions) => ProgramLog,
-): Promise<void> {
+export async function runCapture(options: CaptureCommandOptions, openLog: OpenLog): Promise<void> {
   const { to, out, maxRecords } = options
   const stopped = stopSignal()
   const log = openLog({ level: options.logLevel, format: options.logFormat })

@@ -11,12 +11,10 @@ import type { InboundEvents } from '../proxy/inbound/inbound-tunnel.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import { openServers } from './client-servers.ts'
 import type { ClientServers } from './client-servers.ts'
-import { DRAIN_TIMEOUT, drained, listen, stopSignal } from './lifecycle.ts'
-import type { LogOptions, ProgramLog } from './logger.ts'
-import { refuseConflicts } from './option-conflicts.ts'
+import { begin, DRAIN_TIMEOUT, drained, listen } from './lifecycle.ts'
+import type { OpenLog } from './logger.ts'
 import type { ClientCommandOptions } from './options.ts'
 import { readSecretFile } from '../serve/files.ts'
-import { boundYoungGeneration } from './young-generation.ts'
 
 /** Where `user:password` for this proxy stands, unless `--proxy-auth-file` names a file. */
 const PROXY_AUTH_VARIABLE = 'ANYTLS_PROXY_AUTH'
@@ -26,15 +24,8 @@ const PROXY_AUTH_VARIABLE = 'ANYTLS_PROXY_AUTH'
  *
  * @throws AnyTlsError for options and files that cannot be used; `ERR_LISTEN_FAILED`
  */
-export async function runClient(
-  options: ClientCommandOptions,
-  openLog: (options: LogOptions) => ProgramLog,
-): Promise<void> {
-  boundYoungGeneration()
-  const stopped = stopSignal()
-  const log = openLog({ level: options.logLevel, format: options.logFormat })
-  const { logger } = log
-  refuseConflicts(options)
+export async function runClient(options: ClientCommandOptions, openLog: OpenLog): Promise<void> {
+  const { stopped, log, logger } = begin(options, openLog)
   const auth = readProxyAuth(options.proxyAuthFile)
   const servers = openServers(options, logger)
   const openTunnel = createBypass(options.bypass ?? [], servers.openTunnel)

@@ -1,4 +1,4 @@
-// How a program of ours begins to listen, and how it ends.
+// How a program of ours begins, how it listens, and how it ends.
 // Must never wait without a bound once it was told to stop.
 
 import { once } from 'node:events'
@@ -9,9 +9,26 @@ import { AnyTlsError } from '../errors.ts'
 import { formatHostPort } from '../codec/host-port.ts'
 import type { Address } from '../codec/address.ts'
 import { systemCode } from '../serve/files.ts'
+import type { OpenLog } from './logger.ts'
+import { refuseConflicts } from './option-conflicts.ts'
+import type { ClientCommandOptions, ServerCommandOptions } from './options.ts'
+import { boundYoungGeneration } from './young-generation.ts'
 
 /** How long open streams and tunnels may go on after the first signal unless told otherwise, in ms. */
 export const DRAIN_TIMEOUT = 5_000
+
+/**
+ * Begins a client or a server.
+ *
+ * @throws AnyTlsError `ERR_OPTION_INVALID` for options that do not go together, once there is a log to say it in
+ */
+export function begin(options: ClientCommandOptions | ServerCommandOptions, openLog: OpenLog) {
+  boundYoungGeneration()
+  const stopped = stopSignal()
+  const log = openLog({ level: options.logLevel, format: options.logFormat })
+  refuseConflicts(options)
+  return { stopped, log, logger: log.logger }
+}
 
 /**
  * Resolves at the first SIGINT or SIGTERM; the second one ends the process at once, with the exit code

@@ -24,7 +24,7 @@ export interface ProgramLog {
   readonly colorize: boolean
 }
 
-export interface LogOptions {
+interface LogOptions {
   readonly level: LogLevel
   readonly format: LogFormat
   /** Default: standard error, which is never waited for. */
@@ -32,6 +32,9 @@ export interface LogOptions {
   /** Colours in text format. Default: whether standard error is a terminal. */
   readonly colorize?: boolean
 }
+
+/** Opens the log of a program, once its options are known. */
+export type OpenLog = (options: LogOptions) => ProgramLog
 
 /** Makes the log of a program. */
 export function createLog(options: LogOptions): ProgramLog {

@@ -3,7 +3,7 @@
 
 import { AnyTlsError } from '../errors.ts'
 import { endingFor } from './failure.ts'
-import type { LogOptions, ProgramLog } from './logger.ts'
+import type { OpenLog, ProgramLog } from './logger.ts'
 import type { Commands } from './program.ts'
 import { escapeControls } from './printable.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
@@ -12,7 +12,7 @@ import { WORKER_ARGUMENT } from './worker-argument.ts'
 let log: ProgramLog | undefined
 
 /** Loads what writes logs, which help and most commands do without. */
-async function logOpener(): Promise<(options: LogOptions) => ProgramLog> {
+async function logOpener(): Promise<OpenLog> {
   const { createLog } = await import('./logger.ts')
   return (options) => (log = createLog(options))
 }

@@ -13,9 +13,8 @@ import { formatHostPort } from '../codec/host-port.ts'
 import { keptCertificate, readCertificate } from '../serve/certificate.ts'
 import type { ServerCertificate } from '../serve/certificate.ts'
 import { LiveOptions } from './live-options.ts'
-import { onHangUp, stopSignal } from './lifecycle.ts'
-import type { LogOptions, ProgramLog } from './logger.ts'
-import { refuseConflicts } from './option-conflicts.ts'
+import { begin, onHangUp } from './lifecycle.ts'
+import type { OpenLog, ProgramLog } from './logger.ts'
 import { DEFAULT_LISTEN, parseListen } from './options.ts'
 import type { ServerCommandOptions } from './options.ts'
 import { findPassword, PASSWORD_VARIABLE, resolvePassword } from './password.ts'
@@ -31,7 +30,6 @@ import { Reservations, serveHere } from './serving.ts'
 import type { Serving, ServingSettings } from './serving.ts'
 import { namedScheme, readPaddingScheme } from './scheme-source.ts'
 import { stateFolder } from './state-folder.ts'
-import { boundYoungGeneration } from './young-generation.ts'
 
 /**
  * Runs the server; resolves when it has been told to stop and has stopped.
@@ -41,14 +39,10 @@ import { boundYoungGeneration } from './young-generation.ts'
  */
 export async function runServer(
   options: ServerCommandOptions,
-  openLog: (options: LogOptions) => ProgramLog,
+  openLog: OpenLog,
   readAnew: () => Promise<ServerCommandOptions>,
 ): Promise<void> {
-  boundYoungGeneration()
-  const stopped = stopSignal()
-  const log = openLog({ level: options.logLevel, format: options.logFormat })
-  const { logger } = log
-  refuseConflicts(options)
+  const { stopped, log, logger } = begin(options, openLog)
   const reloader = new Reloader({
     reloaded: (name) => logger.info(`${name}: read anew`),
     refused: (name, error) =>

@@ -18,7 +18,7 @@ import type {
 import { WorkerUsers } from '../serve/workers/worker-users.ts'
 import { describeError } from './failure.ts'
 import { listen } from './lifecycle.ts'
-import type { LogOptions, ProgramLog } from './logger.ts'
+import type { OpenLog } from './logger.ts'
 import { createProxyServer, drainProxyServer } from './serving.ts'
 import type { Links, ProxyServer } from './serving.ts'
 import type { WorkerSetup } from './workers.ts'
@@ -28,7 +28,7 @@ import { boundYoungGeneration } from './young-generation.ts'
 const REPORT_INTERVAL = 250
 
 /** Resolves when it has been told to stop and has stopped. It ends at once when the primary process is gone. */
-export async function runWorker(openLog: (options: LogOptions) => ProgramLog): Promise<void> {
+export async function runWorker(openLog: OpenLog): Promise<void> {
   boundYoungGeneration()
   // They are for the primary process, also where a terminal or systemd sends them to all.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
