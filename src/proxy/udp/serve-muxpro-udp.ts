@@ -13,7 +13,13 @@ import { allowedOf, requireAllowed } from '../outbound/policy.ts'
 import type { ServeStreamOptions } from '../outbound/serve-target.ts'
 import { acceptWith } from '../outbound/serve-target.ts'
 import type { TunnelStream } from '../tunnel.ts'
-import { createUdpSocket, noCounts, UDP_IDLE_TIMEOUT, UDP_MAX_WAITING_BYTES } from './udp-socket.ts'
+import {
+  createSender,
+  createUdpSocket,
+  noCounts,
+  UDP_IDLE_TIMEOUT,
+  UDP_MAX_WAITING_BYTES,
+} from './udp-socket.ts'
 import type { UdpTraffic } from './udp-socket.ts'
 
 /** How long policy and name lookup may take together unless `dial.timeout` says otherwise, in ms. */
@@ -90,16 +96,11 @@ function relayDatagrams(
       done()
     }
     const idle = setTimeout(() => close(new AnyTlsError('ERR_STREAM_TIMEOUT')), idleTimeout)
-    const onSent = (error: Error | null, bytes = 0) => {
-      counts[error === null ? 'sent' : 'failed'] += 1
-      if (error === null) traffic.up += bytes
-    }
+    const send = createSender(counts, 'sent', traffic)
 
     stream.on('data', (data: Uint8Array) => {
       idle.refresh()
-      if (socket.getSendQueueSize() + data.length <= UDP_MAX_WAITING_BYTES)
-        socket.send(data, onSent)
-      else counts.dropped += 1
+      send(socket, data)
     })
     socket.on('message', (data) => {
       // An empty datagram has no place in a stream.

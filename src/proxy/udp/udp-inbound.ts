@@ -12,10 +12,10 @@ import { openForProgram, sourceOf } from '../inbound/inbound-tunnel.ts'
 import { encodeSocks5Reply, Socks5Reply } from '../inbound/socks5.ts'
 import { decodeSocks5Datagram, encodeSocks5Datagram } from './socks5-datagram.ts'
 import {
+  createSender,
   createUdpSocket,
   noCounts,
   UDP_IDLE_TIMEOUT,
-  UDP_MAX_WAITING_BYTES,
   withoutZone,
 } from './udp-socket.ts'
 import { UDP_TARGET, UdpTunnel } from './udp-tunnel.ts'
@@ -87,6 +87,7 @@ class Association {
   readonly #onOver: () => void
   readonly #source: string
   readonly #counts = noCounts()
+  readonly #send = createSender(this.#counts, 'received')
   readonly #gone = new AbortController()
   readonly #udp: UdpSocket
   readonly #tunnel: UdpTunnel
@@ -165,16 +166,7 @@ class Association {
 
   #deliver(address: Address, data: Uint8Array): void {
     this.#idle?.refresh()
-    if (this.#udp.getSendQueueSize() + data.length > UDP_MAX_WAITING_BYTES) {
-      this.#counts.dropped += 1
-      return
-    }
-    const datagram = encodeSocks5Datagram({ address, data })
-    this.#udp.send(datagram, this.#program.port, this.#program.address, this.#onSent)
-  }
-
-  readonly #onSent = (error: Error | null): void => {
-    this.#counts[error === null ? 'received' : 'failed'] += 1
+    this.#send(this.#udp, encodeSocks5Datagram({ address, data }), this.#program)
   }
 
   #close(error?: Error): void {

@@ -13,6 +13,7 @@ import type { Traffic } from '../traffic.ts'
 import type { TunnelStream } from '../tunnel.ts'
 import type { UdpCounts, UdpEndpoint, UdpTraffic } from './udp-socket.ts'
 import {
+  createSender,
   createUdpSocket,
   noCounts,
   UDP_IDLE_TIMEOUT,
@@ -110,6 +111,7 @@ class UdpAssociation {
   readonly #decoder: UdpOverTcpDecoder
   readonly #targets: UdpTargets
   readonly #counts = noCounts()
+  readonly #send = createSender(this.#counts, 'sent', this.traffic)
   readonly #sockets = new Map<4 | 6, Socket>()
   readonly #idle: NodeJS.Timeout
   /** Where all datagrams go with isConnect = 1. */
@@ -175,23 +177,14 @@ class UdpAssociation {
     this.#targets.send(target, event.data)
   }
 
-  #transmit({ address, port, family }: UdpEndpoint, data: Uint8Array): void {
+  #transmit(endpoint: UdpEndpoint, data: Uint8Array): void {
+    const { port, family } = endpoint
     // Port 0 is no destination, and Node throws for it.
     if (port === 0) {
       this.#counts.failed += 1
       return
     }
-    const socket = this.#sockets.get(family) ?? this.#openSocket(family)
-    if (socket.getSendQueueSize() + data.length > UDP_MAX_WAITING_BYTES) {
-      this.#counts.dropped += 1
-      return
-    }
-    socket.send(data, port, address, this.#onSent)
-  }
-
-  readonly #onSent = (error: Error | null, bytes = 0): void => {
-    this.#counts[error === null ? 'sent' : 'failed'] += 1
-    if (error === null) this.traffic.up += bytes
+    this.#send(this.#sockets.get(family) ?? this.#openSocket(family), data, endpoint)
   }
 
   #openSocket(family: 4 | 6): Socket {

@@ -63,6 +63,26 @@ export function createUdpSocket(family: 4 | 6): Socket {
   return socket.on('error', () => {})
 }
 
+/**
+ * Makes what sends the datagrams of one association and counts them: those that the system takes as `passed`, their
+ * bytes in `traffic`. A socket that is connected needs no `to`.
+ */
+export function createSender(
+  counts: UdpCounts,
+  passed: 'sent' | 'received',
+  traffic?: UdpTraffic,
+): (socket: Socket, data: Uint8Array, to?: Pick<UdpEndpoint, 'address' | 'port'>) => void {
+  const onSent = (error: Error | null, bytes = 0): void => {
+    counts[error === null ? passed : 'failed'] += 1
+    if (error === null && traffic !== undefined) traffic.up += bytes
+  }
+  return (socket, data, to) => {
+    if (socket.getSendQueueSize() + data.length > UDP_MAX_WAITING_BYTES) counts.dropped += 1
+    else if (to === undefined) socket.send(data, onSent)
+    else socket.send(data, to.port, to.address, onSent)
+  }
+}
+
 /** The address of a socket as others may see it: the zone of a link-local one means nothing elsewhere. */
 export function withoutZone(address: string): string {
   return address.split('%', 1)[0] ?? address
