@@ -9,6 +9,9 @@ import type { Session } from './session.ts'
 /** Two round trips to a server that is far take longer, in milliseconds: as a session does to be made. */
 const FAR = 150
 
+/** A first dial that takes longer, in milliseconds, may go far: who waits gets one of their own before that is certain. */
+const MAY_BE_FAR = 20
+
 /** How much longer than the dial before another may take until those who wait for it share, in milliseconds. */
 const PATIENCE = 50
 
@@ -71,7 +74,7 @@ export class Dials {
   get far(): boolean {
     if (this.#quickest < Infinity) return this.#quickest > FAR
     const now = this.#setup.clock.now()
-    return [...this.#dials].some(({ started }) => now - started >= FAR)
+    return [...this.#dials].some(({ started }) => now - started >= MAY_BE_FAR)
   }
 
   /** @throws AnyTlsError `ERR_POOL_CLOSED` to those who wait, and later to whoever would */
@@ -163,7 +166,7 @@ export class Dials {
     const abort = new AbortController()
     const dial: Dial = { abort, started: clock.now(), ahead, slow: false }
     this.#dials.add(dial)
-    const isFar = this.far ? undefined : clock.schedule(FAR, () => this.#dialEnough())
+    const mayBeFar = this.far ? undefined : clock.schedule(MAY_BE_FAR, () => this.#dialEnough())
     const patience = this.#quickest < Infinity ? SLOW_TIMES * this.#quickest : 0
     const look = (): Timer =>
       clock.schedule(Math.max(SLOW, patience), () => {
@@ -177,7 +180,7 @@ export class Dials {
     const session = new Promise<Session>((resolve) => resolve(connect(signal)))
     const done = (): void => {
       this.#dials.delete(dial)
-      isFar?.cancel()
+      mayBeFar?.cancel()
       isSlow?.cancel()
     }
     session.then(
