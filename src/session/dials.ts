@@ -49,6 +49,8 @@ interface Dial {
   readonly started: number
   /** For whoever comes next. */
   readonly ahead: boolean
+  /** It has taken {@link MAY_BE_FAR}. */
+  mayBeFar: boolean
   /** Nobody counts on it any more; it may still come to something. */
   slow: boolean
 }
@@ -73,14 +75,13 @@ export class Dials {
   /** A connection more is worth its time, as far as is known. */
   get far(): boolean {
     if (this.#quickest < Infinity) return this.#quickest > FAR
-    const now = this.#setup.clock.now()
-    return [...this.#dials].some(({ started }) => now - started >= MAY_BE_FAR)
+    return [...this.#dials].some(({ mayBeFar }) => mayBeFar)
   }
 
   /** @throws AnyTlsError `ERR_POOL_CLOSED` to those who wait, and later to whoever would */
   close(): void {
     this.#closed.abort(new AnyTlsError('ERR_POOL_CLOSED'))
-    this.#patience?.cancel()
+    this.#endWait()
     this.#failAll(this.#closed.signal.reason)
   }
 
@@ -136,9 +137,7 @@ export class Dials {
       if (session === undefined) break
       this.#waiters.shift()?.take(session)
     }
-    if (this.#waiters.length > 0) return
-    this.#patience?.cancel()
-    this.#patience = undefined
+    if (this.#waiters.length === 0) this.#endWait()
   }
 
   #needed(): number {
@@ -164,9 +163,12 @@ export class Dials {
   #start({ ahead = false, beside = false }): void {
     const { connect, clock } = this.#setup
     const abort = new AbortController()
-    const dial: Dial = { abort, started: clock.now(), ahead, slow: false }
+    const dial: Dial = { abort, started: clock.now(), ahead, mayBeFar: false, slow: false }
     this.#dials.add(dial)
-    const mayBeFar = this.far ? undefined : clock.schedule(MAY_BE_FAR, () => this.#dialEnough())
+    const isLong = clock.schedule(MAY_BE_FAR, () => {
+      dial.mayBeFar = true
+      this.#dialEnough()
+    })
     const patience = this.#quickest < Infinity ? SLOW_TIMES * this.#quickest : 0
     const look = (): Timer =>
       clock.schedule(Math.max(SLOW, patience), () => {
@@ -180,7 +182,7 @@ export class Dials {
     const session = new Promise<Session>((resolve) => resolve(connect(signal)))
     const done = (): void => {
       this.#dials.delete(dial)
-      mayBeFar?.cancel()
+      isLong.cancel()
       isSlow?.cancel()
     }
     session.then(
@@ -208,6 +210,7 @@ export class Dials {
     // Those who can have one of their own shortly do not share.
     this.serve(this.far ? Math.ceil(this.#waiters.length / (this.#dials.size + 1)) : Infinity)
     if (this.#waiters.length === 0) return
+    this.#endWait()
     if (this.#dials.size > 0) this.#wait(PATIENCE)
     else this.#dialEnough()
   }
@@ -229,6 +232,11 @@ export class Dials {
       this.serve()
       this.#dialEnough()
     })
+  }
+
+  #endWait(): void {
+    this.#patience?.cancel()
+    this.#patience = undefined
   }
 
   /** Of the dials that nobody waits for any more one goes on, for whoever comes next. */

@@ -1,5 +1,5 @@
-// The client's pool of sessions: the newest idle one first, a minimum kept warm, the others closed when
-// they have been idle for long.
+// The client's pool of sessions: the newest idle one first, far away the fastest, a minimum kept warm, the others
+// closed when they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed.
 import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError, invalidOption } from '../errors.ts'
@@ -68,11 +68,19 @@ const QUIET = 1_000
 // behind where it can wait for a connection.
 const [WEIGHS, TOO_MUCH] = [32 * 1024, 128 * 1024]
 
+// A session that was in use for less (bytes) has not shown how fast its connection is.
+const TELLS = 256 * 1024
+
 interface Pooled {
   readonly session: Session
   /** When the last stream ended; `Infinity` while there are streams. */
   idleSince: number
   readonly peer: SignsOfLife
+  /** When it was last taken into use, and what it had carried by then (bytes). */
+  usedSince: number
+  carriedBefore: number
+  /** Bytes a millisecond, when it last carried much; 0 while it never has. */
+  pace: number
   /** When it was last looked how much it carries, what it had carried by then, and of that since the look before (bytes). */
   looked: number
   carried: number
@@ -90,7 +98,7 @@ export class SessionPool {
   readonly #clock: Clock
   readonly #randomInt: RandomInt
   readonly #pooled = new ChurningMap<Session, Pooled>()
-  /** Those without streams, in the order in which they became so: the next stream is for the last, however many there are. */
+  /** Those without streams, in the order in which they became so. */
   readonly #idle: Pooled[] = []
   readonly #dials: Dials
   #closed = false
@@ -146,9 +154,9 @@ export class SessionPool {
   }
 
   /**
-   * Opens a stream on the newest idle session, else on one with room, else on a new one. Where the server is far and
-   * the one with room is in use, another is dialled meanwhile, up to `spread`; behind much data a stream waits for that
-   * one. A session that has proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
+   * Opens a stream on the newest idle session, else on one with room, else on a new one. Where the server is far, the
+   * idle session that was fastest when it last carried much goes before the newest, and when the one with room is in use,
+   * another is dialled meanwhile, up to `spread`; behind much data a stream waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
    * without one an idle session is given up, and one in use gets no new streams.
    *
    * A stream on a session that was used before emits `silent` when nothing was received on it and its session
@@ -261,9 +269,9 @@ export class SessionPool {
     else pooled.session.unref()
   }
 
-  /** The newest idle session, else one that carries little and the fewest streams, of those that are wanted. */
+  /** An idle session, else one that carries little and the fewest streams, of those that are wanted. */
   #pick(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
-    const idle = this.#idle.findLast((pooled) => this.#hasRoom(pooled.session) && wanted(pooled))
+    const idle = this.#pickIdle((pooled) => this.#hasRoom(pooled.session) && wanted(pooled))
     if (idle !== undefined) return idle
     let shared: Pooled | undefined
     let least = Infinity
@@ -276,6 +284,16 @@ export class SessionPool {
       shared = pooled
     }
     return shared
+  }
+
+  /** The newest; far away the one that was fastest: of connections that shared a line some have a wide window, others do not. */
+  #pickIdle(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
+    if (!this.#dials.far) return this.#idle.findLast(wanted)
+    let best: Pooled | undefined
+    for (const pooled of this.#idle) {
+      if (pooled.pace >= (best?.pace ?? 0) && wanted(pooled)) best = pooled
+    }
+    return best
   }
 
   /** It is in use, gone, or the newest anew. */
@@ -330,6 +348,9 @@ export class SessionPool {
       session,
       idleSince: Infinity,
       peer: new SignsOfLife(session, this.#signs),
+      usedSince: this.#clock.now(),
+      carriedBefore: 0,
+      pace: 0,
       looked: this.#clock.now(),
       carried: 0,
       lately: 0,
@@ -337,6 +358,10 @@ export class SessionPool {
     const setIdle = (): void => {
       this.#leaveIdle(pooled)
       pooled.idleSince = this.#clock.now()
+      const carried = session.bytesPassed - pooled.carriedBefore
+      if (carried >= TELLS) {
+        pooled.pace = carried / Math.max(1, pooled.idleSince - pooled.usedSince)
+      }
       this.#idle.push(pooled)
       this.#look(pooled, 0)
       this.#holdProcess(pooled)
@@ -345,6 +370,8 @@ export class SessionPool {
     session.on('streamOpened', () => {
       if (!isIdle(pooled)) return
       this.#leaveIdle(pooled)
+      pooled.usedSince = this.#clock.now()
+      pooled.carriedBefore = session.bytesPassed
       this.#holdProcess(pooled)
     })
     session.on('streamEnded', () => {

@@ -101,6 +101,7 @@ describe('how far a server is', () => {
     expect(dials.far).toBe(false)
     await clock.advance(1)
     expect(dials.far).toBe(true)
+    await clock.advance(NEAR - 20)
     await made[0]!.succeed()
     expect(dials.far).toBe(false)
     const far = await makeKnown(FAR)
@@ -112,6 +113,22 @@ describe('how far a server is', () => {
     // It is not farther for what took long once.
     far.dials.answered(1_000)
     expect(far.dials.far).toBe(false)
+  })
+})
+
+describe('a dial that has taken 20 ms', () => {
+  it('may be far, though its timer came a moment early by the clock', async () => {
+    const clock = new FakeClock()
+    const { made, wait } = makeDials({
+      clock: {
+        now: () => Math.floor(clock.now() / 100) * 100,
+        schedule: (delay, callback) => clock.schedule(delay, callback),
+      },
+    })
+    for (let count = 0; count < 3; count += 1) wait()
+    expect(made).toHaveLength(1)
+    await clock.advance(20)
+    expect(made).toHaveLength(3)
   })
 })
 

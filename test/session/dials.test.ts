@@ -163,6 +163,41 @@ describe('far from a server', () => {
     expect(bench.dials).toHaveLength(3)
   })
 
+  it('of idle sessions a stream goes to the one that was fastest when it last carried much, else to the newest', async () => {
+    const bench = makePool({ manual: true, autoAccept: false, streamsPerSession: 1 })
+    const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
+    await settle()
+    await bench.clock.advance(FAR)
+    for (const dial of bench.dials) {
+      dial.succeed()
+      await settle()
+    }
+    const sessions = (await Promise.all(opened)).map(({ session }) => session)
+    const use = async (stream: Stream, bytes: number, milliseconds: number) => {
+      stream.write(Buffer.alloc(bytes))
+      await bench.clock.advance(milliseconds)
+      stream.destroy()
+      await settle()
+    }
+    const [first, second, third] = await Promise.all(opened)
+    await use(first!, 300_000, 100)
+    await use(second!, 300_000, 200)
+    // However fast, it is too little to tell.
+    await use(third!, 260_000, 1)
+    const again = await bench.pool.openStream()
+    expect(again.session).toBe(sessions[0])
+    await use(again, 300_000, 1_000)
+    const last = await bench.pool.openStream()
+    expect(last.session).toBe(sessions[1])
+    await use(last, 100, 5_000)
+    const later = await bench.pool.openStream()
+    expect(later.session).toBe(sessions[1])
+    await use(later, 300_000, 10)
+    expect((await bench.pool.openStream()).session).toBe(sessions[1])
+    expect((await bench.pool.openStream()).session).toBe(sessions[0])
+    expect((await bench.pool.openStream()).session).toBe(sessions[2])
+  })
+
   it('where all are in use a stream goes to one that carries little', async () => {
     const bench = makePool({ manual: true, autoAccept: false, spread: 2 })
     const opened = [bench.pool.openStream(), bench.pool.openStream()]
@@ -206,6 +241,21 @@ describe('far from a server', () => {
     await bench.clock.advance(1)
     await Promise.all(opened)
     expect(counts(bench)).toEqual([4])
+  })
+
+  it('each dial that comes to something gives those who are left 50 ms more', async () => {
+    const bench = makePool({ manual: true, autoAccept: false })
+    const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
+    await settle()
+    await bench.clock.advance(FAR)
+    for (const dial of bench.dials.slice(0, 2)) {
+      dial.succeed()
+      await bench.clock.advance(49)
+    }
+    expect(counts(bench)).toEqual([1, 1])
+    await bench.clock.advance(1)
+    await Promise.all(opened)
+    expect(counts(bench)).toEqual([2, 2])
   })
 
   it('sessions that drain do not count among those over which streams are spread', async () => {
