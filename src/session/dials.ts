@@ -85,11 +85,10 @@ export class Dials {
     this.#failAll(this.#closed.signal.reason)
   }
 
-  /** Dials for whoever comes next. @returns false where there are as many sessions as are worth it */
+  /** Dials for whoever comes next, unless there are as many sessions as are worth it. @returns whether one is under way */
   ahead(): boolean {
-    if (this.#dials.size + this.#setup.standing() >= this.#setup.spread) return false
-    this.#start({ ahead: true })
-    return true
+    if (this.#dials.size + this.#setup.standing() < this.#setup.spread) this.#start({ ahead: true })
+    return this.#dials.size > 0
   }
 
   /**

@@ -61,7 +61,8 @@ export interface SessionPoolOptions {
 // timeout, and those that are alive never have to be asked before they are used.
 const PING_INTERVAL = 12_000
 
-// Nothing has passed on a session for so long (ms): whatever its streams wait for, they are in nobody's way.
+// Nothing has passed on a session for so long (ms): whatever its streams wait for, they are in nobody's way. What one
+// that was opened since will want of the connection is not known yet.
 const QUIET = 1_000
 
 // What a session carries in about a second (bytes) that weighs as much as a stream, and that a new stream does not wait
@@ -79,6 +80,8 @@ interface Pooled {
   /** When it was last taken into use, and what it had carried by then (bytes). */
   usedSince: number
   carriedBefore: number
+  /** When the last stream was opened on it. */
+  lastOpened: number
   /** Bytes a millisecond, when it last carried much; 0 while it never has. */
   pace: number
   /** When it was last looked how much it carries, what it had carried by then, and of that since the look before (bytes). */
@@ -156,8 +159,9 @@ export class SessionPool {
   /**
    * Opens a stream on the newest idle session, else on one with room, else on a new one. Where the server is far, the
    * idle session that was fastest when it last carried much goes before the newest, and when the one with room is in use,
-   * another is dialled meanwhile, up to `spread`; behind much data a stream waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for a sign of life first;
-   * without one an idle session is given up, and one in use gets no new streams.
+   * another is dialled meanwhile, up to `spread`; behind much data, and behind a stream that is less than a second old, it
+   * waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for
+   * a sign of life first; without one an idle session is given up, and one in use gets no new streams.
    *
    * A stream on a session that was used before emits `silent` when nothing was received on it and its session
    * has given no sign of life for `silence` and `probeTimeout` together: whoever has told the peer nothing that
@@ -188,7 +192,8 @@ export class SessionPool {
   /** Whether another session would serve no better; else one is under way, and it is a question of waiting for it. */
   #servesNow(pooled: Pooled): boolean {
     if (isIdle(pooled) || !this.#dials.far || this.#isQuiet(pooled)) return true
-    return !this.#dials.ahead() || this.#load(pooled) <= TOO_MUCH
+    const isKnown = this.#clock.now() - pooled.lastOpened > QUIET
+    return !this.#dials.ahead() || (isKnown && this.#load(pooled) <= TOO_MUCH)
   }
 
   #isQuiet({ peer }: Pooled): boolean {
@@ -350,6 +355,7 @@ export class SessionPool {
       peer: new SignsOfLife(session, this.#signs),
       usedSince: this.#clock.now(),
       carriedBefore: 0,
+      lastOpened: this.#clock.now(),
       pace: 0,
       looked: this.#clock.now(),
       carried: 0,
@@ -368,6 +374,7 @@ export class SessionPool {
       this.#scheduleSweep(this.#idleTimeout)
     }
     session.on('streamOpened', () => {
+      pooled.lastOpened = this.#clock.now()
       if (!isIdle(pooled)) return
       this.#leaveIdle(pooled)
       pooled.usedSince = this.#clock.now()

@@ -297,12 +297,17 @@ describe('far from a server', () => {
 
   it('a dial ahead is made while there are fewer sessions and dials than are worth it', async () => {
     const { dials, made } = await makeKnown(FAR, { spread: 3 })
-    expect([dials.ahead(), dials.ahead(), dials.ahead()]).toEqual([true, true, false])
+    expect([dials.ahead(), dials.ahead(), dials.ahead()]).toEqual([true, true, true])
     expect(made).toHaveLength(3)
     await made[1]!.succeed()
-    expect(dials.ahead()).toBe(false)
+    expect(dials.ahead()).toBe(true)
+    expect(made).toHaveLength(3)
     await made[2]!.fail(new Error('no'))
     expect(dials.ahead()).toBe(true)
+    expect(made).toHaveLength(4)
+    await made[3]!.succeed()
+    expect(dials.ahead()).toBe(false)
+    expect(made).toHaveLength(4)
   })
 })
 

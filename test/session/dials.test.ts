@@ -19,6 +19,12 @@ async function makeStanding(time: number): Promise<Bench & { readonly first: Str
   return { ...bench, first: await opened }
 }
 
+/** What the first stream wants is known by now, and its session is not quiet. */
+async function makeKnown({ clock, pairs }: Bench): Promise<void> {
+  await clock.advance(1_001)
+  await pairs[0]!.client.ping()
+}
+
 const counts = ({ pairs }: Bench): readonly number[] =>
   pairs.map(({ client }) => client.streamCount)
 
@@ -115,6 +121,7 @@ describe('far from a server', () => {
 
   it('a stream is opened at once on a session in use, and another is dialled meanwhile', async () => {
     const bench = await makeStanding(FAR)
+    await makeKnown(bench)
     await bench.pool.openStream()
     expect(counts(bench)).toEqual([2])
     expect(bench.dials).toHaveLength(2)
@@ -125,12 +132,30 @@ describe('far from a server', () => {
     expect(bench.dials).toHaveLength(2)
   })
 
+  it('behind one that was opened a moment ago others wait for dials, for all may want much', async () => {
+    const bench = await makeStanding(FAR)
+    await bench.clock.advance(1_000)
+    await bench.pairs[0]!.client.ping()
+    const opened = Array.from({ length: 14 }, () => bench.pool.openStream())
+    await settle()
+    expect(counts(bench)).toEqual([1])
+    expect(bench.dials).toHaveLength(8)
+    await bench.clock.advance(FAR)
+    for (const dial of bench.dials.slice(1)) {
+      dial.succeed()
+      await settle()
+    }
+    await Promise.all(opened)
+    expect(Math.max(...counts(bench))).toBe(2)
+  })
+
   it('a session whose streams are quiet serves as well as another', async () => {
     const bench = await makeStanding(FAR)
     await bench.clock.advance(1_001)
     await bench.pool.openStream()
     expect(bench.dials).toHaveLength(1)
-    await bench.pool.openStream()
+    bench.pool.openStream().catch(() => {})
+    await settle()
     expect(bench.dials).toHaveLength(2)
   })
 
@@ -218,11 +243,11 @@ describe('far from a server', () => {
     const bench = await makeStanding(FAR)
     const streams = [bench.first]
     for (let count = 0; count < 20; count += 1) {
-      streams.push(await bench.pool.openStream())
+      const opened = bench.pool.openStream()
       for (const stream of streams) stream.write('not quiet')
       await bench.clock.advance(FAR)
       if (bench.dials.length > bench.pairs.length) bench.dials.at(-1)!.succeed()
-      await settle()
+      streams.push(await opened)
     }
     expect(bench.dials).toHaveLength(8)
     expect(Math.max(...counts(bench)) - Math.min(...counts(bench))).toBeLessThanOrEqual(1)
@@ -282,12 +307,13 @@ describe('far from a server', () => {
 
   it('a pool that is closed dials no more, and tells who waits', async () => {
     const { pool, dials, clock } = await makeStanding(FAR)
-    await pool.openStream()
-    for (let count = 0; count < 6; count += 1) await pool.openStream()
-    const waits = expect(pool.openStream()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+    const waits = Array.from({ length: 8 }, () => {
+      return expect(pool.openStream()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' })
+    })
     await settle()
+    expect(dials).toHaveLength(8)
     pool.destroy()
-    await waits
+    await Promise.all(waits)
     for (const { signal } of dials.slice(1)) expect(signal.aborted).toBe(true)
     await settle()
     expect(clock.armed).toBe(0)
