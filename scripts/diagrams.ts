@@ -5,7 +5,7 @@ import { format, resolveConfig } from 'prettier'
 import * as anytls from '../src/wires/anytls/state-tables.ts'
 import * as legacy from '../src/wires/legacy/state-tables.ts'
 import * as muxpro from '../src/wires/muxpro/state-tables.ts'
-import { ILLEGAL } from '../src/engine/state-table.ts'
+import { ILLEGAL, statesOf } from '../src/engine/state-table.ts'
 import type { Table } from '../src/engine/state-table.ts'
 import * as netmux from '../src/wires/netmux/state-table.ts'
 
@@ -170,10 +170,6 @@ function grid<State extends string, Input extends string>({
       return row([name, ...states.map((state) => cell(state, input))])
     }),
   ].join('\n')
-}
-
-function statesOf<State extends string>(table: Readonly<Record<State, unknown>>): State[] {
-  return Object.keys(table) as State[]
 }
 
 // A picture's names may not hold a hyphen.

@@ -6,7 +6,7 @@ import { Channel } from './channel.ts'
 import { CloseCode } from './close-code.ts'
 import { Liveness } from './liveness.ts'
 import type { Handover, StreamRequest } from './machine.ts'
-import { ILLEGAL } from './state-table.ts'
+import { ILLEGAL, statesOf } from './state-table.ts'
 import type { CommonInput, Table } from './state-table.ts'
 import type { StreamRecord } from './stream-record.ts'
 import { Streams } from './streams.ts'
@@ -45,7 +45,7 @@ export class Connection<Input extends string> {
 
   constructor(setup: ConnectionSetup<Input>, now: number) {
     this.#table = setup.table
-    const [first = ''] = Object.keys(setup.table)
+    const [first = ''] = statesOf(setup.table)
     this.#first = first
     this.#state = first
     this.started = now
@@ -62,7 +62,7 @@ export class Connection<Input extends string> {
     return this.#state
   }
 
-  /** Nothing has happened yet that leads anywhere. */
+  /** It is in the first state of its table. */
   get atFirst(): boolean {
     return this.#state === this.#first
   }

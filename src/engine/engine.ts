@@ -123,7 +123,7 @@ export class Engine<Frame, Input extends string> implements Machine {
     }
   }
 
-  /** What breaks the protocol goes to another owner before authentication (D15), and behind it where told so (D17). */
+  /** What breaks the protocol goes to another owner: ahead of the gate as its table has it (D15), behind it where told so (D17). */
   #onViolation(error: AnyTlsError): void {
     const { connection } = this
     const isAhead = this.#ahead !== undefined

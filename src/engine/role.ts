@@ -48,7 +48,7 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
 
   /** How long both ends may be silent, in milliseconds. Asked while frames of ours may be written. */
   idleLimit(connection: Connection<Input>): number
-  /** When {@link onDue} is to be called for a timer of the role's own; `Infinity` for never. */
+  /** When {@link onDue} is to be called for a timer of the role's own; `Infinity` for never. Not asked ahead of the gate. */
   deadline?(connection: Connection<Input>): number
   /** @param unread gives what has come and is no whole frame */
   onDue?(connection: Connection<Input>, unread: () => readonly Uint8Array[]): void
@@ -71,7 +71,7 @@ export interface Gate<Input extends string> {
   /** How long the rest of the authentication may take, in milliseconds. */
   readonly limit: number
   readonly late: Input
-  /** For a violation behind the authentication; absent where that is no reason. */
+  /** For a violation behind the authentication; `undefined` where that is no reason. */
   readonly violation: Input | undefined
 }
 

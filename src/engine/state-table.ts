@@ -27,6 +27,11 @@ export type Table<State extends string, Input extends string> = Readonly<
   Record<State, Row<State, Input>>
 >
 
+/** The states of a table, the first one first. */
+export function statesOf<State extends string>(table: Readonly<Record<State, unknown>>): State[] {
+  return Object.keys(table) as State[]
+}
+
 /** Where inputs lead; the others are illegal. */
 type Moves<State extends string, Input extends string> = Partial<Row<State, Input>>
 

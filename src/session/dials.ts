@@ -1,5 +1,5 @@
 // The sessions that a pool is making, who waits for one, and how many are worth making: near a server as few as streams
-// fit on; far from it one for each stream, up to a limit, for there what is lost on a connection holds up all its streams.
+// fit on; far from it, or where it may be far, one for each stream, up to a limit, for there what is lost on a connection holds up all its streams.
 import { setMaxListeners } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
 import type { Clock, Timer } from './clock.ts'
@@ -85,10 +85,22 @@ export class Dials {
     this.#failAll(this.#closed.signal.reason)
   }
 
-  /** Dials for whoever comes next, unless there are as many sessions as are worth it. @returns whether one is under way */
+  /**
+   * Dials for whoever comes next, unless there are as many sessions as are worth it.
+   *
+   * @returns whether those that may be there shortly have room for another who waits
+   */
   ahead(): boolean {
-    if (this.#dials.size + this.#setup.standing() < this.#setup.spread) this.#start({ ahead: true })
-    return this.#dials.size > 0
+    const { clock, standing, spread, room } = this.#setup
+    if (this.#dials.size + standing() < spread) this.#start({ ahead: true })
+    const oldest = clock.now() - this.#enough
+    const soon = [...this.#dials].filter(({ started }) => started >= oldest).length
+    return this.#waiters.length < soon * room()
+  }
+
+  /** How long a dial is waited for where a session stands, in milliseconds: it may take longer than its elders, or be lost. */
+  get #enough(): number {
+    return 2 * this.#quickest + PATIENCE
   }
 
   /**
@@ -111,14 +123,14 @@ export class Dials {
     })
     this.#waiters.push(waiter)
     this.#dialEnough()
-    // A dial may take longer than its elders, or be lost.
-    if (this.#setup.find() !== undefined) this.#wait(2 * this.#quickest + PATIENCE)
+    if (this.#setup.find() !== undefined) this.#wait(this.#enough)
     try {
       return await orAborted(taken, signal)
     } finally {
       const index = this.#waiters.indexOf(waiter)
       if (index >= 0) {
         this.#waiters.splice(index, 1)
+        if (this.#waiters.length === 0) this.#endWait()
         this.#dropUnwanted()
       }
     }
@@ -208,7 +220,11 @@ export class Dials {
     this.#lost = 0
     // Those who can have one of their own shortly do not share.
     this.serve(this.far ? Math.ceil(this.#waiters.length / (this.#dials.size + 1)) : Infinity)
-    if (this.#waiters.length === 0) return
+    if (this.#waiters.length === 0) {
+      // They may have been for a server that is far.
+      if (!this.far) this.#dropUnwanted()
+      return
+    }
     this.#endWait()
     if (this.#dials.size > 0) this.#wait(PATIENCE)
     else this.#dialEnough()

@@ -30,7 +30,7 @@ export interface SessionPoolOptions {
   readonly streamsPerSession?: number | (() => number) | undefined
   /**
    * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 150 ms
-   * to make, and that answers no stream in half of that. Default 8.
+   * to make, and that answers no stream in half of that; before that is known, one whose first takes more than 20 ms. Default 8.
    */
   readonly spread?: number | undefined
   /** Streams in all on one session, after which it takes no more. Default: no limit. */
@@ -69,8 +69,8 @@ const QUIET = 1_000
 // behind where it can wait for a connection.
 const [WEIGHS, TOO_MUCH] = [32 * 1024, 128 * 1024]
 
-// A session that was in use for less (bytes) has not shown how fast its connection is.
-const TELLS = 256 * 1024
+// A use of less (bytes), or of less in a millisecond, does not show how fast a connection is.
+const [TELLS, TELLS_EACH] = [256 * 1024, 32]
 
 interface Pooled {
   readonly session: Session
@@ -159,7 +159,7 @@ export class SessionPool {
   /**
    * Opens a stream on the newest idle session, else on one with room, else on a new one. Where the server is far, the
    * idle session that was fastest when it last carried much goes before the newest, and when the one with room is in use,
-   * another is dialled meanwhile, up to `spread`; behind much data, and behind a stream that is less than a second old, it
+   * another is dialled meanwhile, up to `spread`; behind much data, and where one was opened within the last second, it
    * waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for
    * a sign of life first; without one an idle session is given up, and one in use gets no new streams.
    *
@@ -365,9 +365,8 @@ export class SessionPool {
       this.#leaveIdle(pooled)
       pooled.idleSince = this.#clock.now()
       const carried = session.bytesPassed - pooled.carriedBefore
-      if (carried >= TELLS) {
-        pooled.pace = carried / Math.max(1, pooled.idleSince - pooled.usedSince)
-      }
+      const took = Math.max(1, pooled.idleSince - pooled.usedSince)
+      if (carried >= Math.max(TELLS, TELLS_EACH * took)) pooled.pace = carried / took
       this.#idle.push(pooled)
       this.#look(pooled, 0)
       this.#holdProcess(pooled)

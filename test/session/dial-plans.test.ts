@@ -309,6 +309,36 @@ describe('far from a server', () => {
     expect(dials.ahead()).toBe(false)
     expect(made).toHaveLength(4)
   })
+
+  it('a dial ahead is worth waiting for while there is room on it, and until twice the quickest and 50 ms are over', async () => {
+    const { dials, clock, wait } = await makeKnown(FAR, { spread: 2, roomOfNew: 2 })
+    expect(dials.ahead()).toBe(true)
+    wait()
+    expect(dials.ahead()).toBe(true)
+    wait()
+    expect(dials.ahead()).toBe(false)
+    const lost = await makeKnown(FAR, { spread: 2 })
+    lost.dials.ahead()
+    await lost.clock.advance(2 * FAR + 50)
+    expect(lost.dials.ahead()).toBe(true)
+    await lost.clock.advance(1)
+    expect(lost.dials.ahead()).toBe(false)
+    expect(lost.made).toHaveLength(2)
+    expect(clock.armed).toBeGreaterThan(0)
+  })
+
+  it('nobody is waited for longer than anybody waits', async () => {
+    const { dials, clock, wait, session } = await makeKnown(FAR)
+    session.room = 1
+    dials.ahead()
+    const before = clock.armed
+    const abort = new AbortController()
+    wait(abort.signal)
+    expect(clock.armed).toBe(before + 1)
+    abort.abort()
+    await settle()
+    expect(clock.armed).toBe(before)
+  })
 })
 
 describe('a dial that is slow', () => {

@@ -2,15 +2,10 @@
 import { expect } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import type { Machine, MachineEvent, StreamRequest } from '../../src/engine/machine.ts'
-import { ILLEGAL } from '../../src/engine/state-table.ts'
+import { ILLEGAL, statesOf } from '../../src/engine/state-table.ts'
 import type { Table } from '../../src/engine/state-table.ts'
 import { eventsOf } from './machine-steps.ts'
 import type { Shown } from './machine-steps.ts'
-
-/** The states of a table, the first one first. */
-export function statesOf<State extends string>(table: Readonly<Record<State, unknown>>): State[] {
-  return Object.keys(table) as State[]
-}
 
 /** Each state has an answer to each input, and can be reached from the first one. */
 export function checkTable<State extends string, Input extends string>(

@@ -257,9 +257,9 @@ export const CONNECTIONS: readonly Mutant[] = [
   {
     section: 'Connections / Server Connection State Machine',
     quote: 'Server Connection State Machine',
-    file: 'src/wires/anytls/server.ts',
-    find: "connection.move('goaway-done')\n      connection.channel",
-    put: 'connection.channel',
+    file: 'src/engine/engine.ts',
+    find: 'connection.move(gate.late)',
+    put: "connection.move('local-abort')",
   },
   {
     section: 'Connections / Client Connection State Machine',

@@ -9,9 +9,9 @@ import {
   SERVER_TABLE,
 } from '../../../src/wires/anytls/state-tables.ts'
 import type { Input } from '../../../src/wires/anytls/state-tables.ts'
-import { ILLEGAL } from '../../../src/engine/state-table.ts'
+import { ILLEGAL, statesOf } from '../../../src/engine/state-table.ts'
 import type { Table } from '../../../src/engine/state-table.ts'
-import { checkFinal, checkTable, statesOf } from '../../support/state-suite.ts'
+import { checkFinal, checkTable } from '../../support/state-suite.ts'
 
 describe('server state table', () => {
   describeTable(SERVER_TABLE, ['closed', 'handed-over'])

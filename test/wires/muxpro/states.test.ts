@@ -1,6 +1,6 @@
 // The two Mux.Pro tables as data, and both machines in every state against every input.
 import { describe, expect, it } from 'vitest'
-import { ILLEGAL } from '../../../src/engine/state-table.ts'
+import { ILLEGAL, statesOf } from '../../../src/engine/state-table.ts'
 import type { Table } from '../../../src/engine/state-table.ts'
 import {
   CLIENT_TABLE,
@@ -9,7 +9,7 @@ import {
   SERVER_TABLE,
 } from '../../../src/wires/muxpro/state-tables.ts'
 import type { Input } from '../../../src/wires/muxpro/state-tables.ts'
-import { CALLS, checkCalls, checkOpening, checkTable, statesOf } from '../../support/state-suite.ts'
+import { CALLS, checkCalls, checkOpening, checkTable } from '../../support/state-suite.ts'
 import { write } from './frames.ts'
 import { CLIENT_IN, FRAME_FOR, SERVER_IN } from './support.ts'
 import type { Setup, Tested } from './support.ts'

@@ -1,9 +1,9 @@
 // The state table of net-mux: total, reachable, closed, and obeyed by the machine in every state.
 import { describe, expect, it } from 'vitest'
-import { ILLEGAL } from '../../../src/engine/state-table.ts'
+import { ILLEGAL, statesOf } from '../../../src/engine/state-table.ts'
 import { INPUTS, TABLE } from '../../../src/wires/netmux/state-table.ts'
 import type { Input } from '../../../src/wires/netmux/state-table.ts'
-import { checkFinal, checkTable, statesOf } from '../../support/state-suite.ts'
+import { checkFinal, checkTable } from '../../support/state-suite.ts'
 import { write } from './frames.ts'
 import { makeMachine } from './support.ts'
 import type { NetMux } from './support.ts'
