@@ -25,6 +25,23 @@ async function makeKnown({ clock, pairs }: Bench): Promise<void> {
   await pairs[0]!.client.ping()
 }
 
+/** The dials from the `first` on come to something, after the time that it takes to a server that is far. */
+async function succeed({ clock, dials }: Bench, first = 0): Promise<void> {
+  await clock.advance(FAR)
+  for (const dial of dials.slice(first)) {
+    dial.succeed()
+    await settle()
+  }
+}
+
+/** A stream each on new sessions to a server that is far. */
+async function openEach(bench: Bench, count: number): Promise<Stream[]> {
+  const opened = Array.from({ length: count }, () => bench.pool.openStream())
+  await settle()
+  await succeed(bench)
+  return Promise.all(opened)
+}
+
 const counts = ({ pairs }: Bench): readonly number[] =>
   pairs.map(({ client }) => client.streamCount)
 
@@ -110,11 +127,7 @@ describe('far from a server', () => {
     expect(bench.dials).toHaveLength(1)
     await bench.clock.advance(20)
     expect(bench.dials).toHaveLength(3)
-    await bench.clock.advance(FAR)
-    for (const dial of bench.dials) {
-      dial.succeed()
-      await settle()
-    }
+    await succeed(bench)
     await Promise.all(opened)
     expect(counts(bench)).toEqual([1, 1, 1])
   })
@@ -140,11 +153,7 @@ describe('far from a server', () => {
     await settle()
     expect(counts(bench)).toEqual([1])
     expect(bench.dials).toHaveLength(8)
-    await bench.clock.advance(FAR)
-    for (const dial of bench.dials.slice(1)) {
-      dial.succeed()
-      await settle()
-    }
+    await succeed(bench, 1)
     await Promise.all(opened)
     expect(Math.max(...counts(bench))).toBe(2)
   })
@@ -190,21 +199,14 @@ describe('far from a server', () => {
 
   it('of idle sessions a stream goes to the one that was fastest when it last carried much, else to the newest', async () => {
     const bench = makePool({ manual: true, autoAccept: false, streamsPerSession: 1 })
-    const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
-    await settle()
-    await bench.clock.advance(FAR)
-    for (const dial of bench.dials) {
-      dial.succeed()
-      await settle()
-    }
-    const sessions = (await Promise.all(opened)).map(({ session }) => session)
+    const [first, second, third] = await openEach(bench, 3)
+    const sessions = [first, second, third].map((stream) => stream!.session)
     const use = async (stream: Stream, bytes: number, milliseconds: number) => {
       stream.write(Buffer.alloc(bytes))
       await bench.clock.advance(milliseconds)
       stream.destroy()
       await settle()
     }
-    const [first, second, third] = await Promise.all(opened)
     await use(first!, 300_000, 100)
     await use(second!, 300_000, 200)
     // However fast, it is too little to tell.
@@ -225,14 +227,7 @@ describe('far from a server', () => {
 
   it('an idle session that carried much in a long time is no faster than another', async () => {
     const bench = makePool({ manual: true, autoAccept: false, streamsPerSession: 1 })
-    const opened = [bench.pool.openStream(), bench.pool.openStream()]
-    await settle()
-    await bench.clock.advance(FAR)
-    for (const dial of bench.dials) {
-      dial.succeed()
-      await settle()
-    }
-    const [slow, other] = await Promise.all(opened)
+    const [slow, other] = await openEach(bench, 2)
     slow!.write(Buffer.alloc(300_000))
     await bench.clock.advance(9_500)
     slow!.destroy()
@@ -246,11 +241,7 @@ describe('far from a server', () => {
     const bench = await makeStanding(FAR)
     const opened = Array.from({ length: 6 }, () => bench.pool.openStream())
     await settle()
-    await bench.clock.advance(FAR)
-    for (const dial of bench.dials.slice(1)) {
-      dial.succeed()
-      await settle()
-    }
+    await succeed(bench, 1)
     await Promise.all(opened)
     expect(bench.pairs).toHaveLength(7)
     const more = Array.from({ length: 20 }, () => bench.pool.openStream())
@@ -265,14 +256,7 @@ describe('far from a server', () => {
 
   it('where all are in use a stream goes to one that carries little', async () => {
     const bench = makePool({ manual: true, autoAccept: false, spread: 2 })
-    const opened = [bench.pool.openStream(), bench.pool.openStream()]
-    await settle()
-    await bench.clock.advance(FAR)
-    for (const dial of bench.dials) {
-      dial.succeed()
-      await settle()
-    }
-    const [busy] = await Promise.all(opened)
+    const [busy] = await openEach(bench, 2)
     busy!.write(Buffer.alloc(300_000))
     await settle()
     for (let count = 0; count < 7; count += 1) await bench.pool.openStream()
@@ -327,21 +311,15 @@ describe('far from a server', () => {
     const bench = makePool({ manual: true, autoAccept: false, spread: 2 })
     const opened = [bench.pool.openStream(), bench.pool.openStream()]
     await settle()
-    await bench.clock.advance(2 * FAR)
-    for (const dial of bench.dials) {
-      dial.succeed()
-      await settle()
-    }
+    await bench.clock.advance(FAR)
+    await succeed(bench)
     await Promise.all(opened)
     for (const { server } of bench.pairs) void server.close()
     await settle()
     const again = [bench.pool.openStream(), bench.pool.openStream()]
     await settle()
     expect(bench.dials).toHaveLength(4)
-    for (const dial of bench.dials.slice(2)) {
-      dial.succeed()
-      await settle()
-    }
+    await succeed(bench, 2)
     await Promise.all(again)
   })
 
