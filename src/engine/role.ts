@@ -67,14 +67,17 @@ export interface Role<Frame, Input extends string> extends ConnectionSetup<Input
 export interface Gate<Input extends string> {
   /** Whether the peer has authenticated, by the first record alone; asked once. */
   readonly judge: JudgeRecord
+  /** For a peer that has not. */
   readonly mismatch: Input
   /** How long the rest of the authentication may take, in milliseconds. */
   readonly limit: number
+  /** For a peer that took longer. */
   readonly late: Input
   /** For a violation behind the authentication; `undefined` where that is no reason. */
   readonly violation: Input | undefined
 }
 
+/** The gate of a server on a wire with passwords. */
 export function makeGate(
   judge: JudgeRecord,
   config: {

@@ -1,5 +1,6 @@
 // The sessions that a pool is making, who waits for one, and how many are worth making: near a server as few as streams
-// fit on; far from it, or where it may be far, one for each stream, up to a limit, for there what is lost on a connection holds up all its streams.
+// fit on; far from it, or where it may be far, one for each stream, up to a limit, for there what is lost on a
+// connection holds up all its streams.
 import { setMaxListeners } from 'node:events'
 import { AnyTlsError } from '../errors.ts'
 import type { Clock, Timer } from './clock.ts'

@@ -30,7 +30,8 @@ export interface SessionPoolOptions {
   readonly streamsPerSession?: number | (() => number) | undefined
   /**
    * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 150 ms
-   * to make, and that answers no stream in half of that; before that is known, one whose first takes more than 20 ms. Default 8.
+   * to make, and that answers no stream in half of that; before that is known, one whose first takes more than 20 ms.
+   * Default 8.
    */
   readonly spread?: number | undefined
   /** Streams in all on one session, after which it takes no more. Default: no limit. */
