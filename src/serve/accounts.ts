@@ -1,6 +1,6 @@
 // Holds the sessions of a server to what its users may: who gets in, how fast, how many, how much, and who has to go.
 // Must never let a change of a user wait: it holds for sessions that run as well.
-import { ChurningMap, ChurningSet } from '../codec/churning.ts'
+import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError } from '../errors.ts'
 import type { ProxyStreamEvent } from '../proxy/outbound/serve-target.ts'
 import type { Session } from '../session/session.ts'
@@ -44,7 +44,8 @@ type Standing = Pick<User, 'id' | 'name' | 'enabled' | 'expires' | 'quota'>
 /** A user who is here. */
 interface Guest {
   user: Standing
-  readonly sessions: ChurningSet<Session>
+  /** One as a rule: a set for each user would take most of what a guest takes. */
+  readonly sessions: Session[]
 }
 
 /** What of a session has been counted. */
@@ -102,7 +103,7 @@ export class Accounts implements ServerUsers {
 
   /** Sessions of a user at this server. */
   sessionsOf({ id }: User): Iterable<Session> {
-    return this.#guests.get(id)?.sessions.list() ?? []
+    return [...(this.#guests.get(id)?.sessions ?? [])]
   }
 
   /** What the streams of a session have carried, in bytes. */
@@ -142,22 +143,28 @@ export class Accounts implements ServerUsers {
       return
     }
     void verdict?.then((refusal) => refusal && session.dismiss(refusal))
-    const guest = this.#guests.get(user.id) ?? {
-      user: standingOf(user),
-      sessions: new ChurningSet(),
-    }
-    this.#guests.set(user.id, guest)
-    guest.sessions.add(session)
+    const guest = this.#welcome(user, session)
     session.pace(this.#limiter.paces(user))
     const counted = { id: user.id, meter: new SessionMeter(), session, up: 0, down: 0 }
     this.#counted.set(session, counted)
     session.on('close', () => {
       this.#limiter.leave(guest.user, session)
-      guest.sessions.delete(session)
-      if (guest.sessions.size === 0) this.#guests.delete(guest.user.id)
+      guest.sessions.splice(guest.sessions.indexOf(session), 1)
+      if (guest.sessions.length === 0) this.#guests.delete(guest.user.id)
       // A session weighs much more than its counts, and its last streams tell a moment later what they carried.
       setImmediate(() => setImmediate(() => this.#count(counted)))
     })
+  }
+
+  #welcome(user: User, session: Session): Guest {
+    const known = this.#guests.get(user.id)
+    if (known !== undefined) {
+      known.sessions.push(session)
+      return known
+    }
+    const guest = { user: standingOf(user), sessions: [session] }
+    this.#guests.set(user.id, guest)
+    return guest
   }
 
   /** Why a user may not be here, if that is so. */
@@ -181,7 +188,7 @@ export class Accounts implements ServerUsers {
       if (after === undefined || guest === undefined) continue
       guest.user = standingOf(after)
       const paces = this.#limiter.paces(after)
-      for (const session of guest.sessions.list()) session.pace(paces)
+      for (const session of guest.sessions) session.pace(paces)
     }
   }
 
@@ -217,7 +224,7 @@ export class Accounts implements ServerUsers {
 
   #sessionsByUser(): SessionsByUser {
     const here = this.#guests.entries().map(([id, { sessions }]) => {
-      return [id, sessions.list().map(({ remoteAddress = '' }) => remoteAddress)] as const
+      return [id, sessions.map(({ remoteAddress = '' }) => remoteAddress)] as const
     })
     return new Map(here)
   }

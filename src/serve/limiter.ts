@@ -43,7 +43,7 @@ export interface Elsewhere {
 const NOTHING: Elsewhere = Object.freeze({ sessions: 0, addresses: 0 })
 
 interface Guest {
-  readonly sessions: ChurningMap<string, LimitedSession>
+  readonly sessions: LimitedSession[]
   /** Of who has or had a rate. */
   up?: Pace
   down?: Pace
@@ -60,22 +60,24 @@ export class LocalLimiter implements UserLimiter {
   }
 
   enter(user: User, session: LimitedSession): AnyTlsError | undefined {
-    const guest = this.#guests.get(user.id) ?? makeGuest()
-    const refusal = limitReached(user, guest.sessions.list(), session, this.#elsewhere(user))
+    const guest = this.#guests.get(user.id)
+    const refusal = limitReached(user, guest?.sessions ?? [], session, this.#elsewhere(user))
     if (refusal !== undefined) return refusal
-    guest.sessions.set(session.id, session)
-    this.#guests.set(user.id, guest)
+    if (guest === undefined) this.#guests.set(user.id, { sessions: [session] })
+    else guest.sessions.push(session)
     return undefined
   }
 
   leave({ id }: Pick<User, 'id'>, session: LimitedSession): void {
     const guest = this.#guests.get(id)
-    guest?.sessions.delete(session.id)
-    if (guest?.sessions.size === 0) this.#guests.delete(id)
+    if (guest === undefined) return
+    const place = guest.sessions.findIndex((other) => other.id === session.id)
+    if (place !== -1) guest.sessions.splice(place, 1)
+    if (guest.sessions.length === 0) this.#guests.delete(id)
   }
 
   paces({ id, maxUp, maxDown }: User): SessionPaces {
-    const guest = this.#guests.get(id) ?? makeGuest()
+    const guest: Partial<Guest> = this.#guests.get(id) ?? {}
     if (maxUp !== undefined) (guest.up ??= new Pace(maxUp)).rate = maxUp
     if (maxDown !== undefined) (guest.down ??= new Pace(maxDown)).rate = maxDown
     return {
@@ -83,10 +85,6 @@ export class LocalLimiter implements UserLimiter {
       send: maxDown === undefined ? undefined : guest.down,
     }
   }
-}
-
-function makeGuest(): Guest {
-  return { sessions: new ChurningMap() }
 }
 
 /** Whether one session more is one too many. */
@@ -99,6 +97,7 @@ function limitReached(
   if (sessions.length + elsewhere.sessions >= maxSessions) {
     return limitError('sessions')
   }
+  if (maxAddresses === Infinity) return undefined
   const addresses = new Set(sessions.map((session) => session.remoteAddress))
   if (addresses.has(remoteAddress)) return undefined
   if (addresses.size + elsewhere.addresses < maxAddresses) return undefined

@@ -42,9 +42,12 @@ export function usedOf(ledger: UsageLedger, id: string, { per }: Quota, now: num
 /** What was used in the period that `now` is in. */
 export function usageIn(ledger: UsageLedger, id: string, per: QuotaPeriod, now: number): Usage {
   if (per === 'all') return ledger.of(id)
-  const first = dayOf(startOfPeriod(per, now))
   const used = { up: 0, down: 0 }
-  for (const { day, up, down } of ledger.days(id)) {
+  const days = ledger.days(id)
+  // Of most of many users, and dates take longer.
+  if (days.length === 0) return used
+  const first = dayOf(startOfPeriod(per, now))
+  for (const { day, up, down } of days) {
     if (day < first) continue
     used.up += up
     used.down += down

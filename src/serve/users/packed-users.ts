@@ -31,7 +31,7 @@ const MAX_LENGTH = 16_384
 const MAX_REST = 128
 
 /** What is taken of memory at once, in bytes. */
-const BLOCK = 262_144
+const BLOCK = 65_536
 
 /** How a text is kept, by the last two bits of its head: the rest is its length in characters. */
 const [LATIN1, UTF16, BASE64URL, HEX] = [0, 1, 2, 3] as const
@@ -51,6 +51,9 @@ const SPARSE = 1_024
 
 /** Without a user. */
 const NONE = 0xff_ff_ff_ff
+
+/** How many places there are beside as many as before, once these are full. */
+const GROWTH = 1.25
 
 /** Where a user is written before it is known how long it is. */
 const scratch = Buffer.allocUnsafeSlow(MAX_LENGTH)
@@ -88,7 +91,7 @@ export class PackedUsers {
    */
   add(user: User): number {
     if (this.#places === this.#starts.length) {
-      const more = new Uint32Array(this.#places * 2)
+      const more = new Uint32Array(Math.ceil(this.#places * GROWTH))
       more.set(this.#starts)
       this.#starts = more
     }
