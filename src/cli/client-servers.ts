@@ -30,10 +30,10 @@ const INTERVAL = 60_000
 const MAX_KEYS = 256
 
 /**
- * Streams at once on one session. On the original wire, where a slow stream holds up its siblings, one, as
- * everybody has it.
+ * Streams at once on one session, and on one to a server that is near by. On the original wire, where a slow stream holds
+ * up its siblings, one, as everybody has it.
  */
-const STREAMS_PER_SESSION = 8
+const [STREAMS_PER_SESSION, STREAMS_NEARBY] = [8, 64]
 
 /**
  * With several servers, how long one may be silent on a new stream before it is asked for a sign of life, and how long
@@ -100,9 +100,11 @@ function openServer(
     ({ least, roundTrips, most }: typeof SILENCE) =>
     (): number =>
       several ? Math.min(Math.max(least, roundTrips * roundTrip), most) : most
+  const atMost = (streams: number) => () => (speaks(connection)?.startsWith('legacy') ? 1 : streams)
   const pool = new SessionPool({
     minIdle,
-    streamsPerSession: () => (speaks(connection)?.startsWith('legacy') ? 1 : STREAMS_PER_SESSION),
+    streamsPerSession: atMost(STREAMS_PER_SESSION),
+    streamsNearby: atMost(STREAMS_NEARBY),
     silence: within(SILENCE),
     probeTimeout: within(PROBE),
     connect: async (signal) => {

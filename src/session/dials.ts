@@ -10,6 +10,9 @@ import type { Session } from './session.ts'
 /** Two round trips to a server that is far take longer, in milliseconds: as a session does to be made. */
 const FAR = 150
 
+/** Two round trips to a server that is near by take no longer, in milliseconds: there nothing is lost, and nobody waits. */
+const NEARBY = 10
+
 /** A first dial that takes longer, in milliseconds, may go far: who waits gets one of their own before that is certain. */
 const MAY_BE_FAR = 20
 
@@ -77,6 +80,11 @@ export class Dials {
   get far(): boolean {
     if (this.#quickest < Infinity) return this.#quickest > FAR
     return [...this.#dials].some(({ mayBeFar }) => mayBeFar)
+  }
+
+  /** A connection more is of no use to anybody. */
+  get nearby(): boolean {
+    return this.#quickest <= NEARBY
   }
 
   /** @throws AnyTlsError `ERR_POOL_CLOSED` to those who wait, and later to whoever would */

@@ -1,5 +1,5 @@
-// The client's pool of sessions: the newest idle one first, far away the fastest, a minimum kept warm, the others
-// closed when they have been idle for long.
+// The client's pool of sessions: the newest idle one first, far away the fastest, near by the fullest, a minimum kept warm,
+// the others closed when they have been idle for long.
 // Must never hand out a stream on a session that is draining or closed.
 import { ChurningMap } from '../codec/churning.ts'
 import { AnyTlsError, invalidOption } from '../errors.ts'
@@ -10,6 +10,7 @@ import { systemClock } from './clock.ts'
 import type { Clock, Timer } from './clock.ts'
 import { orAborted } from './callbacks.ts'
 import { Dials } from './dials.ts'
+import { RecentLoad } from './recent-load.ts'
 import type { Session } from './session.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import type { SignsOfLifeSetup } from './signs-of-life.ts'
@@ -28,6 +29,11 @@ export interface SessionPoolOptions {
    * turns out to speak. Default 8.
    */
   readonly streamsPerSession?: number | (() => number) | undefined
+  /**
+   * The same for a session to a server that is near by, which answers within 5 ms: there streams share as few sessions as
+   * they fit on, for what leaves together costs less, unless a session carries much. Default: as `streamsPerSession`.
+   */
+  readonly streamsNearby?: number | (() => number) | undefined
   /**
    * Sessions over which streams to a far server are spread before they share: one whose sessions take more than 150 ms
    * to make, and that answers no stream in half of that; before that is known, one whose first takes more than 20 ms.
@@ -85,10 +91,7 @@ interface Pooled {
   lastOpened: number
   /** Bytes a millisecond, when it last carried much; 0 while it never has. */
   pace: number
-  /** When it was last looked how much it carries, what it had carried by then, and of that since the look before (bytes). */
-  looked: number
-  carried: number
-  lately: number
+  readonly load: RecentLoad
 }
 
 /** Streams over as many sessions as they need. */
@@ -96,6 +99,7 @@ export class SessionPool {
   readonly #minIdle: number
   readonly #idleTimeout: number
   readonly #streamsPerSession: () => number
+  readonly #streamsNearby: () => number
   readonly #streamsInAll: number
   readonly #probeAfter: number
   readonly #signs: SignsOfLifeSetup
@@ -118,7 +122,9 @@ export class SessionPool {
     if (!Number.isFinite(idleTimeout) || idleTimeout <= 0) {
       throw invalidOption('idleTimeout must be a finite number above 0 milliseconds')
     }
+    const { streamsNearby = streamsPerSession } = options
     if (typeof streamsPerSession === 'number') requireCount('streamsPerSession', streamsPerSession)
+    if (typeof streamsNearby === 'number') requireCount('streamsNearby', streamsNearby)
     const { streamsInAll = Infinity, spread = 8, probeAfter = 15_000 } = options
     const { probeTimeout = 2_000, silence = 2_500 } = options
     if (streamsInAll !== Infinity) requireCount('streamsInAll', streamsInAll)
@@ -130,15 +136,15 @@ export class SessionPool {
     }
     this.#minIdle = minIdle
     this.#idleTimeout = idleTimeout
-    this.#streamsPerSession =
-      typeof streamsPerSession === 'number' ? () => streamsPerSession : streamsPerSession
+    this.#streamsPerSession = asked(streamsPerSession)
+    this.#streamsNearby = asked(streamsNearby)
     this.#streamsInAll = streamsInAll
     this.#probeAfter = probeAfter
     this.#clock = options.clock ?? systemClock
     this.#signs = {
       clock: this.#clock,
-      silence: typeof silence === 'number' ? () => silence : silence,
-      probeTimeout: typeof probeTimeout === 'number' ? () => probeTimeout : probeTimeout,
+      silence: asked(silence),
+      probeTimeout: asked(probeTimeout),
     }
     this.#randomInt = options.randomInt ?? process.getBuiltinModule('node:crypto').randomInt
     this.#dials = new Dials({
@@ -146,7 +152,7 @@ export class SessionPool {
       clock: this.#clock,
       adopt: (session) => this.#adopt(session),
       find: () => this.#pick(this.#isProven)?.session,
-      room: () => Math.min(this.#streamsPerSession(), this.#streamsInAll),
+      room: () => Math.min(this.#mostStreams(), this.#streamsInAll),
       spread,
       standing: () => this.#pooled.list().filter(({ session }) => session.mayOpen).length,
     })
@@ -158,7 +164,8 @@ export class SessionPool {
   }
 
   /**
-   * Opens a stream on the newest idle session, else on one with room, else on a new one. Where the server is far, the
+   * Opens a stream on the newest idle session, else on one with room, else on a new one; where the server is near by, first of
+   * all on the one with the most streams. Where the server is far, the
    * idle session that was fastest when it last carried much goes before the newest, and when the one with room is in use,
    * another is dialled meanwhile, up to `spread`; behind much data, and where one was opened within the last second, it
    * waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for
@@ -194,25 +201,11 @@ export class SessionPool {
   #servesNow(pooled: Pooled): boolean {
     if (isIdle(pooled) || !this.#dials.far || this.#isQuiet(pooled)) return true
     const isKnown = this.#clock.now() - pooled.lastOpened > QUIET
-    return !this.#dials.ahead() || (isKnown && this.#load(pooled) <= TOO_MUCH)
+    return !this.#dials.ahead() || (isKnown && pooled.load.bytes(this.#clock.now()) <= TOO_MUCH)
   }
 
   #isQuiet({ peer }: Pooled): boolean {
     return this.#clock.now() - peer.lastBusy > QUIET
-  }
-
-  /** What the session carried in the last second or so, in bytes. */
-  #load(pooled: Pooled): number {
-    const since = pooled.session.bytesPassed - pooled.carried
-    const load = Math.max(since, pooled.lately)
-    if (this.#clock.now() - pooled.looked > QUIET) this.#look(pooled, since)
-    return load
-  }
-
-  #look(pooled: Pooled, lately: number): void {
-    pooled.looked = this.#clock.now()
-    pooled.carried = pooled.session.bytesPassed
-    pooled.lately = lately
   }
 
   /**
@@ -275,8 +268,13 @@ export class SessionPool {
     else pooled.session.unref()
   }
 
-  /** An idle session, else one that carries little and the fewest streams, of those that are wanted. */
+  /**
+   * An idle session, else one that carries little and the fewest streams, of those that are wanted; near by first of all
+   * the one with the most.
+   */
   #pick(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
+    const fullest = this.#dials.nearby ? this.#pickFullest(wanted) : undefined
+    if (fullest !== undefined) return fullest
     const idle = this.#pickIdle((pooled) => this.#hasRoom(pooled.session) && wanted(pooled))
     if (idle !== undefined) return idle
     let shared: Pooled | undefined
@@ -284,12 +282,27 @@ export class SessionPool {
     for (const pooled of this.#pooled.values()) {
       const { session } = pooled
       if (isIdle(pooled) || !this.#hasRoom(session) || !wanted(pooled)) continue
-      const weight = session.streamCount + this.#load(pooled) / WEIGHS
+      const weight = session.streamCount + pooled.load.bytes(this.#clock.now()) / WEIGHS
       if (weight >= least) continue
       least = weight
       shared = pooled
     }
     return shared
+  }
+
+  #pickFullest(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
+    const now = this.#clock.now()
+    let fullest: Pooled | undefined
+    let most = 0
+    for (const pooled of this.#pooled.values()) {
+      const { session, load } = pooled
+      if (session.streamCount <= most || !this.#hasRoom(session, this.#streamsNearby())) continue
+      // Behind a transfer a request would wait.
+      if (!wanted(pooled) || load.perStream(now) > WEIGHS) continue
+      most = session.streamCount
+      fullest = pooled
+    }
+    return fullest
   }
 
   /** The newest; far away the one that was fastest: of connections that shared a line some have a wide window, others do not. */
@@ -323,12 +336,12 @@ export class SessionPool {
     return stream
   }
 
-  #hasRoom(session: Session): boolean {
-    return (
-      session.mayOpen &&
-      session.streamCount < this.#streamsPerSession() &&
-      session.openedCount < this.#streamsInAll
-    )
+  #mostStreams(): number {
+    return this.#dials.nearby ? this.#streamsNearby() : this.#streamsPerSession()
+  }
+
+  #hasRoom(session: Session, most = this.#streamsPerSession()): boolean {
+    return session.mayOpen && session.streamCount < most && session.openedCount < this.#streamsInAll
   }
 
   readonly #isProven = ({ peer }: Pooled): boolean => peer.isProven(this.#probeAfter)
@@ -358,9 +371,7 @@ export class SessionPool {
       carriedBefore: 0,
       lastOpened: this.#clock.now(),
       pace: 0,
-      looked: this.#clock.now(),
-      carried: 0,
-      lately: 0,
+      load: new RecentLoad(session, this.#clock.now()),
     }
     const setIdle = (): void => {
       this.#leaveIdle(pooled)
@@ -369,7 +380,7 @@ export class SessionPool {
       const took = Math.max(1, pooled.idleSince - pooled.usedSince)
       if (carried >= Math.max(TELLS, TELLS_EACH * took)) pooled.pace = carried / took
       this.#idle.push(pooled)
-      this.#look(pooled, 0)
+      pooled.load.forget(this.#clock.now())
       this.#holdProcess(pooled)
       this.#scheduleSweep(this.#idleTimeout)
     }
@@ -438,6 +449,11 @@ export class SessionPool {
 
 function isIdle({ idleSince }: Pooled): boolean {
   return idleSince < Infinity
+}
+
+/** What is asked for whenever it matters. */
+function asked(value: number | (() => number)): () => number {
+  return typeof value === 'number' ? () => value : value
 }
 
 function isTime(limit: number | (() => number)): boolean {

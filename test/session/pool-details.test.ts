@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { SessionPoolOptions } from '../../src/session/pool.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import { settle } from '../support/fake-clock.ts'
-import { finish, makePool } from '../support/session-pool.ts'
+import { finish, makePool, openFrom } from '../support/session-pool.ts'
 import type { Bench } from '../support/session-pool.ts'
 
 const counts = ({ pairs }: Bench): readonly number[] =>
@@ -22,6 +22,7 @@ describe('the options of a pool', () => {
     [{ idleTimeout: 0 }, idle],
     [{ idleTimeout: Infinity }, idle],
     [{ streamsPerSession: 0 }, whole('streamsPerSession', 1)],
+    [{ streamsNearby: 0 }, whole('streamsNearby', 1)],
     [{ streamsInAll: 0 }, whole('streamsInAll', 1)],
     [{ streamsInAll: 1.5 }, whole('streamsInAll', 1)],
     [{ spread: 0 }, whole('spread', 1)],
@@ -88,11 +89,11 @@ describe('who has given up before', () => {
 })
 
 describe('what a session carries', () => {
-  /** A pool with two sessions in use, near its server. */
+  /** A pool with two sessions in use, neither far from its server nor near by. */
   async function makeTwo(): Promise<Bench & { readonly streams: Stream[] }> {
-    const bench = makePool({ streamsPerSession: 9 })
+    const bench = makePool({ manual: true, autoAccept: false, streamsPerSession: 9 })
     const streams: Stream[] = []
-    for (let count = 0; count < 10; count += 1) streams.push(await bench.pool.openStream())
+    for (let count = 0; count < 10; count += 1) streams.push(await openFrom(bench, 11))
     // Eight of the first end: one stream on each.
     await finish(...streams.slice(0, 8))
     expect(counts(bench)).toEqual([1, 1])
@@ -121,11 +122,117 @@ describe('what a session carries', () => {
     await settle()
     for (const time of [1_001, 1_001, 1_001]) {
       await bench.clock.advance(time)
-      await finish(await bench.pool.openStream())
+      const stream = await bench.pool.openStream()
+      // An answer at once would say that the server is near by.
+      await bench.clock.advance(11)
+      await finish(stream)
     }
     await bench.pool.openStream()
     await bench.pool.openStream()
     expect(counts(bench)).toEqual([2, 2])
+  })
+})
+
+describe('near by', () => {
+  /** Two sessions in use, with two streams and with one, to a server that answers within `distance` ms. */
+  async function makeUneven(distance: number) {
+    const bench = makePool({
+      manual: true,
+      autoAccept: false,
+      streamsPerSession: 3,
+    })
+    const streams: Stream[] = []
+    for (let count = 0; count < 4; count += 1) streams.push(await openFrom(bench, distance))
+    await finish(streams[0]!)
+    expect(counts(bench)).toEqual([2, 1])
+    return { ...bench, bulk: streams[1]!, alone: streams[3]! }
+  }
+
+  it('streams go where most are, and elsewhere the other way round', async () => {
+    const bench = await makeUneven(10)
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([3, 1])
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([3, 2])
+    const farther = await makeUneven(11)
+    await farther.pool.openStream()
+    expect(counts(farther)).toEqual([2, 2])
+  })
+
+  it('an idle session stays so while another is in use', async () => {
+    const bench = await makeUneven(10)
+    await finish(bench.alone)
+    expect(counts(bench)).toEqual([2, 0])
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([3, 0])
+  })
+
+  it('more streams fit on a session, as many as streamsNearby says', async () => {
+    const bench = makePool({ streamsPerSession: 1, streamsNearby: () => 5 })
+    for (let count = 0; count < 11; count += 1) await bench.pool.openStream()
+    expect(counts(bench)).toEqual([5, 5, 1])
+  })
+
+  it('who waits for a dial shares it with as many', async () => {
+    const bench = makePool({ manual: true, streamsPerSession: 2, streamsNearby: 6 })
+    const opened = Array.from({ length: 7 }, () => bench.pool.openStream())
+    await settle()
+    expect(bench.dials).toHaveLength(4)
+    bench.dials[0]!.succeed()
+    await Promise.all(opened.slice(0, 6))
+    expect(counts(bench)).toEqual([6])
+    bench.dials[1]!.succeed()
+    await opened[6]
+    expect(counts(bench)).toEqual([6, 1])
+  })
+
+  it('as few sessions are dialled as those who wait fit on', async () => {
+    const { pool, dials } = makePool({ manual: true, streamsPerSession: 1, streamsNearby: 2 })
+    const opened = Array.from({ length: 2 }, () => pool.openStream())
+    await settle()
+    for (const dial of [...dials]) dial.succeed()
+    await Promise.all(opened)
+    const before = dials.length
+    for (let count = 0; count < 6; count += 1) void pool.openStream().catch(() => {})
+    await settle()
+    expect(dials.length - before).toBe(2)
+  })
+
+  it('a transfer counts by the streams that were opened beside it, not by those before, and not once it is over', async () => {
+    const bench = makePool({ streamsPerSession: 1, streamsNearby: 20 })
+    for (let count = 0; count < 10; count += 1) {
+      await finish(await bench.pool.openStream())
+      await bench.clock.advance(1_001)
+    }
+    const bulk = await bench.pool.openStream()
+    bulk.write(Buffer.alloc(5 * 32_768))
+    await settle()
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([1, 1])
+    await finish(bulk)
+    bench.pairs[1]!.client.destroy()
+    await settle()
+    for (let count = 0; count < 3; count += 1) await bench.pool.openStream()
+    expect(bench.pairs).toHaveLength(2)
+  })
+
+  it('nobody goes behind a transfer of more than 32 KiB a stream, for as long as that was lately', async () => {
+    const calm = await makeUneven(10)
+    calm.bulk.write(Buffer.alloc(3 * 32_768 - 2_000))
+    await settle()
+    await calm.pool.openStream()
+    expect(counts(calm)).toEqual([3, 1])
+    const bench = await makeUneven(10)
+    bench.bulk.write(Buffer.alloc(3 * 32_768))
+    await settle()
+    for (let count = 0; count < 3; count += 1) {
+      const stream = await bench.pool.openStream()
+      expect(counts(bench)).toEqual([2, 2])
+      await finish(stream)
+      await bench.clock.advance(1_001)
+    }
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([3, 1])
   })
 })
 

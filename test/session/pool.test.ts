@@ -10,7 +10,7 @@ import { FakeClock, settle } from '../support/fake-clock.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
 import type { SessionPair } from '../support/session-pair.ts'
 import { seededRandomInt } from '../support/seeded-random.ts'
-import { finish, makePool } from '../support/session-pool.ts'
+import { finish, makePool, openFrom } from '../support/session-pool.ts'
 
 /** From now on nothing of what the server says arrives: a dead path, as both ends see it. */
 function cutOff({ clientEnd, serverEnd }: SessionPair): void {
@@ -52,9 +52,10 @@ describe('SessionPool: which session', () => {
   })
 
   it('prefers an idle session to one in use, and among those in use the one with fewest streams', async () => {
-    const { pool, pairs } = makePool({ streamsPerSession: 2 })
+    const bench = makePool({ manual: true, autoAccept: false, streamsPerSession: 2 })
+    const { pool, pairs } = bench
     const streams = []
-    for (let count = 0; count < 6; count += 1) streams.push(await pool.openStream())
+    for (let count = 0; count < 6; count += 1) streams.push(await openFrom(bench, 11))
     await finish(streams[0]!, streams[1]!, streams[2]!)
     // Now: none, one and two streams.
     expect((await pool.openStream()).session).toBe(pairs[0]?.client)

@@ -63,6 +63,20 @@ export function makePool(
   return { pool, clock, dials, pairs }
 }
 
+/** Opens a stream; where it waits for a dial that the test makes, that one takes `distance` milliseconds. */
+export async function openFrom(
+  { pool, dials, clock, pairs }: Bench,
+  distance: number,
+): Promise<Stream> {
+  const opened = pool.openStream()
+  await settle()
+  if (dials.length > pairs.length) {
+    await clock.advance(distance)
+    dials.at(-1)?.succeed()
+  }
+  return opened
+}
+
 /** Ends streams from both sides. */
 export async function finish(...streams: readonly Stream[]): Promise<void> {
   for (const stream of streams) stream.resume().end()
