@@ -1,6 +1,7 @@
 // Our client and server beside the Go ones when a round trip takes long: a relay that delays stands between the
 // two, and everything else is on this machine. `npm run bench:far`, or `npm run bench:far -- --quick`; `--rtt 50,150`
-// for some round trips alone, in ms, `--rate 12.5` for a line of so many MB/s. Linux alone.
+// for some round trips alone, in ms, `--rate 12.5` for a line of so many MB/s, `--warm 800` for processes that have carried
+// so many MB each way before, and so have compiled what is hot. Linux alone.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     rtt: { type: 'string' },
     rate: { type: 'string', default: '0' },
     rounds: { type: 'string' },
+    warm: { type: 'string', default: '0' },
   },
 })
 const ROUND_TRIPS = (values.rtt ?? (values.quick ? '50,150' : '1,20,50,150,300'))
@@ -27,7 +29,13 @@ const MB = 1_000_000
 const RATE = Number(values.rate) * MB
 
 /** On connections that stand already. */
-const WARM_UP: Load = { requests: 16, concurrency: 8, bytes: 1_000 }
+const WARM_UPS: readonly Load[] = [
+  ...[false, true].map((upload) => {
+    const requests = Number(values.warm) / 100
+    return { requests, concurrency: 1, bytes: 100 * MB, upload }
+  }),
+  { requests: 16, concurrency: 8, bytes: 1_000 },
+]
 
 const JOBS: readonly NamedLoad[] = [
   { name: '64 requests of 1 kB, 8 at once', requests: 64, concurrency: 8, bytes: 1_000 },
@@ -43,8 +51,9 @@ const programs = new Programs(builtGoProgram(), await writeCertificateFiles(fold
 const origin = await programs.origin()
 const machine = cpus()[0]?.model.trim() ?? 'unknown processor'
 const line = RATE === 0 ? '' : `, ${RATE / MB} MB/s each way`
+const warm = values.warm === '0' ? '' : `, after ${values.warm} MB each way`
 console.log(
-  `Node ${process.version}, ${cpus().length} cores, ${machine}${line}; ${ROUNDS} rounds, medians: ` +
+  `Node ${process.version}, ${cpus().length} cores, ${machine}${line}${warm}; ${ROUNDS} rounds, medians: ` +
     `seconds of Go, and ours as multiples of them (least–most)\n`,
 )
 printHead(['round trip'])
@@ -66,7 +75,9 @@ async function measure(
   const client = await programs.client(maker, relay.address, wire)
   const all: readonly RunningProgram[] = [client, relay, server]
   const way = { proxy: client.address, origin: origin.address }
-  await programs.load(way, WARM_UP)
+  for (const { requests, ...each } of WARM_UPS) {
+    if (requests > 0) await programs.load(way, { requests, ...each })
+  }
   for (const [job, times] of seconds) times.push(await programs.load(way, job))
   await Promise.all(all.map((program) => program.stop()))
 }

@@ -9,17 +9,11 @@ import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffe
 import type { Lane, LaneSink } from '../session/lane.ts'
 import { lendReads, takeReads } from '../session/lent-reads.ts'
 import type { Stream } from '../session/stream.ts'
+import { flushAtTurnEnd } from '../session/turn-end.ts'
 import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
 
 /** Bytes from the socket that wait for the session at which the socket is read no longer. */
 const PENDING_LIMIT = 65_536
-
-/** Relays that have something for their socket, to be written when the turn of the loop is over. */
-const due: LeanRelay[] = []
-
-function flushDue(): void {
-  for (const relay of due.splice(0)) relay.flush()
-}
 
 export class LeanRelay implements LaneSink {
   /** Resolves when both sides are over, however they ended. */
@@ -150,7 +144,7 @@ export class LeanRelay implements LaneSink {
   #flushSoon(): void {
     if (this.#isDue) return
     this.#isDue = true
-    if (due.push(this) === 1) setImmediate(flushDue)
+    flushAtTurnEnd(this)
   }
 
   /** Writes what the turn has brought, or the next of what waits. */

@@ -360,7 +360,8 @@ export class SessionCore implements LaneHost {
   #turn(): void {
     if (this.#state === 'closed') return
     if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now)
-    this.#outlet.write(this.#machine)
+    // A stream that is alone has nobody to wait for.
+    this.#outlet.write(this.#machine, this.#lanes.size > 1)
     if (this.#state === 'closing') {
       this.#outlet.end()
       return

@@ -8,7 +8,7 @@ export const JOIN_SIZE = 65_536
 export const JOIN_LIMIT = JOIN_SIZE + 1_024
 
 /** Bytes of the buffers for less, so that a request does not hold what a download does. */
-const SMALL = 4_096
+export const SMALL_JOIN = 4_096
 
 /** Of each size: those of sixty-four transfers that wait at both ends of a proxy, 8.3 MiB of the large ones. */
 const MAX_SPARE = 128
@@ -18,12 +18,12 @@ const spareSmall: Buffer[] = []
 
 /** @param bytes what is to be joined, {@link JOIN_LIMIT} at most: the buffer has room for it, or for more */
 export function takeJoinBuffer(bytes: number): Buffer {
-  if (bytes <= SMALL) return spareSmall.pop() ?? Buffer.allocUnsafeSlow(SMALL)
+  if (bytes <= SMALL_JOIN) return spareSmall.pop() ?? Buffer.allocUnsafeSlow(SMALL_JOIN)
   return spare.pop() ?? Buffer.allocUnsafeSlow(JOIN_LIMIT)
 }
 
 export function giveJoinBuffer(buffer: Buffer): void {
-  const spares = buffer.length === SMALL ? spareSmall : spare
+  const spares = buffer.length === SMALL_JOIN ? spareSmall : spare
   if (spares.length < MAX_SPARE) spares.push(buffer)
 }
 

@@ -93,8 +93,12 @@ export class Outlet {
     if (room < granted) this.#keepPace(granted - room, now)
   }
 
-  /** Takes over what the machine has to send. */
-  write(machine: Machine): void {
+  /**
+   * Takes over what the machine has to send.
+   *
+   * @param gathers whether more may follow in this turn of the loop
+   */
+  write(machine: Machine, gathers = false): void {
     const writes = machine.takeWrites()
     const drained = this.#drained
     if (drained.length > 0) {
@@ -105,7 +109,7 @@ export class Outlet {
     }
     const lent = this.#lent
     this.#lent = false
-    if (writes.length > 0) this.#writer.write(writes, lent)
+    if (writes.length > 0) this.#writer.write(writes, lent, gathers)
     for (const buffer of this.#spent.splice(0)) giveJoinBuffer(buffer)
     // What the sink took at once, or nothing at all, has left already.
     if (drained.length > 0) this.#tellLeft()

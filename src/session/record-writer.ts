@@ -1,17 +1,25 @@
 // A machine's Writes on a Duplex: shaped ones flushed one by one, so that each leaves as one TLS record
-// and one TCP segment (D33), the others joined for speed.
+// and one TCP segment (D33), the others joined for speed, small ones of several streams over a whole turn of the loop.
 // Must never reorder, or have more than one write under way: what waits here can still be joined, what
 // waits in the Duplex would be written in pieces of its choice.
 import type { Duplex } from 'node:stream'
 import type { Write } from '../engine/machine.ts'
 import { ByteQueue } from '../codec/byte-queue.ts'
 import { isSocket } from './carrier.ts'
-import { JOIN_LIMIT, JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from './join-buffers.ts'
+import { flushAtTurnEnd } from './turn-end.ts'
+import type { Gatherer } from './turn-end.ts'
+import {
+  JOIN_LIMIT,
+  JOIN_SIZE,
+  SMALL_JOIN,
+  giveJoinBuffer,
+  takeJoinBuffer,
+} from './join-buffers.ts'
 
 // What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.
 const VIEW_OVERHEAD = 256
 
-export class RecordWriter {
+export class RecordWriter implements Gatherer {
   readonly #sink: Duplex
   /** Another Duplex may keep what it was given; a socket has passed it on once it calls back. */
   readonly #reuses: boolean
@@ -22,6 +30,8 @@ export class RecordWriter {
   #views = 0
   #underWay = 0
   #busy = false
+  /** What waits may be joined by what this turn of the loop still brings. */
+  #gathering = false
   /** Holds the bytes under way, if they were joined. */
   #joined: Buffer | undefined
   #ending = false
@@ -51,11 +61,15 @@ export class RecordWriter {
     return this.#left
   }
 
-  /** @param lent whether their bytes are valid until this returns, and no longer: what has to wait is copied then */
-  write(writes: readonly Write[], lent = false): void {
+  /**
+   * @param lent whether their bytes are valid until this returns, and no longer: what has to wait is copied then
+   * @param gathers whether others may follow in this turn of the loop, which small ones then wait for
+   */
+  write(writes: readonly Write[], lent = false, gathers = false): void {
     if (this.#abandoned) return
     for (const { bytes } of writes) this.#accepted += bytes
     const only = writes.length === 1 ? writes[0] : undefined
+    if (only !== undefined && gathers && this.#gather(only)) return
     if (only !== undefined && only.bytes <= JOIN_LIMIT && !this.#busy && this.#queue.length === 0) {
       this.#start(this.#inOne(only.parts))
       return
@@ -94,6 +108,22 @@ export class RecordWriter {
     this.#queue.length = 0
     this.#queued = 0
     this.#views = 0
+  }
+
+  /** What fits into one buffer of the small ones waits for more. @returns whether it does */
+  #gather({ parts, bytes, shaped }: Write): boolean {
+    if (shaped || !this.#reuses || this.#queued + bytes > SMALL_JOIN) return false
+    this.#queued += bytes
+    this.#append(parts, bytes)
+    if (!this.#gathering) flushAtTurnEnd(this)
+    this.#gathering = true
+    return true
+  }
+
+  /** The turn of the loop is over. */
+  flush(): void {
+    this.#gathering = false
+    this.#continue()
   }
 
   #continue(): void {

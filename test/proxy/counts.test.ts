@@ -1,5 +1,6 @@
 // What a byte and a request cost through both ends of the proxy, in numbers that do not depend on how busy the machine
 // is: writes to sockets, and reads that made a buffer of their own. Each bound is near what it takes today.
+import { once } from 'node:events'
 import net from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -7,6 +8,9 @@ import { createTunnelOpener } from '../../src/proxy/client.ts'
 import { serveProxyStream } from '../../src/proxy/outbound/serve-stream.ts'
 import { encodeAddress } from '../../src/codec/address.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
+import { SessionPool } from '../../src/session/pool.ts'
+import type { Session } from '../../src/session/session.ts'
+import type { Stream } from '../../src/session/stream.ts'
 import { startEchoServer } from '../support/server.ts'
 import { connectTo, listen, readExactly, startInbound } from './support.ts'
 
@@ -37,13 +41,20 @@ afterEach(() => {
   net.Socket.prototype.push = push
 })
 
-async function startProxy(wire: 'v1' | 'legacy', onConnection: (socket: net.Socket) => void) {
+type Connect = Awaited<ReturnType<typeof startEchoServer>>['connect']
+
+/** @param sourceOf opens streams at the server that is connected to */
+async function startProxy(
+  wire: 'v1' | 'legacy',
+  onConnection: (socket: net.Socket) => void,
+  sourceOf: (connect: Connect) => Promise<Session> | SessionPool = (connect) => connect({ wire }),
+) {
   const { connect } = await startEchoServer({ autoAccept: false }, (stream) => {
     void serveProxyStream(stream)
   })
-  const session = await connect({ wire })
+  const source = await sourceOf(connect)
   const { port } = await startInbound({
-    openTunnel: createTunnelOpener(session, { replyWait: Infinity }),
+    openTunnel: createTunnelOpener(source, { replyWait: Infinity }),
   })
   const origin = net.createServer((socket) => {
     own.add(socket)
@@ -68,6 +79,21 @@ function drained(socket: net.Socket, bytes: number): Promise<void> {
       if (got >= bytes) resolve()
     })
   })
+}
+
+function answerOnce(socket: net.Socket): void {
+  socket.once('data', () => socket.end('answer'))
+}
+
+/** Makes a request, from a program that comes to one that has gone, of {@link answerOnce}. */
+function asking(open: () => Promise<net.Socket>): () => Promise<void> {
+  return async () => {
+    const program = await open()
+    program.write('question')
+    expect(String(await readExactly(program, 6))).toBe('answer')
+    program.end()
+    await once(program, 'close')
+  }
 }
 
 describe.for(['v1', 'legacy'] as const)('on the wire %s', (wire) => {
@@ -135,16 +161,7 @@ describe.for(['v1', 'legacy'] as const)('on the wire %s', (wire) => {
   })
 
   it('a request on a standing session takes four writes to plain sockets and at most six to TLS', async () => {
-    const open = await startProxy(wire, (socket) => {
-      socket.once('data', () => socket.end('answer'))
-    })
-    const ask = async () => {
-      const program = await open()
-      program.write('question')
-      expect(String(await readExactly(program, 6))).toBe('answer')
-      program.end()
-      await new Promise((resolve) => program.once('close', resolve))
-    }
+    const ask = asking(await startProxy(wire, answerOnce))
     for (let warm = 0; warm < 5; warm += 1) await ask()
     Object.assign(counts, { tls: 0, plain: 0, kept: 0 })
     for (let request = 0; request < 20; request += 1) await ask()
@@ -152,5 +169,55 @@ describe.for(['v1', 'legacy'] as const)('on the wire %s', (wire) => {
     expect(counts.plain / 20).toBeLessThanOrEqual(4)
     // Opening and target, the question, the end; that it stands, the answer, the end.
     expect(counts.tls / 20).toBeLessThanOrEqual(6)
+  })
+})
+
+describe('small writes of several streams', () => {
+  it('in one turn of the loop leave as one; that of a stream that is alone waits for nobody', async () => {
+    const { connect } = await startEchoServer()
+    const session = await connect()
+    const one = session.openStream()
+    // Until nothing is shaped any more.
+    for (let count = 0; count < 20; count += 1) {
+      one.write('x')
+      await once(one, 'data')
+    }
+    const writes = async (...streams: Stream[]) => {
+      Object.assign(counts, { tls: 0 })
+      for (const stream of streams) stream.write('x')
+      await Promise.resolve()
+      await new Promise((resolve) => process.nextTick(resolve))
+      return counts.tls
+    }
+    expect(await writes(one)).toBe(1)
+    await once(one, 'data')
+    const other = session.openStream()
+    other.write('x')
+    await once(other, 'data')
+    expect(await writes(one)).toBe(0)
+    expect(await writes(other)).toBe(0)
+    await new Promise(setImmediate)
+    expect(counts.tls).toBe(1)
+    await Promise.all([once(one, 'data'), once(other, 'data')])
+  })
+})
+
+describe('of 64 requests at once to a server near by', () => {
+  it('each takes at most 4.5 writes to TLS, for they share a session', async () => {
+    let pool!: SessionPool
+    const ask = asking(
+      await startProxy('v1', answerOnce, (connect) => {
+        pool = new SessionPool({ connect: () => connect({ wire: 'v1' }), streamsNearby: 64 })
+        onTestFinished(() => pool.destroy())
+        return pool
+      }),
+    )
+    for (let warm = 0; warm < 5; warm += 1) await ask()
+    Object.assign(counts, { tls: 0, plain: 0, kept: 0 })
+    await Promise.all(Array.from({ length: 64 }, ask))
+    expect(pool.size).toBe(1)
+    expect(counts.plain / 64).toBeLessThanOrEqual(4)
+    // Each on a session of its own takes six.
+    expect(counts.tls / 64).toBeLessThanOrEqual(4.5)
   })
 })

@@ -452,3 +452,98 @@ describe('RecordWriter: what has left', () => {
     expect([sink.text, sink.writableEnded, writer.backlog]).toEqual(['a', false, 0])
   })
 })
+
+describe('RecordWriter: small Writes that others may follow', () => {
+  const turnOver = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  const make = (): { socket: HeldSocket; writer: RecordWriter; written: () => string[] } => {
+    const socket = new HeldSocket()
+    const writer = new RecordWriter(socket, () => {})
+    return { socket, writer, written: () => socket.chunks.map(String) }
+  }
+
+  it('leave together once the turn of the loop is over, and so do those of the next turn', async () => {
+    const { socket, writer, written } = make()
+    for (const round of ['1', '2']) {
+      for (const letter of ['a', 'b', 'c']) writer.write([plain(letter, round)], false, true)
+      expect(writer.backlog).toBeGreaterThan(6)
+      await turnOver()
+      expect(written().at(-1)).toBe(`a${round}b${round}c${round}`)
+      socket.release()
+      expect(writer.backlog).toBe(0)
+    }
+    expect(written()).toHaveLength(2)
+    expect(writer.left).toBe(12)
+  })
+
+  it('are copied, lent as they are', async () => {
+    const { writer, written } = make()
+    const lent = plain('lent')
+    writer.write([lent], true, true)
+    ;(lent.parts[0] as Buffer).fill('?')
+    await turnOver()
+    expect(written()).toEqual(['lent'])
+  })
+
+  it('fill one buffer at the most: what does not fit into it does not wait', async () => {
+    const { socket, writer, written } = make()
+    writer.write([plain('x'.repeat(4_000))], false, true)
+    writer.write([plain('y'.repeat(96))], false, true)
+    expect(written()).toEqual([])
+    writer.write([plain('z')], false, true)
+    expect(written().map(({ length }) => length)).toEqual([4_096])
+    socket.release()
+    expect(written().slice(1)).toEqual(['z'])
+    await turnOver()
+    expect(written()).toHaveLength(2)
+    const large = make()
+    large.writer.write([plain('x'.repeat(4_097))], false, true)
+    expect(large.written()).toHaveLength(1)
+  })
+
+  it('D33: leave at once before a shaped one, which waits for nobody', () => {
+    const { socket, writer, written } = make()
+    writer.write([plain('a')], false, true)
+    writer.write([shaped('S')], false, true)
+    expect(written()).toEqual(['a'])
+    socket.release()
+    expect(written()).toEqual(['a', 'S'])
+  })
+
+  it('leave at once before what nothing follows, and at the end', async () => {
+    const { socket, writer, written } = make()
+    writer.write([plain('a')], false, true)
+    writer.write([plain('b')])
+    expect(written()).toEqual(['a'])
+    socket.release()
+    expect(written()).toEqual(['a', 'b'])
+    await turnOver()
+    socket.release()
+    writer.write([plain('c')], false, true)
+    writer.end()
+    expect(written().slice(2)).toEqual(['c'])
+    expect(socket.writableEnded).toBe(false)
+  })
+
+  it('join what waits for the one before, without waiting for a turn', () => {
+    const { socket, writer, written } = make()
+    writer.write([plain('a')])
+    writer.write([plain('b')], false, true)
+    writer.write([plain('c')], false, true)
+    socket.release()
+    expect(written()).toEqual(['a', 'bc'])
+  })
+
+  it('never leave once somebody else writes', async () => {
+    const { writer, written } = make()
+    writer.write([plain('a')], false, true)
+    writer.abandon()
+    await turnOver()
+    expect(written()).toEqual([])
+  })
+
+  it('leave at once where the sink is no socket, which may keep what it is given', () => {
+    const { sink, writer } = makeWriter()
+    writer.write([plain('a')], false, true)
+    expect(sink.calls).toEqual([['a']])
+  })
+})
