@@ -149,7 +149,8 @@ export class Accounts implements ServerUsers {
     this.#counted.set(session, counted)
     session.on('close', () => {
       this.#limiter.leave(guest.user, session)
-      guest.sessions.splice(guest.sessions.indexOf(session), 1)
+      const place = guest.sessions.indexOf(session)
+      if (place !== -1) guest.sessions.splice(place, 1)
       if (guest.sessions.length === 0) this.#guests.delete(guest.user.id)
       // A session weighs much more than its counts, and its last streams tell a moment later what they carried.
       setImmediate(() => setImmediate(() => this.#count(counted)))

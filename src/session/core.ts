@@ -360,7 +360,7 @@ export class SessionCore implements LaneHost {
   #turn(): void {
     if (this.#state === 'closed') return
     if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now)
-    // A stream that is alone has nobody to wait for.
+    // A session with one stream brings nothing else in this turn of the loop.
     this.#outlet.write(this.#machine, this.#lanes.size > 1)
     if (this.#state === 'closing') {
       this.#outlet.end()

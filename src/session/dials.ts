@@ -10,7 +10,7 @@ import type { Session } from './session.ts'
 /** Two round trips to a server that is far take longer, in milliseconds: as a session does to be made. */
 const FAR = 150
 
-/** Two round trips to a server that is near by take no longer, in milliseconds: there nothing is lost, and nobody waits. */
+/** Two round trips to a server that is near by take no longer, in milliseconds: nothing is lost there, and windows are soon wide. */
 const NEARBY = 10
 
 /** A first dial that takes longer, in milliseconds, may go far: who waits gets one of their own before that is certain. */
@@ -67,6 +67,8 @@ export class Dials {
   readonly #waiters: Waiter[] = []
   /** What two round trips took when they were quickest, in milliseconds: the rest was somebody's work. */
   #quickest = Infinity
+  /** The same since the last session was made: the next one may take another way. */
+  #quickestNow = Infinity
   #lost = 0
   #patience: Timer | undefined
 
@@ -82,9 +84,9 @@ export class Dials {
     return [...this.#dials].some(({ mayBeFar }) => mayBeFar)
   }
 
-  /** A connection more is of no use to anybody. */
+  /** Streams lose nothing by sharing a connection. */
   get nearby(): boolean {
-    return this.#quickest <= NEARBY
+    return this.#quickestNow <= NEARBY
   }
 
   /** @throws AnyTlsError `ERR_POOL_CLOSED` to those who wait, and later to whoever would */
@@ -148,6 +150,7 @@ export class Dials {
   /** A stream was answered `time` milliseconds after it was opened. */
   answered(time: number): void {
     this.#quickest = Math.min(this.#quickest, 2 * time)
+    this.#quickestNow = Math.min(this.#quickestNow, 2 * time)
   }
 
   /** Gives sessions with room to those who wait, at most `most` of them. */
@@ -220,6 +223,7 @@ export class Dials {
 
   #dialled(session: Session, took: number): void {
     this.#quickest = Math.min(this.#quickest, took)
+    this.#quickestNow = took
     if (!this.#setup.adopt(session)) {
       this.#lost += 1
       if (this.#lost < MAX_LOST) this.#dialEnough()

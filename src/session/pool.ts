@@ -30,8 +30,8 @@ export interface SessionPoolOptions {
    */
   readonly streamsPerSession?: number | (() => number) | undefined
   /**
-   * The same for a session to a server that is near by, which answers within 5 ms: there streams share as few sessions as
-   * they fit on, for what leaves together costs less, unless a session carries much. Default: as `streamsPerSession`.
+   * The same for a session to a server that is near by, which answers within 5 ms, while it carries less than 16 MiB a second:
+   * there streams share as few sessions as they fit on, for what leaves together costs less. Default: as `streamsPerSession`.
    */
   readonly streamsNearby?: number | (() => number) | undefined
   /**
@@ -75,6 +75,10 @@ const QUIET = 1_000
 // What a session carries in about a second (bytes) that weighs as much as a stream, and that a new stream does not wait
 // behind where it can wait for a connection.
 const [WEIGHS, TOO_MUCH] = [32 * 1024, 128 * 1024]
+
+// Near by, what a session carries in a second (bytes) that more streams do not wait behind: of that a request has
+// milliseconds of others' in front of it.
+const BUSY = 16 * 1_048_576
 
 // A use of less (bytes), or of less in a millisecond, does not show how fast a connection is.
 const [TELLS, TELLS_EACH] = [256 * 1024, 32]
@@ -217,7 +221,9 @@ export class SessionPool {
    */
   async ping(signal?: AbortSignal): Promise<number> {
     if (this.#closed) throw new AnyTlsError('ERR_POOL_CLOSED')
-    const session = this.#pick(this.#isProven)?.session
+    // Behind streams the answer would take longer.
+    const pooled = this.#pickIdle(this.#isProven) ?? this.#pick(this.#isProven)
+    const session = pooled?.session
     return orAborted(session?.ping() ?? this.#dials.wait((made) => made.ping(), signal), signal)
   }
 
@@ -281,7 +287,9 @@ export class SessionPool {
     let least = Infinity
     for (const pooled of this.#pooled.values()) {
       const { session } = pooled
-      if (isIdle(pooled) || !this.#hasRoom(session) || !wanted(pooled)) continue
+      // One that carries much near by has no more room than elsewhere.
+      if (isIdle(pooled) || !this.#hasRoom(session, this.#streamsPerSession())) continue
+      if (!wanted(pooled)) continue
       const weight = session.streamCount + pooled.load.bytes(this.#clock.now()) / WEIGHS
       if (weight >= least) continue
       least = weight
@@ -296,9 +304,8 @@ export class SessionPool {
     let most = 0
     for (const pooled of this.#pooled.values()) {
       const { session, load } = pooled
-      if (session.streamCount <= most || !this.#hasRoom(session, this.#streamsNearby())) continue
-      // Behind a transfer a request would wait.
-      if (!wanted(pooled) || load.perStream(now) > WEIGHS) continue
+      if (session.streamCount <= most || !this.#hasRoom(session)) continue
+      if (!wanted(pooled) || load.bytes(now) > BUSY) continue
       most = session.streamCount
       fullest = pooled
     }
@@ -331,7 +338,10 @@ export class SessionPool {
     const isFresh = session.openedCount === 0 || !session.established
     const stream = session.openStream({ signal, request })
     const opened = this.#clock.now()
-    stream.once('accept', () => this.#dials.answered(this.#clock.now() - opened))
+    stream.once('accept', () => {
+      // A server that gives no answers has none that was quick.
+      if (session.pingable) this.#dials.answered(this.#clock.now() - opened)
+    })
     if (!isFresh) this.#pooled.get(session)?.peer.expect(stream)
     return stream
   }
@@ -340,7 +350,7 @@ export class SessionPool {
     return this.#dials.nearby ? this.#streamsNearby() : this.#streamsPerSession()
   }
 
-  #hasRoom(session: Session, most = this.#streamsPerSession()): boolean {
+  #hasRoom(session: Session, most = this.#mostStreams()): boolean {
     return session.mayOpen && session.streamCount < most && session.openedCount < this.#streamsInAll
   }
 
@@ -351,7 +361,7 @@ export class SessionPool {
     const probes: Promise<Pooled>[] = []
     for (const pooled of this.#pooled.values()) {
       const { session, peer } = pooled
-      if (!this.#hasRoom(session) || !session.pingable) continue
+      if (!this.#hasRoom(session) || this.#isProven(pooled) || !session.pingable) continue
       // It has been asked already, and has streams that may wait for the answer; new ones do not.
       if (!isIdle(pooled) && peer.isDoubted) continue
       probes.push(peer.ask().then((alive) => (alive ? pooled : Promise.reject(new Error()))))

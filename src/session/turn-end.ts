@@ -1,4 +1,5 @@
 // What one turn of the loop brings to a socket leaves together, once all of the turn has come.
+import { guarded } from './callbacks.ts'
 
 /** Something that gathers what is to leave. */
 export interface Gatherer {
@@ -14,5 +15,5 @@ export function flushAtTurnEnd(gatherer: Gatherer): void {
 }
 
 function flushDue(): void {
-  for (const gatherer of due.splice(0)) gatherer.flush()
+  for (const gatherer of due.splice(0)) guarded(() => gatherer.flush())
 }

@@ -200,6 +200,30 @@ describe('small writes of several streams', () => {
     expect(counts.tls).toBe(1)
     await Promise.all([once(one, 'data'), once(other, 'data')])
   })
+
+  it.each(['close', 'destroy'] as const)(
+    'that wait for the turn to be over leave before the %s of their session',
+    async (how) => {
+      const got: string[] = []
+      const { connect } = await startEchoServer({}, (stream) => {
+        stream.on('error', () => {}).on('data', (chunk) => got.push(String(chunk)))
+      })
+      const session = await connect()
+      const streams = [session.openStream(), session.openStream()]
+      // Until nothing is shaped any more.
+      for (let count = 0; count < 20; count += 1) {
+        for (const stream of streams) stream.on('error', () => {}).write('x')
+        await vi.waitFor(() => expect(got.join('')).toHaveLength(2 * (count + 1)))
+      }
+      Object.assign(counts, { tls: 0 })
+      for (const stream of streams) stream.write('y')
+      await Promise.resolve()
+      await new Promise((resolve) => process.nextTick(resolve))
+      expect(counts.tls).toBe(0)
+      void session[how]()
+      await vi.waitFor(() => expect(got.filter((text) => text === 'y')).toHaveLength(2))
+    },
+  )
 })
 
 describe('of 64 requests at once to a server near by', () => {
@@ -212,7 +236,8 @@ describe('of 64 requests at once to a server near by', () => {
         return pool
       }),
     )
-    for (let warm = 0; warm < 5; warm += 1) await ask()
+    // Until one was answered within 5 ms, on a machine however busy.
+    for (let warm = 0; warm < 30; warm += 1) await ask()
     Object.assign(counts, { tls: 0, plain: 0, kept: 0 })
     await Promise.all(Array.from({ length: 64 }, ask))
     expect(pool.size).toBe(1)

@@ -1,7 +1,8 @@
 // What a pool of sessions promises beside its streams: clear words for wrong options, the round trip to its server, its
 // weighing of what sessions carry, and that it leaves nothing behind.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { SessionPoolOptions } from '../../src/session/pool.ts'
+import type { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
 import { settle } from '../support/fake-clock.ts'
 import { finish, makePool, openFrom } from '../support/session-pool.ts'
@@ -133,6 +134,14 @@ describe('what a session carries', () => {
   })
 })
 
+const MIB = 1_048_576
+
+/** Says that the session has carried so many bytes more, and none after. */
+function carry(session: Session, bytes: number): void {
+  const value = session.bytesPassed + bytes
+  Object.defineProperty(session, 'bytesPassed', { value, configurable: true })
+}
+
 describe('near by', () => {
   /** Two sessions in use, with two streams and with one, to a server that answers within `distance` ms. */
   async function makeUneven(distance: number) {
@@ -145,7 +154,7 @@ describe('near by', () => {
     for (let count = 0; count < 4; count += 1) streams.push(await openFrom(bench, distance))
     await finish(streams[0]!)
     expect(counts(bench)).toEqual([2, 1])
-    return { ...bench, bulk: streams[1]!, alone: streams[3]! }
+    return { ...bench, alone: streams[3]! }
   }
 
   it('streams go where most are, and elsewhere the other way round', async () => {
@@ -198,41 +207,96 @@ describe('near by', () => {
     expect(dials.length - before).toBe(2)
   })
 
-  it('a transfer counts by the streams that were opened beside it, not by those before, and not once it is over', async () => {
-    const bench = makePool({ streamsPerSession: 1, streamsNearby: 20 })
-    for (let count = 0; count < 10; count += 1) {
-      await finish(await bench.pool.openStream())
-      await bench.clock.advance(1_001)
+  it('a session that carries more than 16 MiB a second has no more room than elsewhere, until a second after', async () => {
+    const bench = makePool({ streamsPerSession: 2, streamsNearby: 9 })
+    const { pool, pairs, clock } = bench
+    const streams = [await pool.openStream(), await pool.openStream()]
+    carry(pairs[0]!.client, 16 * MIB)
+    streams.push(await pool.openStream())
+    expect(counts(bench)).toEqual([3])
+    carry(pairs[0]!.client, MIB)
+    for (const count of [1, 2, 3]) {
+      await pool.openStream()
+      expect(counts(bench)).toEqual([3, count])
+      await clock.advance(1_001)
     }
-    const bulk = await bench.pool.openStream()
-    bulk.write(Buffer.alloc(5 * 32_768))
-    await settle()
-    await bench.pool.openStream()
-    expect(counts(bench)).toEqual([1, 1])
-    await finish(bulk)
-    bench.pairs[1]!.client.destroy()
-    await settle()
-    for (let count = 0; count < 3; count += 1) await bench.pool.openStream()
-    expect(bench.pairs).toHaveLength(2)
+    await finish(...(await Promise.all([pool.openStream(), pool.openStream()])))
+    // As many on each: the first that came.
+    await pool.openStream()
+    expect(counts(bench)).toEqual([4, 3])
   })
 
-  it('nobody goes behind a transfer of more than 32 KiB a stream, for as long as that was lately', async () => {
-    const calm = await makeUneven(10)
-    calm.bulk.write(Buffer.alloc(3 * 32_768 - 2_000))
-    await settle()
-    await calm.pool.openStream()
-    expect(counts(calm)).toEqual([3, 1])
-    const bench = await makeUneven(10)
-    bench.bulk.write(Buffer.alloc(3 * 32_768))
-    await settle()
-    for (let count = 0; count < 3; count += 1) {
-      const stream = await bench.pool.openStream()
-      expect(counts(bench)).toEqual([2, 2])
-      await finish(stream)
-      await bench.clock.advance(1_001)
-    }
+  it('what it carried while nobody looked counts by the second', async () => {
+    const bench = makePool({ streamsPerSession: 1, streamsNearby: 9 })
+    await bench.pool.openStream()
+    carry(bench.pairs[0]!.client, 60 * MIB)
+    await bench.clock.advance(4_000)
+    for (let count = 0; count < 2; count += 1) await bench.pool.openStream()
+    expect(counts(bench)).toEqual([3])
+    carry(bench.pairs[0]!.client, 60 * MIB)
+    await bench.clock.advance(3_000)
     await bench.pool.openStream()
     expect(counts(bench)).toEqual([3, 1])
+  })
+
+  it('what it carried counts no more once it has been idle', async () => {
+    const bench = makePool({ streamsPerSession: 1, streamsNearby: 9 })
+    const stream = await bench.pool.openStream()
+    carry(bench.pairs[0]!.client, 60 * MIB)
+    await finish(stream)
+    for (let count = 0; count < 3; count += 1) await bench.pool.openStream()
+    expect(counts(bench)).toEqual([3])
+  })
+
+  it('a doubtful session is asked for a sign of life, however many streams share it', async () => {
+    const bench = makePool({ streamsPerSession: 1, streamsNearby: 9, probeAfter: 100 })
+    for (let count = 0; count < 5; count += 1) await bench.pool.openStream()
+    await bench.clock.advance(101)
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual([6])
+  })
+
+  it('is a matter of the last session that was made, and of answers since', async () => {
+    const bench = await makeUneven(10)
+    bench.pairs[0]!.client.destroy()
+    await settle()
+    for (let count = 0; count < 3; count += 1) await openFrom(bench, 11)
+    expect(counts(bench)).toEqual([0, 3, 1])
+    await finish(bench.alone)
+    await openFrom(bench, 11)
+    expect(counts(bench)).toEqual([0, 2, 2])
+  })
+
+  it.each([
+    ['is who answers quickly, however long it took to dial', true, [3, 1]],
+    ['is nobody who gives no answers, on a wire that takes streams for accepted', false, [2, 2]],
+  ])('%s', async (_title, answers, expected) => {
+    const bench = makePool({ manual: true, streamsPerSession: 3 })
+    const streams: Stream[] = []
+    for (let count = 0; count < 4; count += 1) {
+      const opened = bench.pool.openStream()
+      await settle()
+      if (bench.dials.length > bench.pairs.length) {
+        await bench.clock.advance(100)
+        const { client } = bench.dials.at(-1)!.succeed()
+        if (!answers) Object.defineProperty(client, 'pingable', { value: false })
+      }
+      streams.push(await opened)
+      await settle()
+    }
+    await finish(streams[0]!)
+    expect(counts(bench)).toEqual([2, 1])
+    await bench.pool.openStream()
+    expect(counts(bench)).toEqual(expected)
+  })
+
+  it('an idle session is asked for the round trip, which is longer behind streams', async () => {
+    const bench = await makeUneven(10)
+    await finish(bench.alone)
+    const { client } = bench.pairs[1]!
+    const asked = vi.spyOn(client, 'ping')
+    await bench.pool.ping()
+    expect(asked).toHaveBeenCalledTimes(1)
   })
 })
 

@@ -52,7 +52,7 @@ const SPARSE = 1_024
 /** Without a user. */
 const NONE = 0xff_ff_ff_ff
 
-/** How many places there are beside as many as before, once these are full. */
+/** How many times as many places there are once all are taken. */
 const GROWTH = 1.25
 
 /** Where a user is written before it is known how long it is. */
