@@ -168,11 +168,10 @@ export class SessionPool {
   }
 
   /**
-   * Opens a stream on the newest idle session, else on one with room, else on a new one; where the server is near by, first of
-   * all on the one with the most streams. Where the server is far, the
-   * idle session that was fastest when it last carried much goes before the newest, and when the one with room is in use,
-   * another is dialled meanwhile, up to `spread`; behind much data, and where one was opened within the last second, it
-   * waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for
+   * Opens a stream on the newest idle session, else on one with room, else on a new one; where the server is near by, first
+   * of all on the one with the most streams. Where it is far, the idle session that was fastest when it last carried much
+   * goes before the newest, and when the one with room is in use, another is dialled meanwhile, up to `spread`; behind much
+   * data, and where one was opened within the last second, it waits for that one. A session that has proven itself long ago, or on which a stream was not answered, is asked for
    * a sign of life first; without one an idle session is given up, and one in use gets no new streams.
    *
    * A stream on a session that was used before emits `silent` when nothing was received on it and its session
@@ -281,7 +280,7 @@ export class SessionPool {
   #pick(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
     const fullest = this.#dials.nearby ? this.#pickFullest(wanted) : undefined
     if (fullest !== undefined) return fullest
-    const idle = this.#pickIdle((pooled) => this.#hasRoom(pooled.session) && wanted(pooled))
+    const idle = this.#pickIdle(wanted)
     if (idle !== undefined) return idle
     let shared: Pooled | undefined
     let least = Infinity
@@ -314,10 +313,11 @@ export class SessionPool {
 
   /** The newest; far away the one that was fastest: of connections that shared a line some have a wide window, others do not. */
   #pickIdle(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
-    if (!this.#dials.far) return this.#idle.findLast(wanted)
+    const isUsable = (pooled: Pooled): boolean => this.#hasRoom(pooled.session) && wanted(pooled)
+    if (!this.#dials.far) return this.#idle.findLast(isUsable)
     let best: Pooled | undefined
     for (const pooled of this.#idle) {
-      if (pooled.pace >= (best?.pace ?? 0) && wanted(pooled)) best = pooled
+      if (pooled.pace >= (best?.pace ?? 0) && isUsable(pooled)) best = pooled
     }
     return best
   }
@@ -346,6 +346,7 @@ export class SessionPool {
     return stream
   }
 
+  /** Streams at once on one session, for all that is known of the server. */
   #mostStreams(): number {
     return this.#dials.nearby ? this.#streamsNearby() : this.#streamsPerSession()
   }

@@ -297,6 +297,10 @@ describe('near by', () => {
     const asked = vi.spyOn(client, 'ping')
     await bench.pool.ping()
     expect(asked).toHaveBeenCalledTimes(1)
+    // Not one that takes no streams any more: its server is about to go.
+    Object.defineProperty(client, 'mayOpen', { value: false })
+    await bench.pool.ping()
+    expect(asked).toHaveBeenCalledTimes(1)
   })
 })
 
