@@ -71,6 +71,7 @@ export class ServerLog {
 
   attach(server: Server): void {
     server.on('session', (session) => this.#onSession(session))
+    server.on('sessionClose', (session, error) => this.#onSessionClose(session, error))
     server.on('fallback', ({ cause, remoteAddress }) => {
       this.#log(
         'info',
@@ -116,16 +117,18 @@ export class ServerLog {
   #onSession(session: Session): void {
     const { id, user, remoteAddress, wire } = session
     const fields = { session: id, user: user?.name, remoteAddress }
-    const meter = new SessionMeter()
-    const started = performance.now()
+    const [meter, started] = [new SessionMeter(), performance.now()]
     this.#entries.set(session, { fields, meter, throttles: new Map(), started })
     this.#logger.info({ ...fields, wire }, 'a client has connected')
-    session.once('close', (error) => {
-      const duration = Math.round(performance.now() - started)
-      const { up, down } = meter
-      const line = { ...fields, duration, up, down, ...errorFields(error) }
-      this.#logger.info(line, 'a client has gone')
-    })
+  }
+
+  #onSessionClose(session: Session, error: Error | undefined): void {
+    const entry = this.#entries.get(session)
+    if (entry === undefined) return
+    const { fields, meter, started } = entry
+    const duration = Math.round(performance.now() - started)
+    const { up, down } = meter
+    this.#logger.info({ ...fields, duration, up, down, ...errorFields(error) }, 'a client has gone')
   }
 
   #log(

@@ -87,6 +87,7 @@ export class Accounts implements ServerUsers {
   attach(server: Server): void {
     this.#server = server
     server.on('session', (session) => this.#open(session))
+    server.on('sessionClose', (session) => this.#onClose(session))
     this.#unwatch = this.#store.watch((changes) => this.#onChanges(changes))
     this.#tick = setInterval(() => this.#onTick(), TICK).unref()
   }
@@ -143,29 +144,31 @@ export class Accounts implements ServerUsers {
       return
     }
     void verdict?.then((refusal) => refusal && session.dismiss(refusal))
-    const guest = this.#welcome(user, session)
+    this.#welcome(user, session)
     session.pace(this.#limiter.paces(user))
     const counted = { id: user.id, meter: new SessionMeter(), session, up: 0, down: 0 }
     this.#counted.set(session, counted)
-    session.on('close', () => {
-      this.#limiter.leave(guest.user, session)
-      const place = guest.sessions.indexOf(session)
-      if (place !== -1) guest.sessions.splice(place, 1)
-      if (guest.sessions.length === 0) this.#guests.delete(guest.user.id)
-      // A session weighs much more than its counts, and its last streams tell a moment later what they carried.
-      setImmediate(() => setImmediate(() => this.#count(counted)))
-    })
   }
 
-  #welcome(user: User, session: Session): Guest {
+  #onClose(session: Session): void {
+    const counted = this.#counted.get(session)
+    const guest = counted && this.#guests.get(counted.id)
+    if (counted === undefined || guest === undefined) return
+    this.#limiter.leave(guest.user, session)
+    const place = guest.sessions.indexOf(session)
+    if (place !== -1) guest.sessions.splice(place, 1)
+    if (guest.sessions.length === 0) this.#guests.delete(counted.id)
+    // A session weighs much more than its counts, and its last streams tell a moment later what they carried.
+    setImmediate(() => setImmediate(() => this.#count(counted)))
+  }
+
+  #welcome(user: User, session: Session): void {
     const known = this.#guests.get(user.id)
-    if (known !== undefined) {
+    if (known === undefined) {
+      this.#guests.set(user.id, { user: standingOf(user), sessions: [session] })
+    } else {
       known.sessions.push(session)
-      return known
     }
-    const guest = { user: standingOf(user), sessions: [session] }
-    this.#guests.set(user.id, guest)
-    return guest
   }
 
   /** Why a user may not be here, if that is so. */

@@ -43,6 +43,8 @@ export interface ServerEvents {
   listening: []
   /** A client has authenticated and negotiated. */
   session: [session: Session]
+  /** One of those is over, with its error if it had one. For all sessions, one listener. */
+  sessionClose: [session: Session, error: Error | undefined]
   /** A client has opened a stream. Without a listener it is destroyed. */
   stream: [stream: Stream, session: Session]
   /** A connection went to the fallback. */
@@ -374,7 +376,10 @@ export class Server extends EventEmitter<ServerEvents> {
     session.on('stream', (stream) => {
       if (!this.#tell('stream', stream, session)) stream.destroy()
     })
-    session.once('close', () => this.#sessions.delete(session))
+    session.on('close', (error) => {
+      this.#sessions.delete(session)
+      if (session.established) this.#tell('sessionClose', session, error)
+    })
   }
 
   #handOver(handover: Handover, socket: TLSSocket, { raw, ends }: Arrival): void {

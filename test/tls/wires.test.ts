@@ -14,7 +14,13 @@ import { connect } from '../../src/tls/dial.ts'
 import { parseSessionSettings } from '../../src/tls/session-options.ts'
 import { MemoryWireStore } from '../../src/tls/wire-store.ts'
 import { takeUncaught } from '../support/uncaught.ts'
-import { PASSWORD, startEchoServer, startTcpServer, startTlsServer } from '../support/server.ts'
+import {
+  connectRaw,
+  PASSWORD,
+  startEchoServer,
+  startTcpServer,
+  startTlsServer,
+} from '../support/server.ts'
 
 async function echo(session: Session, message: string): Promise<string> {
   const stream = session.openStream()
@@ -56,6 +62,31 @@ describe('D18: one port, both wires', () => {
     expect([v1.wire, v1.flowControlled]).toEqual(['v1', true])
     expect([legacy.wire, legacy.flowControlled]).toEqual(['legacy', false])
     expect(fallbacks).toEqual([])
+  })
+
+  it('D18: the server tells once of each session that it is over, with its error, and of strangers nothing', async () => {
+    const { server, port, certificate, connect } = await startEchoServer()
+    const over: unknown[] = []
+    server.on('sessionClose', ({ wire }, error) => over.push([wire, error?.message]))
+    const [v1, legacy] = await Promise.all([connect({ wire: 'v1' }), connect({ wire: 'legacy' })])
+    await Promise.all([echo(v1, 'one'), echo(legacy, 'two')])
+    const stranger = await connectRaw(port, { ca: certificate.cert })
+    stranger.end('GET / HTTP/1.0\r\n\r\n').resume()
+    await once(stranger, 'close')
+    expect(over).toEqual([])
+    await v1.close()
+    await vi.waitFor(() => expect(over).toEqual([['v1', undefined]]))
+    server.once('stream', (_, session) => session.destroy(new Error('enough')))
+    legacy
+      .openStream()
+      .on('error', () => {})
+      .write('now')
+    await once(legacy, 'close')
+    await server.shutdown(0)
+    expect(over).toEqual([
+      ['v1', undefined],
+      ['legacy', 'enough'],
+    ])
   })
 
   it('a megabyte arrives whole on the original wire, both ways', async () => {
