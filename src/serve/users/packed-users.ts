@@ -2,6 +2,7 @@
 // Must never give back another user than it was given.
 import { invalidOption } from '../../errors.ts'
 import { QUOTA_PERIODS } from './amounts.ts'
+import { PackedNumbers } from './packed-numbers.ts'
 import { hashOf } from './user.ts'
 import type { User } from './user.ts'
 
@@ -11,7 +12,11 @@ export type UserTitle = Pick<User, 'id' | 'name' | 'note'>
 /** What a user is found by. */
 type UserSecrets = Pick<User, 'hash' | 'subscription'>
 
-const [ENABLED, ALLOW_PRIVATE, PASSWORD, OTHER_HASH, SUBSCRIPTION, NOTE] = [1, 2, 4, 8, 16, 32]
+const [ENABLED, ALLOW_PRIVATE] = [1, 2]
+
+/** Texts that a user has, the first two always, and the bits that say so; its hash where no password gives it. */
+const TEXTS = { id: 0, name: 0, note: 4, password: 8, hash: 16, subscription: 32 } as const
+const TEXT_NAMES = Object.keys(TEXTS) as (keyof typeof TEXTS)[]
 
 /** Numbers that a user may have, and the bits that say so. */
 const NUMBERS = {
@@ -22,6 +27,7 @@ const NUMBERS = {
   maxAddresses: 1_024,
   created: 2_048,
 } as const
+const NUMBER_NAMES = Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]
 
 /** Period of the quota and one, 0 for none. */
 const PERIOD_SHIFT = 12
@@ -30,8 +36,8 @@ const PERIOD_SHIFT = 12
 const MAX_LENGTH = 16_384
 const MAX_REST = 128
 
-/** What is taken of memory at once, in bytes. */
-const BLOCK = 65_536
+/** What is taken of memory at once, in bytes: so much that it stands beside what comes and goes, not among it. */
+const BLOCK = 1_048_576
 
 /** How a text is kept, by the last two bits of its head: the rest is its length in characters. */
 const [LATIN1, UTF16, BASE64URL, HEX] = [0, 1, 2, 3] as const
@@ -42,15 +48,16 @@ const FORMS = [
   { encoding: 'hex', bytes: (length: number) => length / 2 },
 ] as const
 
-/** Most bytes of a number that is kept as an integer; others are doubles. */
+/** Most bytes of a number that is kept as an integer, and of its zeros at the end; others are doubles. */
 const MAX_INTEGER_BYTES = 6
+const MAX_ZEROS = 15
 const DOUBLE_BYTES = 8
 
 /** Empty places that are worth no trouble. */
 const SPARSE = 1_024
 
-/** Without a user. */
-const NONE = 0xff_ff_ff_ff
+/** What is said of a place without a user; others begin one behind what is said. */
+const NONE = 0
 
 /** How many times as many places there are once all are taken. */
 const GROWTH = 1.25
@@ -65,14 +72,14 @@ export class PackedUsers {
   /** Where the next one goes, counted over all blocks, and how many bytes before that are of users who are here. */
   #end = 0
   #used = 0
-  /** Of each place: where its user begins. */
-  #starts: Uint32Array
+  /** Of each place: where its user begins, and one. */
+  #starts: PackedNumbers
   #places = 0
   #size = 0
 
   /** @param expected how many there will be, about */
   constructor(expected = 0) {
-    this.#starts = new Uint32Array(Math.max(expected, 16))
+    this.#starts = new PackedNumbers(Math.max(Math.ceil(expected), 16), BLOCK)
   }
 
   /** How many users there are. */
@@ -90,13 +97,8 @@ export class PackedUsers {
    * @throws AnyTlsError `ERR_OPTION_INVALID` for one whose texts are far longer than any user's
    */
   add(user: User): number {
-    if (this.#places === this.#starts.length) {
-      const more = new Uint32Array(Math.ceil(this.#places * GROWTH))
-      more.set(this.#starts)
-      this.#starts = more
-    }
     const place = this.#places
-    this.#starts[place] = this.#write(user)
+    this.#setStart(place, this.#write(user))
     this.#places += 1
     this.#size += 1
     return place
@@ -106,13 +108,13 @@ export class PackedUsers {
   set(place: number, user: User): void {
     const start = this.#write(user)
     this.#free(place)
-    this.#starts[place] = start
+    this.#setStart(place, start)
     this.#tidy()
   }
 
   delete(place: number): void {
     this.#free(place)
-    this.#starts[place] = NONE
+    this.#starts.set(place, NONE)
     this.#size -= 1
     this.#tidy()
   }
@@ -120,7 +122,7 @@ export class PackedUsers {
   /** Places that have a user, in the order in which they were added. */
   *places(): IterableIterator<number> {
     for (let place = 0; place < this.#places; place += 1) {
-      if (this.#starts[place] !== NONE) yield place
+      if (this.#starts.at(place) !== NONE) yield place
     }
   }
 
@@ -151,9 +153,22 @@ export class PackedUsers {
   }
 
   #startOf(place: number): number {
-    const start = this.#starts[place] ?? NONE
+    const start = this.#starts.at(place)
     if (start === NONE) throw new RangeError('nobody is there')
-    return start
+    return start - 1
+  }
+
+  #setStart(place: number, start: number): void {
+    const { length, max } = this.#starts
+    if (place >= length || start >= max) {
+      const more = new PackedNumbers(
+        place < length ? length : Math.ceil(length * GROWTH),
+        Math.max(max, start + 1),
+      )
+      for (let known = 0; known < this.#places; known += 1) more.set(known, this.#starts.at(known))
+      this.#starts = more
+    }
+    this.#starts.set(place, start + 1)
   }
 
   #readerAt(place: number): Reader {
@@ -203,7 +218,7 @@ export class PackedUsers {
     const records = Array.from(this.places(), (place) => [place, this.#recordAt(place)] as const)
     this.#blocks = []
     this.#end = 0
-    for (const [place, record] of records) this.#starts[place] = this.#append(record)
+    for (const [place, record] of records) this.#setStart(place, this.#append(record))
   }
 }
 
@@ -222,33 +237,22 @@ function writeUser(bytes: Buffer, user: User): number {
   if (2 * length > MAX_LENGTH - MAX_REST - 2 * user.hash.length) {
     throw invalidOption('what is said of a user is too long')
   }
-  const hasOtherHash = password === undefined || hashOf(password) !== user.hash
+  const hash = password !== undefined && hashOf(password) === user.hash ? undefined : user.hash
   let flags = (user.enabled ? ENABLED : 0) | (user.allowPrivate ? ALLOW_PRIVATE : 0)
   // Its length comes first, then what of it there is.
   let at = 4
-  const writeText = (flag: number, text: string | undefined): void => {
-    if (text === undefined) return
-    flags |= flag
+  for (const name of TEXT_NAMES) {
+    const text = name === 'hash' ? hash : user[name]
+    if (text === undefined) continue
+    flags |= TEXTS[name]
     at = writeTextAt(bytes, at, text)
   }
-  writeText(0, id)
-  writeText(0, name)
-  writeText(NOTE, note)
-  writeText(PASSWORD, password)
-  writeText(OTHER_HASH, hasOtherHash ? user.hash : undefined)
-  writeText(SUBSCRIPTION, subscription)
-  const writeNumber = (name: keyof typeof NUMBERS): void => {
+  for (const name of NUMBER_NAMES) {
     const number = user[name]
-    if (number === undefined) return
+    if (number === undefined) continue
     flags |= NUMBERS[name]
     at = writeNumberAt(bytes, at, number)
   }
-  writeNumber('expires')
-  writeNumber('maxUp')
-  writeNumber('maxDown')
-  writeNumber('maxSessions')
-  writeNumber('maxAddresses')
-  writeNumber('created')
   if (quota !== undefined) {
     flags |= (QUOTA_PERIODS.indexOf(quota.per) + 1) << PERIOD_SHIFT
     at = writeNumberAt(bytes, at, quota.bytes)
@@ -258,17 +262,23 @@ function writeUser(bytes: Buffer, user: User): number {
   return at
 }
 
-/** The form that takes the fewest bytes, of those that keep all of a text, half characters included. */
-function formOf(text: string): number {
+/**
+ * The form that takes the fewest bytes, of those that keep all of a text, half characters included.
+ *
+ * @param start where it is tried, and the text is written then: without garbage, of which many users make much
+ */
+function formOf(bytes: Buffer, start: number, text: string): number {
   if (/^(?:[\da-f]{2})+$/.test(text)) return HEX
-  const isBase64Url = /^[\w-]+$/.test(text)
-  if (isBase64Url && Buffer.from(text, 'base64url').toString('base64url') === text) return BASE64URL
+  if (/^[\w-]+$/.test(text)) {
+    const end = start + bytes.write(text, start, 'base64url')
+    if (bytes.toString('base64url', start, end) === text) return BASE64URL
+  }
   return /^[\0-\xff]*$/.test(text) ? LATIN1 : UTF16
 }
 
 /** @returns where it ends */
 function writeTextAt(bytes: Buffer, start: number, text: string): number {
-  const form = formOf(text)
+  const form = formOf(bytes, start, text)
   let at = start
   let head = text.length * FORMS.length + form
   for (; head >= 0x80; head >>= 7) at = bytes.writeUInt8((head & 0x7f) | 0x80, at)
@@ -282,9 +292,11 @@ function writeNumberAt(bytes: Buffer, start: number, number: number): number {
   if (!isInteger) {
     return bytes.writeDoubleLE(number, bytes.writeUInt8(DOUBLE_BYTES, start))
   }
-  let size = 1
-  while (number >= 2 ** (8 * size)) size += 1
-  return bytes.writeUIntLE(number, bytes.writeUInt8(size, start), size)
+  // Amounts are round as a rule.
+  let [digits, zeros, size] = [number, 0, 1]
+  for (; digits > 0 && digits % 10 === 0 && zeros < MAX_ZEROS; zeros += 1) digits /= 10
+  while (digits >= 2 ** (8 * size)) size += 1
+  return bytes.writeUIntLE(digits, bytes.writeUInt8(zeros * 16 + size, start), size)
 }
 
 class Reader {
@@ -299,24 +311,24 @@ class Reader {
   }
 
   title(): UserTitle {
-    return { id: this.#text(), name: this.#text(), note: this.#textIf(NOTE) }
+    return { id: this.#text(), name: this.#text(), note: this.#textIf(TEXTS.note) }
   }
 
   secrets(): UserSecrets {
     this.title()
-    const password = this.#textIf(PASSWORD)
+    const password = this.#textIf(TEXTS.password)
     return {
-      hash: this.#textIf(OTHER_HASH) ?? hashOf(password ?? ''),
-      subscription: this.#textIf(SUBSCRIPTION),
+      hash: this.#textIf(TEXTS.hash) ?? hashOf(password ?? ''),
+      subscription: this.#textIf(TEXTS.subscription),
     }
   }
 
   /** In the order in which it was written. */
   user(): User {
     const { id, name, note } = this.title()
-    const password = this.#textIf(PASSWORD)
-    const hash = this.#textIf(OTHER_HASH) ?? hashOf(password ?? '')
-    const subscription = this.#textIf(SUBSCRIPTION)
+    const password = this.#textIf(TEXTS.password)
+    const hash = this.#textIf(TEXTS.hash) ?? hashOf(password ?? '')
+    const subscription = this.#textIf(TEXTS.subscription)
     const expires = this.#numberIf(NUMBERS.expires)
     const maxUp = this.#numberIf(NUMBERS.maxUp)
     const maxDown = this.#numberIf(NUMBERS.maxDown)
@@ -370,11 +382,12 @@ class Reader {
   }
 
   #number(): number {
-    const size = this.#bytes.readUInt8(this.#at)
+    const head = this.#bytes.readUInt8(this.#at)
+    const [size, zeros] = [head % 16, head >> 4]
     const start = this.#at + 1
     this.#at = start + size
     return size === DOUBLE_BYTES
       ? this.#bytes.readDoubleLE(start)
-      : this.#bytes.readUIntLE(start, size)
+      : this.#bytes.readUIntLE(start, size) * 10 ** zeros
   }
 }

@@ -1,9 +1,16 @@
-// Places by tags of 32 bits: an index that takes some five bytes an entry, and no object.
+// Places by tags of 32 bits: an index that takes some four or five bytes an entry, and no object.
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { PackedNumbers } from './packed-numbers.ts'
 
 /** Slots that there are at least, and how full they may be: then what is looked for is found in a few steps. */
 const MIN_SLOTS = 16
 const MAX_FULL = 0.8
+
+/**
+ * In how many kinds a slot tells tags apart at least: one of so many that are met on the way is taken for another. For
+ * secrets so many that whoever misses does not meet one, for that takes time.
+ */
+const [KINDS, KINDS_OF_SECRETS] = [16, 4_096]
 
 /**
  * An open hash table; what has met another tag's slot lies in the next free one. A slot is 0 when it is free, else a
@@ -11,17 +18,20 @@ const MAX_FULL = 0.8
  */
 export class TagIndex {
   readonly #tagAt: (place: number) => number
-  #slots = new Uint32Array(0)
+  readonly #minKinds: number
+  #slots = new PackedNumbers(0, 0)
   /** A power of two, more than any place and one: what of a slot is below it is the place. */
   #places = 1
+  #kinds = 1
   #size = 0
 
   /**
    * @param tagAt the tag that a place was added with, for as long as it is in the index
    * @param expected how many there will be, about
    */
-  constructor(tagAt: (place: number) => number, expected = 0) {
+  constructor(tagAt: (place: number) => number, expected = 0, minKinds = KINDS) {
     this.#tagAt = tagAt
+    this.#minKinds = minKinds
     let slots = MIN_SLOTS
     while (slots * MAX_FULL < expected) slots *= 2
     this.#rehash(slots, 0)
@@ -47,31 +57,32 @@ export class TagIndex {
     if (free === undefined) return
     this.#size -= 1
     // What lies behind it moves up, unless it would lie before where it belongs.
-    for (let slot = this.#next(free); this.#slots[slot] !== 0; slot = this.#next(slot)) {
+    for (let slot = this.#next(free); this.#slots.at(slot) !== 0; slot = this.#next(slot)) {
       const home = this.#home(this.#tagAt(this.#placeIn(slot)))
       const distance = (from: number, to: number) => (to - from) & (this.#slots.length - 1)
       if (distance(home, slot) < distance(free, slot)) continue
-      this.#slots[free] = this.#slots[slot] ?? 0
+      this.#slots.set(free, this.#slots.at(slot))
       free = slot
     }
-    this.#slots[free] = 0
+    this.#slots.set(free, 0)
   }
 
   #slotOf(tag: number, isWanted: (place: number) => boolean): number | undefined {
-    const upper = this.#upper(tag)
+    const kind = this.#upper(tag) * this.#places
     for (let slot = this.#home(tag); ; slot = this.#next(slot)) {
-      const word = this.#slots[slot] ?? 0
+      const word = this.#slots.at(slot)
       if (word === 0) return undefined
-      if (this.#upper(word) === upper && isWanted(this.#placeIn(slot))) return slot
+      const above = word - kind
+      if (above > 0 && above < this.#places && isWanted(above - 1)) return slot
     }
   }
 
   #placeIn(slot: number): number {
-    return ((this.#slots[slot] ?? 0) % this.#places) - 1
+    return (this.#slots.at(slot) % this.#places) - 1
   }
 
   #upper(word: number): number {
-    return Math.floor(word / this.#places)
+    return Math.floor(word / this.#places) % this.#kinds
   }
 
   #home(tag: number): number {
@@ -84,17 +95,19 @@ export class TagIndex {
 
   #put(tag: number, place: number): void {
     let slot = this.#home(tag)
-    while (this.#slots[slot] !== 0) slot = this.#next(slot)
-    this.#slots[slot] = this.#upper(tag) * this.#places + place + 1
+    while (this.#slots.at(slot) !== 0) slot = this.#next(slot)
+    this.#slots.set(slot, this.#upper(tag) * this.#places + place + 1)
   }
 
   /** Makes room, also for this place. */
   #rehash(slots: number, place: number): void {
-    const before = this.#slots.map((word) => word % this.#places)
+    const { length } = this.#slots
+    const known = Uint32Array.from({ length }, (_, slot) => this.#placeIn(slot) + 1)
     this.#places = Math.max(this.#places, 2 * slots)
     while (place + 1 >= this.#places) this.#places *= 2
-    this.#slots = new Uint32Array(slots)
-    for (const known of before) if (known > 0) this.#put(this.#tagAt(known - 1), known - 1)
+    this.#slots = new PackedNumbers(slots, this.#places * this.#minKinds - 1)
+    this.#kinds = (this.#slots.max + 1) / this.#places
+    for (const next of known) if (next > 0) this.#put(this.#tagAt(next - 1), next - 1)
   }
 }
 
@@ -106,11 +119,11 @@ export class KeyIndex {
   /** What a key is looked for by. */
   readonly tagOf: (key: string) => number
 
-  constructor({ keyAt, tagOf, isSame, expected }: KeyIndexOptions) {
+  constructor({ keyAt, tagOf, isSame, expected, kinds }: KeyIndexOptions) {
     this.#keyAt = keyAt
     this.#isSame = isSame
     this.tagOf = tagOf
-    this.#index = new TagIndex((place) => tagOf(keyAt(place) ?? ''), expected)
+    this.#index = new TagIndex((place) => tagOf(keyAt(place) ?? ''), expected, kinds)
   }
 
   find(key: string, tag = this.tagOf(key)): number | undefined {
@@ -132,6 +145,8 @@ interface KeyIndexOptions {
   readonly isSame: (one: string, other: string) => boolean
   /** How many there will be, about. */
   readonly expected: number
+  /** In how many kinds tags are told apart. */
+  readonly kinds?: number
 }
 
 /** By secrets: looked for by the beginning of a digest under a random key, compared in constant time then (D55). */
@@ -141,11 +156,13 @@ export function secretIndex(
 ): KeyIndex {
   const random = randomBytes(32).toString('hex')
   const tagOf = (secret: string) => Number.parseInt(hash('sha256', random + secret).slice(0, 8), 16)
+  // Not from the pool of Buffer: what a session keeps of that would keep all that its login had of it.
+  const encoder = new TextEncoder()
   const isSame = (one: string, other: string): boolean => {
-    const [found, wanted] = [Buffer.from(one), Buffer.from(other)]
+    const [found, wanted] = [encoder.encode(one), encoder.encode(other)]
     return found.length === wanted.length && timingSafeEqual(found, wanted)
   }
-  return new KeyIndex({ keyAt, tagOf, isSame, expected })
+  return new KeyIndex({ keyAt, tagOf, isSame, expected, kinds: KINDS_OF_SECRETS })
 }
 
 /** By texts that are no secret. */

@@ -144,7 +144,9 @@ export class UserTable {
    * @param hash SHA-256 of a password, 32 bytes
    */
   lookup(hash: Uint8Array): User | undefined {
-    return this.#at(this.#shelf.hashes.find(Buffer.from(hash).toString('hex')))
+    const { buffer, byteOffset, length } = hash
+    const text = Buffer.from(buffer, byteOffset, length).toString('hex')
+    return this.#at(this.#shelf.hashes.find(text))
   }
 
   /**

@@ -36,7 +36,7 @@ export interface User extends UserSettings {
   readonly password: string | undefined
   /** The path of the user's subscription, without its slash. As secret as the password, which it gives away. */
   readonly subscription: string | undefined
-  /** When it was added, in milliseconds since 1970, where that is known. */
+  /** When it was added, in milliseconds since 1970, where that is known: a whole second, as a rule. */
   readonly created: number | undefined
 }
 
@@ -92,7 +92,7 @@ export function makeUser(added: NewUser, now: number): User {
     hash: hashOf(checkPassword(password)),
     password: hashOnly ? undefined : password,
     subscription: hashOnly ? undefined : makePassword(),
-    created: now,
+    created: Math.floor(now / 1_000) * 1_000,
   })
 }
 
