@@ -55,6 +55,8 @@ interface Counted {
   readonly session: Session
   up: number
   down: number
+  /** The session has gone: what its last streams still tell is all that is missing. */
+  over: boolean
 }
 
 /** The accounts of one server: give it to `createServer` as `users`, then {@link attach} it. */
@@ -133,6 +135,8 @@ export class Accounts implements ServerUsers {
   }
 
   #open(session: Session): void {
+    // Another listener has ended it.
+    if (session.closed) return
     const user = this.#userOf(session)
     if (user === undefined) {
       if (session.user !== undefined) session.dismiss(new AnyTlsError('ERR_USER_REVOKED'))
@@ -146,14 +150,15 @@ export class Accounts implements ServerUsers {
     void verdict?.then((refusal) => refusal && session.dismiss(refusal))
     this.#welcome(user, session)
     session.pace(this.#limiter.paces(user))
-    const counted = { id: user.id, meter: new SessionMeter(), session, up: 0, down: 0 }
-    this.#counted.set(session, counted)
+    const counts = { up: 0, down: 0, over: false }
+    this.#counted.set(session, { id: user.id, meter: new SessionMeter(), session, ...counts })
   }
 
   #onClose(session: Session): void {
     const counted = this.#counted.get(session)
     const guest = counted && this.#guests.get(counted.id)
     if (counted === undefined || guest === undefined) return
+    counted.over = true
     this.#limiter.leave(guest.user, session)
     const place = guest.sessions.indexOf(session)
     if (place !== -1) guest.sessions.splice(place, 1)
@@ -216,14 +221,14 @@ export class Accounts implements ServerUsers {
   }
 
   #count(counted: Counted): void {
-    const { id, meter, session } = counted
+    const { id, meter, session, over } = counted
     const { up, down } = meter
     this.#store.usage.add(id, up - counted.up, down - counted.down)
     this.#carried.up += up - counted.up
     this.#carried.down += down - counted.down
     counted.up = up
     counted.down = down
-    if (session.closed && meter.idle) this.#counted.delete(session)
+    if (over && meter.idle) this.#counted.delete(session)
   }
 
   #sessionsByUser(): SessionsByUser {

@@ -1,5 +1,6 @@
 // What users may: how much, how fast, how many; and that every byte of theirs is counted once.
 import { createSocket } from 'node:dgram'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -233,6 +234,22 @@ describe('Issue 12.2: limits', () => {
     const [error] = await over
     expect(error?.message).toContain('as many sessions')
     for (const session of sessions) await run(session, { up: [1], down: [1], reset: 'nobody' })
+  })
+
+  it('a session that is over has no place any more, also where somebody counts at that moment', async () => {
+    const { store } = await openStore()
+    const user = await store.add({ name: 'alice', password: 'a', maxSessions: 1, ...FREE })
+    const server = await startUsersProxy(store)
+    const count = (): void => server.accounts.count()
+    subscribe('anytls:session:close', count)
+    onTestFinished(() => void unsubscribe('anytls:session:close', count))
+    for (let visit = 0; visit < 2; visit += 1) {
+      const session = await server.connect({ password: 'a' })
+      await run(session, { up: [1], down: [1], reset: 'nobody' })
+      await session.close()
+      await expect.poll(() => [...server.accounts.sessionsOf(user)]).toEqual([])
+    }
+    expect(await settled(store, user.id, 4)).toEqual({ up: 2, down: 2 })
   })
 
   it('who is renamed in the file goes on as before, and is held to what the file says next', async () => {

@@ -7,8 +7,8 @@ const MIN_SLOTS = 16
 const MAX_FULL = 0.8
 
 /**
- * In how many kinds a slot tells tags apart at least: one of so many that are met on the way is taken for another. For
- * secrets so many that whoever misses does not meet one, for that takes time.
+ * In how many kinds a slot tells tags apart at least, if tags have as many: one of so many that are met on the way is
+ * taken for another. For secrets so many that whoever misses does not meet one, for that takes time.
  */
 const [KINDS, KINDS_OF_SECRETS] = [16, 4_096]
 
@@ -105,7 +105,9 @@ export class TagIndex {
     const known = Uint32Array.from({ length }, (_, slot) => this.#placeIn(slot) + 1)
     this.#places = Math.max(this.#places, 2 * slots)
     while (place + 1 >= this.#places) this.#places *= 2
-    this.#slots = new PackedNumbers(slots, this.#places * this.#minKinds - 1)
+    // A tag of 32 bits has no more kinds than that.
+    const most = Math.max(Math.min(this.#places * this.#minKinds, 2 ** 32), this.#places)
+    this.#slots = new PackedNumbers(slots, most - 1)
     this.#kinds = (this.#slots.max + 1) / this.#places
     for (const next of known) if (next > 0) this.#put(this.#tagAt(next - 1), next - 1)
   }
