@@ -4,8 +4,11 @@
 import type { OnReadOpts, Socket, SocketConstructorOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** Bytes of one read from TCP, as many as Node's own buffers have; a record of TLS fits in too. */
-const READ_SIZE = 65_536
+/**
+ * Bytes of one read from TCP: with the head of a frame they fill four TLS records, where 64 KiB would leave some for a
+ * frame and a record of their own. A record of TLS fits in too.
+ */
+const READ_SIZE = 65_520
 
 type Take = (bytes: Uint8Array) => void
 

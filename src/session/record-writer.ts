@@ -19,6 +19,9 @@ import {
 // What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.
 const VIEW_OVERHEAD = 256
 
+/** Bytes of a buffer that are not left empty. */
+const WORTH_FILLING = 1_024
+
 export class RecordWriter implements Gatherer {
   readonly #sink: Duplex
   /** Another Duplex may keep what it was given; a socket has passed it on once it calls back. */
@@ -143,8 +146,10 @@ export class RecordWriter implements Gatherer {
     for (const part of parts) {
       let at = 0
       while (at < part.length) {
-        if (!(tail instanceof Joined) || tail.room === 0) {
-          tail = new Joined(this.#bufferFor(missing))
+        if (!(tail instanceof Joined) || !tail.takes(missing)) {
+          // Behind one that is full more is to be expected.
+          const size = tail instanceof Joined ? JOIN_LIMIT : Math.min(missing, JOIN_LIMIT)
+          tail = new Joined(this.#bufferFor(missing, size), missing)
           this.#queue.push(tail)
           this.#views += 1
         }
@@ -155,9 +160,8 @@ export class RecordWriter implements Gatherer {
     }
   }
 
-  #bufferFor(bytes: number): Buffer {
-    if (this.#reuses) return takeJoinBuffer(Math.min(bytes, JOIN_LIMIT))
-    return Buffer.allocUnsafe(Math.min(bytes, JOIN_SIZE))
+  #bufferFor(bytes: number, size: number): Buffer {
+    return this.#reuses ? takeJoinBuffer(size) : Buffer.allocUnsafe(Math.min(bytes, JOIN_SIZE))
   }
 
   #start(bytes: Uint8Array): void {
@@ -222,14 +226,22 @@ export class RecordWriter implements Gatherer {
 /** Bytes that wait, in a buffer of ours. */
 class Joined {
   readonly buffer: Buffer
+  readonly #limit: number
   #length = 0
 
-  constructor(buffer: Buffer) {
+  /** @param bytes that it is for: as many as there is room for, else full TLS records */
+  constructor(buffer: Buffer, bytes: number) {
     this.buffer = buffer
+    this.#limit = bytes <= buffer.length ? Math.max(bytes, JOIN_SIZE) : JOIN_SIZE
   }
 
   get room(): number {
-    return this.buffer.length - this.#length
+    return Math.min(this.buffer.length, this.#limit) - this.#length
+  }
+
+  /** Whether to go on in it: where little room is left, a frame of many bytes begins a record of its own. */
+  takes(bytes: number): boolean {
+    return this.room >= Math.min(bytes, WORTH_FILLING)
   }
 
   get bytes(): Uint8Array {

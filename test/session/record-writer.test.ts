@@ -384,14 +384,32 @@ describe('RecordWriter: a socket', () => {
   it('has small Writes that are lent and wait share a buffer, and counts that once', () => {
     const { socket, writer } = writeTo()
     writer.write([plain('1')])
-    writer.write([shaped('S'), plain('x'.repeat(70_000))], true)
+    writer.write([shaped('S'), plain('x'.repeat(69_000))], true)
     for (let count = 0; count < 100; count += 1) writer.write([plain('ab')], true)
-    expect(writer.backlog).toBe(1 + 1 + 70_200 + 3 * 256)
+    expect(writer.backlog).toBe(1 + 1 + 69_200 + 3 * 256)
     for (let count = 0; count < 4; count += 1) socket.release()
     const lengths = socket.chunks.map(({ length }) => length)
-    expect(lengths).toEqual([1, 1, JOIN_LIMIT, 70_200 - JOIN_LIMIT])
-    // What is left of the large one goes into a small buffer.
-    expect(socket.chunks[3]!.buffer.byteLength).toBe(4_096)
+    expect(lengths).toEqual([1, 1, 65_536, 69_200 - 65_536])
+    // Whoever sends so much sends more.
+    expect(socket.chunks[3]!.buffer.byteLength).toBe(JOIN_LIMIT)
+  })
+
+  it.each([
+    ['frames of four records begin one each', 65_526, 4, [65_526, 65_526, 65_526, 65_526]],
+    ['of smaller ones full records are made', 9_000, 20, [65_536, 65_536, 48_928]],
+    [
+      'what is little more than four records is no more writes',
+      JOIN_LIMIT,
+      2,
+      [JOIN_LIMIT, JOIN_LIMIT],
+    ],
+    ['a few bytes go on in what is begun', 65_526 / 2 + 3, 2, [65_532]],
+  ])('Issue 10.3: what is lent and waits fills TLS records: %s', (_, size, count, expected) => {
+    const { socket, writer } = writeTo()
+    writer.write([plain('1')])
+    for (let index = 0; index < count; index += 1) writer.write([plain('x'.repeat(size))], true)
+    for (let index = 0; index <= expected.length; index += 1) socket.release()
+    expect(socket.chunks.slice(1).map(({ length }) => length)).toEqual(expected)
   })
 
   it('keeps a buffer for itself that it failed to write', () => {
