@@ -7,13 +7,10 @@ import { CloseCode } from '../engine/close-code.ts'
 import { AnyTlsError } from '../errors.ts'
 import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffers.ts'
 import type { Lane, LaneSink } from '../session/lane.ts'
-import { lendReads, takeReads } from '../session/lent-reads.ts'
+import { lendReads, READ_SIZE, takeReads } from '../session/lent-reads.ts'
 import type { Stream } from '../session/stream.ts'
 import { flushAtTurnEnd } from '../session/turn-end.ts'
 import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
-
-/** Bytes from the socket that wait for the session at which the socket is read no longer. */
-const PENDING_LIMIT = 65_536
 
 export class LeanRelay implements LaneSink {
   /** Resolves when both sides are over, however they ended. */
@@ -246,7 +243,8 @@ export class LeanRelay implements LaneSink {
   readonly #onRead = (bytes: Uint8Array): void => {
     if (this.#streamOver || this.#stream.destroyed) return
     this.#lane.writeLent(bytes)
-    if (this.#lane.pendingBytes >= PENDING_LIMIT) this.#pause()
+    // One read that cannot leave is enough.
+    if (this.#lane.pendingBytes >= READ_SIZE) this.#pause()
   }
 
   #pause(): void {

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
  * Bytes of one read from TCP: with the head of a frame they fill four TLS records, where 64 KiB would leave some for a
  * frame and a record of their own. A record of TLS fits in too.
  */
-const READ_SIZE = 65_520
+export const READ_SIZE = 65_520
 
 type Take = (bytes: Uint8Array) => void
 

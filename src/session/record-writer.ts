@@ -147,8 +147,9 @@ export class RecordWriter implements Gatherer {
       let at = 0
       while (at < part.length) {
         if (!(tail instanceof Joined) || !tail.takes(missing)) {
-          // Behind one that is full more is to be expected.
-          const size = tail instanceof Joined ? JOIN_LIMIT : Math.min(missing, JOIN_LIMIT)
+          // Behind a large one more is to be expected.
+          const more = tail instanceof Joined && tail.buffer.length > SMALL_JOIN
+          const size = more ? JOIN_LIMIT : Math.min(missing, JOIN_LIMIT)
           tail = new Joined(this.#bufferFor(missing, size), missing)
           this.#queue.push(tail)
           this.#views += 1
@@ -229,7 +230,7 @@ class Joined {
   readonly #limit: number
   #length = 0
 
-  /** @param bytes that it is for: as many as there is room for, else full TLS records */
+  /** @param bytes that are to go into it: full TLS records of them, or all if the buffer has room for all */
   constructor(buffer: Buffer, bytes: number) {
     this.buffer = buffer
     this.#limit = bytes <= buffer.length ? Math.max(bytes, JOIN_SIZE) : JOIN_SIZE
@@ -239,9 +240,9 @@ class Joined {
     return Math.min(this.buffer.length, this.#limit) - this.#length
   }
 
-  /** Whether to go on in it: where little room is left, a frame of many bytes begins a record of its own. */
+  /** Whether to go on in it with so many bytes: where little room is left, many begin a record of their own. */
   takes(bytes: number): boolean {
-    return this.room >= Math.min(bytes, WORTH_FILLING)
+    return this.room > 0 && this.room >= Math.min(bytes, WORTH_FILLING)
   }
 
   get bytes(): Uint8Array {
