@@ -412,6 +412,15 @@ describe('RecordWriter: a socket', () => {
     expect(socket.chunks.slice(1).map(({ length }) => length)).toEqual(expected)
   })
 
+  it('takes another small buffer behind a small one that is full', () => {
+    const { socket, writer } = writeTo()
+    writer.write([plain('1')])
+    for (const size of [4_000, 500]) writer.write([plain('x'.repeat(size))], true)
+    for (let count = 0; count < 3; count += 1) socket.release()
+    expect(socket.chunks.slice(1).map(({ length }) => length)).toEqual([4_000, 500])
+    expect(socket.chunks.at(-1)!.buffer.byteLength).toBe(4_096)
+  })
+
   it('keeps a buffer for itself that it failed to write', () => {
     const { socket, writer } = writeTo()
     socket.on('error', () => {})
