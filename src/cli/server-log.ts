@@ -117,8 +117,8 @@ export class ServerLog {
   #onSession(session: Session): void {
     const { id, user, remoteAddress, wire } = session
     const fields = { session: id, user: user?.name, remoteAddress }
-    const [meter, started] = [new SessionMeter(), performance.now()]
-    this.#entries.set(session, { fields, meter, throttles: new Map(), started })
+    const kept = { meter: new SessionMeter(), throttles: new Map(), started: performance.now() }
+    this.#entries.set(session, { fields, ...kept })
     this.#logger.info({ ...fields, wire }, 'a client has connected')
   }
 

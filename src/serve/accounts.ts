@@ -160,8 +160,7 @@ export class Accounts implements ServerUsers {
     if (counted === undefined || guest === undefined) return
     counted.over = true
     this.#limiter.leave(guest.user, session)
-    const place = guest.sessions.indexOf(session)
-    if (place !== -1) guest.sessions.splice(place, 1)
+    guest.sessions.splice(guest.sessions.indexOf(session), 1)
     if (guest.sessions.length === 0) this.#guests.delete(counted.id)
     // A session weighs much more than its counts, and its last streams tell a moment later what they carried.
     setImmediate(() => setImmediate(() => this.#count(counted)))

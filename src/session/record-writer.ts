@@ -19,7 +19,7 @@ import {
 // What a view costs until it has left, beside its bytes: a peer must not make us keep thousands of tiny ones.
 const VIEW_OVERHEAD = 256
 
-/** Bytes of a buffer that are not left empty. */
+/** From how many bytes on what is left of a buffer is filled, whatever comes. */
 const WORTH_FILLING = 1_024
 
 export class RecordWriter implements Gatherer {

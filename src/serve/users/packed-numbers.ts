@@ -1,4 +1,4 @@
-// Whole numbers in three bytes each where that is enough for the largest, else in four or six.
+// Whole numbers in three bytes each where that is enough for the largest, else in four.
 
 /** A list of so many numbers, all 0 at first. */
 export class PackedNumbers {
@@ -6,11 +6,11 @@ export class PackedNumbers {
   /** The largest that there is room for. */
   readonly max: number
   readonly #low: Uint16Array
-  readonly #high: Uint8Array | Uint16Array | Uint32Array
+  readonly #high: Uint8Array | Uint16Array
 
-  /** @param most the largest that there may be, less than 2^48 */
+  /** @param most the largest that there may be, less than 2^32 */
   constructor(length: number, most: number) {
-    const High = most < 2 ** 24 ? Uint8Array : most < 2 ** 32 ? Uint16Array : Uint32Array
+    const High = most < 2 ** 24 ? Uint8Array : Uint16Array
     this.length = length
     this.max = 2 ** (16 + 8 * High.BYTES_PER_ELEMENT) - 1
     this.#low = new Uint16Array(length)
