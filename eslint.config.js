@@ -21,6 +21,19 @@ export default tseslint.config(
         'error',
         { allowNumber: true, allowBoolean: true },
       ],
+      // Importing it asks Node for all it exports: WebSocket too, with which Node loads undici, 13 MiB (Node 22 on).
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: 'node:http',
+              allowTypeImports: true,
+              message: "Use process.getBuiltinModule('node:http'): an import loads undici.",
+            },
+          ],
+        },
+      ],
       // Empty method bodies are how a handler says "nothing to do" for an event.
       '@typescript-eslint/no-empty-function': 'off',
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
@@ -52,6 +65,10 @@ export default tseslint.config(
   },
   {
     files: ['test/**', 'bench/**', 'scripts/**', 'examples/**'],
-    rules: { '@typescript-eslint/no-non-null-assertion': 'off', 'no-console': 'off' },
+    rules: {
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-restricted-imports': 'off',
+      'no-console': 'off',
+    },
   },
 )

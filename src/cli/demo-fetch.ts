@@ -2,7 +2,6 @@
 // No authentication, no TLS, pages of ordinary size: enough for the demo.
 
 import { once } from 'node:events'
-import { get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
@@ -24,7 +23,9 @@ export async function fetchThroughSocks(
   try {
     await once(socket, 'connect', { signal })
     await requestTunnel(socket, target, signal)
-    const request = get({ ...target, createConnection: () => socket, signal })
+    const request = process
+      .getBuiltinModule('node:http')
+      .get({ ...target, createConnection: () => socket, signal })
     const [response] = (await once(request, 'response', { signal })) as [IncomingMessage]
     if (response.statusCode !== 200)
       throw new Error(`the page came with ${response.statusCode ?? 0}`)

@@ -6,8 +6,7 @@ import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { on } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
-import { createServer as createTcpServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -58,7 +57,9 @@ try {
 async function demonstrate(): Promise<void> {
   const patience = AbortSignal.timeout(PATIENCE)
   const page = `This page came through the tunnel: ${randomBytes(8).toString('hex')}\n`
-  const web = createServer((_request, response) => response.end(page))
+  const web = process
+    .getBuiltinModule('node:http')
+    .createServer((_request, response) => response.end(page))
   const site = await listen(web, { host: HOST, port: 0 })
 
   const server = await start('server', ['-l', await freeAddress(SERVER_PORT)], patience)
@@ -117,7 +118,7 @@ async function start(
 
 /** The preferred port of the loopback address when it is free, else one that the system chooses. */
 async function freeAddress(port: number): Promise<string> {
-  const probe = createTcpServer()
+  const probe = createServer()
   try {
     await listen(probe, { host: HOST, port })
     return formatHostPort({ host: HOST, port })

@@ -1,6 +1,6 @@
 // Agents for node:http and node:https whose connections are tunnels.
-import http from 'node:http'
-import https from 'node:https'
+import type http from 'node:http'
+import type https from 'node:https'
 import tls from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
@@ -22,8 +22,8 @@ export interface TunnelAgents {
  * https.get('https://example.com/', { agent: agents.https }, (response) => response.pipe(process.stdout))
  */
 export function createAgents(openTunnel: OpenTunnel): TunnelAgents {
-  const plain = new http.Agent({ keepAlive: false })
-  const secure = new https.Agent({ keepAlive: false })
+  const plain = new (process.getBuiltinModule('node:http').Agent)({ keepAlive: false })
+  const secure = new (process.getBuiltinModule('node:https').Agent)({ keepAlive: false })
   const createPlain: Connect = (options, callback) => {
     settle(openFor(openTunnel, options), callback)
   }

@@ -1,5 +1,4 @@
 // One order of a certificate at an authority (ACME, RFC 8555), and the two ways to answer its challenges.
-import { createServer } from 'node:http'
 import type { RequestListener, Server as HttpServer } from 'node:http'
 import type { KeyAndCertificate } from './self-signed.ts'
 
@@ -92,6 +91,7 @@ export class HttpChallenges implements ChallengeWay {
   readonly #answers = new Map<string, string>()
 
   constructor() {
+    const { createServer } = process.getBuiltinModule('node:http')
     this.server = createServer({ requestTimeout: 30_000 }, this.#respond)
   }
 

@@ -1,8 +1,7 @@
 // HTTP on the local port: CONNECT, and requests in absolute form, on node:http's own parser, which is strict.
 // Must never open a tunnel for a program that has not given the credentials.
 import { setMaxListeners } from 'node:events'
-import type { IncomingMessage, Server } from 'node:http'
-import { ServerResponse, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { formatHostPort } from '../../codec/host-port.ts'
@@ -331,7 +330,7 @@ function newConnection(socket: Socket): Connection {
 
 /** An answer on a connection that the server has let go of; it is the last one there. */
 function responseOn(socket: Socket, request: IncomingMessage): ServerResponse {
-  const response = new ServerResponse(request)
+  const response = new (process.getBuiltinModule('node:http').ServerResponse)(request)
   response.assignSocket(socket)
   response.shouldKeepAlive = false
   const onDrain = () => void response.emit('drain')
@@ -374,6 +373,7 @@ function answer(response: ServerResponse, status: number, text: string, headers:
 
 /** After CONNECT the library has let go of the connection, so the answer is written by hand. */
 function rawAnswer(status: number, text: string, headers: Headers = {}): string {
+  const { STATUS_CODES } = process.getBuiltinModule('node:http')
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),

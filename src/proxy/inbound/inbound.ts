@@ -1,6 +1,5 @@
 // The local port that programs use as their proxy: SOCKS4, SOCKS4a, SOCKS5 and HTTP, told apart by the first byte.
 // Must never let a silent program hold a connection longer than the handshake timeout.
-import { createServer } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import { ChurningSet } from '../../codec/churning.ts'
 import type { Credentials } from './credentials.ts'
@@ -51,7 +50,7 @@ const KEEP_ALIVE_DELAY = 60_000
  */
 export function createInbound(options: InboundOptions): Inbound {
   const { openTunnel, auth, handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT } = options
-  const server = createServer({
+  const server = process.getBuiltinModule('node:http').createServer({
     headersTimeout: handshakeTimeout,
     // A request may have a body of any length.
     requestTimeout: 0,

@@ -1,6 +1,5 @@
 // The admin server: HTTP/1.1 for whoever runs the server, on an address of its own.
 // Must never answer without the guard's word but for /healthz.
-import { createServer } from 'node:http'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { AnyTlsError } from '../../errors.ts'
@@ -54,7 +53,7 @@ export class AdminServer {
       }),
     )
     this.#failed = options.failed
-    this.http = createServer(
+    this.http = process.getBuiltinModule('node:http').createServer(
       {
         maxHeaderSize: LIMITS.headers,
         headersTimeout: LIMITS.headersTime,

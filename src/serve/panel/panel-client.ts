@@ -1,8 +1,7 @@
 // Requests to a panel, and what becomes of them.
 // Must never repeat the token in an error.
 import { lookup } from 'node:dns'
-import * as http from 'node:http'
-import * as https from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { LookupFunction } from 'node:net'
 import { isLoopback } from '../../codec/network.ts'
@@ -100,7 +99,10 @@ export class PanelClient {
         reject(new PanelError(problem, { mayHaveTaken: isSent, cause }))
         sent.destroy()
       }
-      const sent = (url.protocol === 'https:' ? https : http).request(url, {
+      const protocol = process.getBuiltinModule(
+        url.protocol === 'https:' ? 'node:https' : 'node:http',
+      )
+      const sent = protocol.request(url, {
         method,
         agent: false,
         lookup: this.#lookup(),
@@ -177,7 +179,7 @@ function portOf({ protocol }: URL): number {
 
 /** @throws PanelError */
 function readAnswer(
-  { statusCode: status = 0, headers }: http.IncomingMessage,
+  { statusCode: status = 0, headers }: IncomingMessage,
   text: string,
 ): PanelAnswer | undefined {
   if (status === 304) return undefined
