@@ -243,8 +243,8 @@ export class LeanRelay implements LaneSink {
   readonly #onRead = (bytes: Uint8Array): void => {
     if (this.#streamOver || this.#stream.destroyed) return
     this.#lane.writeLent(bytes)
-    // One read that cannot leave is enough.
-    if (this.#lane.pendingBytes >= READ_SIZE) this.#pause()
+    // One read under way is enough: more would wait in buffers of their own, which no cache has any more when they leave.
+    if (this.#lane.pendingBytes >= READ_SIZE || this.#lane.backlog >= READ_SIZE) this.#pause()
   }
 
   #pause(): void {
@@ -254,11 +254,6 @@ export class LeanRelay implements LaneSink {
   }
 
   sent(): void {
-    if (this.#lane.pendingBytes > 0) return
-    if (this.#paused) {
-      this.#paused = false
-      this.#socket.resume()
-    }
     this.#finishUp()
   }
 
@@ -276,6 +271,10 @@ export class LeanRelay implements LaneSink {
   }
 
   left(): void {
+    if (this.#paused && this.#lane.pendingBytes === 0) {
+      this.#paused = false
+      this.#socket.resume()
+    }
     if (this.#upFinished) this.#closeStream()
   }
 

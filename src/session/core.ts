@@ -19,10 +19,11 @@ import type { SessionPaces } from './pace.ts'
 import { UnreadGuard } from './unread-guard.ts'
 
 /**
- * Bytes under way at which their leaving is a sign of life. Less than that the kernel takes from us on a
- * dead path as well, and each retry of an application would put the end of the session off.
+ * How long bytes must have waited for the kernel for their leaving to be a sign of life, in milliseconds: it had no room,
+ * and has some since the peer took what was there. What it takes at once it takes on a dead path as well, and each retry
+ * of an application would put the end of the session off.
  */
-const PROGRESS_BACKLOG = 65_536
+const FULL = 100
 
 /**
  * At the end of a session: how long no bytes may leave, and how long the peer may take to end after the
@@ -122,6 +123,10 @@ export class SessionCore implements LaneHost {
     if (this.#duplex.destroyed) process.nextTick(this.#onClose)
     this.#intake.start()
     this.#schedule()
+  }
+
+  get backlog(): number {
+    return this.#outlet.backlog
   }
 
   get readsLent(): boolean {
@@ -318,9 +323,9 @@ export class SessionCore implements LaneHost {
     this.#finish(new AnyTlsError('ERR_CONNECTION_LOST'))
   }
 
-  readonly #onProgress = (): void => {
+  readonly #onProgress = (waited: number): void => {
     if (this.#state === 'closed') return
-    if (this.#outlet.backlog >= PROGRESS_BACKLOG) this.#machine.progress(this.#now)
+    if (waited >= FULL) this.#machine.progress(this.#now)
     if (this.#state === 'closing') this.#armFlushTimer()
     // In the lull after each write of a conversation there is nothing to move.
     if (this.#outlet.waiting || this.#state === 'closing' || !this.#intake.reading) this.#turn()

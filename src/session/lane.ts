@@ -32,6 +32,8 @@ export interface LaneSink {
 export interface LaneHost {
   /** What arrives is lent by the very socket: even a large view is not its reader's to keep. */
   readonly readsLent: boolean
+  /** Bytes of all streams that are under way to the socket. */
+  readonly backlog: number
   ready(lane: Lane): void
   /** As {@link ready}, for what is lent: sends what can be sent before it returns. */
   push(lane: Lane): void
@@ -161,6 +163,11 @@ export class Lane implements Sender {
 
   get readsLent(): boolean {
     return this.#host.readsLent
+  }
+
+  /** Bytes of all streams of the connection that are under way to its socket. */
+  get backlog(): number {
+    return this.#host.backlog
   }
 
   get pendingBytes(): number {

@@ -17,8 +17,8 @@ const OUTPUT_HIGH_WATER = 262_144
 
 /** Whose bytes they are. */
 export interface OutletHost {
-  /** Bytes have left. */
-  progressed(): void
+  /** Bytes have left, after they had waited for so many milliseconds. */
+  progressed(waited: number): void
   /** The pace allows more. */
   resumed(): void
 }
@@ -34,6 +34,8 @@ export class Outlet {
   #drained: Lane[] = []
   /** Lanes whose last bytes are with the writer, and where they end in its output. */
   readonly #leaving: { readonly lane: Lane; readonly at: number }[] = []
+  /** When bytes last left, or the first ones of those under way came. */
+  #since = 0
   #paced: Timer | undefined
   /** What lanes have given to be sent is lent until it has been written. */
   #lent = false
@@ -109,7 +111,10 @@ export class Outlet {
     }
     const lent = this.#lent
     this.#lent = false
-    if (writes.length > 0) this.#writer.write(writes, lent, gathers)
+    if (writes.length > 0) {
+      if (this.#writer.backlog === 0) this.#since = this.#clock.now()
+      this.#writer.write(writes, lent, gathers)
+    }
     for (const buffer of this.#spent.splice(0)) giveJoinBuffer(buffer)
     // What the sink took at once, or nothing at all, has left already.
     if (drained.length > 0) this.#tellLeft()
@@ -146,8 +151,11 @@ export class Outlet {
   }
 
   readonly #onLeft = (): void => {
+    const now = this.#clock.now()
+    const waited = now - this.#since
+    this.#since = now
     this.#tellLeft()
-    this.#host.progressed()
+    this.#host.progressed(waited)
   }
 
   #tellLeft(): void {

@@ -5,11 +5,12 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Duplex } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import type { RelayOptions } from '../../src/proxy/relay.ts'
+import { READ_SIZE } from '../../src/session/lent-reads.ts'
 import { writeUntilHeld } from '../support/back-pressure.ts'
 import { makeSessionPair } from '../support/session-pair.ts'
 import { connectTo, listen, readAll, readExactly, sha256 } from './support.ts'
@@ -39,14 +40,14 @@ async function socketPair(kind: Kind['socket']): Promise<[net.Socket, net.Socket
 }
 
 /** program <-> near =relay= stream <-> far */
-async function joined({ socket, mux1 }: Kind) {
+async function joined({ socket, mux1 }: Kind, window?: number) {
   const [program, near] = await socketPair(socket)
-  const { open } = makeSessionPair({ mux1 })
+  const { open, serverEnd } = makeSessionPair({ mux1, ...(window !== undefined && { window }) })
   const [stream, far] = await open()
   for (const end of [stream, far]) end.on('error', () => {})
   far.accept()
   await stream.accepted()
-  return { program, near, stream, far }
+  return { program, near, stream, far, serverEnd }
 }
 
 async function relayed(kind: Kind, options?: RelayOptions) {
@@ -280,6 +281,51 @@ describe('64 MiB through a relay', () => {
     await once(to, 'end')
     expect(bytes).toBe(64 << 20)
     expect(taken.digest('hex')).toBe(sent.digest('hex'))
+  })
+})
+
+describe.for(['accepted', 'dialled'] as const)('a socket that was %s', (socket) => {
+  it('is read no more while a read of 64 KiB waits for the connection', async () => {
+    const { program, near, far, serverEnd, over } = await relayed({ socket, mux1: true })
+    serverEnd.pause()
+    const data = randomBytes(1 << 20)
+    program.end(data)
+    await setTimeout(100)
+    expect(near.bytesRead).toBeLessThan(2 * READ_SIZE)
+    serverEnd.resume()
+    expect(sha256(await readAll(far))).toBe(sha256(data))
+    far.end()
+    program.resume()
+    await over
+  })
+
+  it('is read no more while a part of what was read has no credit', async () => {
+    const { program, near, stream, far, serverEnd } = await joined({ socket, mux1: true }, 100_000)
+    void relay(near, stream)
+    serverEnd.pause()
+    program.write(Buffer.alloc(60_000))
+    await setTimeout(50)
+    program.write(Buffer.alloc(200_000))
+    await setTimeout(50)
+    // All for which there is credit leaves, first what was read first.
+    serverEnd.resume()
+    await setTimeout(50)
+    expect(near.bytesRead).toBeLessThanOrEqual(60_000 + READ_SIZE)
+    await received(far, 260_000)
+  })
+
+  it('is not stopped for what is less', async () => {
+    const { program, near, far, serverEnd } = await relayed({ socket, mux1: true })
+    serverEnd.pause()
+    const pause = vi.spyOn(near, 'pause')
+    for (let index = 0; index < 20; index += 1) {
+      program.write(Buffer.alloc(1_000, index))
+      await setTimeout(2)
+    }
+    expect(near.bytesRead).toBe(20_000)
+    expect(pause).not.toHaveBeenCalled()
+    serverEnd.resume()
+    await received(far, 20_000)
   })
 })
 

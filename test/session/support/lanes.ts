@@ -32,6 +32,7 @@ export function makeLane(options: LaneOptions = {}): Laned {
       void seen.push([name, ...args.filter((arg) => arg !== lane)])
   const host: LaneHost = {
     readsLent: true,
+    backlog: 0,
     ready: note('ready'),
     push: () => {
       seen.push(['push'])
