@@ -25,13 +25,11 @@ export default tseslint.config(
       '@typescript-eslint/no-restricted-imports': [
         'error',
         {
-          paths: [
-            {
-              name: 'node:http',
-              allowTypeImports: true,
-              message: "Use process.getBuiltinModule('node:http'): an import loads undici.",
-            },
-          ],
+          paths: ['node:http', 'http'].map((name) => ({
+            name,
+            allowTypeImports: true,
+            message: "Use process.getBuiltinModule('node:http'): an import loads undici.",
+          })),
         },
       ],
       // Empty method bodies are how a handler says "nothing to do" for an event.

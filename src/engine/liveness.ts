@@ -41,7 +41,7 @@ export class Liveness {
     this.#lastSent = now
   }
 
-  /** A frame has come, or bytes of ours have left: the peer is there. */
+  /** A frame has come, or the peer takes what we send: it is there. */
   alive(now: number): void {
     this.#lastAlive = now
   }

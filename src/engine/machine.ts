@@ -141,7 +141,7 @@ export interface Machine {
   abort(code: CloseCode, now: number, reason?: string): readonly MachineEvent[]
   /** Reading from the peer was stopped or goes on: while it is stopped, silence means nothing. */
   setReading(reading: boolean, now: number): void
-  /** Bytes of ours have left: as good a sign of life as a frame from the peer. */
+  /** The peer takes what we send: as good a sign of life as a frame from it. */
   progress(now: number): void
 
   /** Takes everything that is to be written, in order: nothing once the connection has another owner. */

@@ -42,6 +42,8 @@ export class LeanRelay implements LaneSink {
 
   // From the socket to the stream.
   #paused = false
+  /** How often `left` is to come for what was read. */
+  #leaving = 0
   /** The socket sends no more. */
   #upEnded = false
   #upFinished = false
@@ -82,7 +84,9 @@ export class LeanRelay implements LaneSink {
     }
     lendReads(socket, 'tcp')
     takeReads(socket, this.#onRead)
-    if (!this.#paused) socket.resume()
+    // Taking makes it flow, whatever what came before has led to.
+    if (this.#paused) socket.pause()
+    else socket.resume()
   }
 
   data(view: Uint8Array): void {
@@ -223,6 +227,7 @@ export class LeanRelay implements LaneSink {
     this.#streamOver = true
     // Whatever the socket still sends has nobody to go to.
     this.#lane.discard()
+    this.#resume()
     if (this.#socketEnded) {
       if (!this.#socketClosed) closeGently(this.#socket)
       this.#closeStream()
@@ -253,7 +258,14 @@ export class LeanRelay implements LaneSink {
     this.#socket.pause()
   }
 
+  #resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#socket.resume()
+  }
+
   sent(): void {
+    this.#leaving += 1
     this.#finishUp()
   }
 
@@ -271,10 +283,9 @@ export class LeanRelay implements LaneSink {
   }
 
   left(): void {
-    if (this.#paused && this.#lane.pendingBytes === 0) {
-      this.#paused = false
-      this.#socket.resume()
-    }
+    // What was written before the relay began, and the end, leave as well.
+    if (this.#leaving > 0) this.#leaving -= 1
+    if (this.#leaving === 0 && this.#lane.pendingBytes === 0) this.#resume()
     if (this.#upFinished) this.#closeStream()
   }
 

@@ -19,13 +19,6 @@ import type { SessionPaces } from './pace.ts'
 import { UnreadGuard } from './unread-guard.ts'
 
 /**
- * How long bytes must have waited for the kernel for their leaving to be a sign of life, in milliseconds: it had no room,
- * and has some since the peer took what was there. What it takes at once it takes on a dead path as well, and each retry
- * of an application would put the end of the session off.
- */
-const FULL = 100
-
-/**
  * At the end of a session: how long no bytes may leave, and how long the peer may take to end after the
  * last, in milliseconds. What the kernel still holds would be lost to a peer that sends meanwhile.
  */
@@ -323,9 +316,9 @@ export class SessionCore implements LaneHost {
     this.#finish(new AnyTlsError('ERR_CONNECTION_LOST'))
   }
 
-  readonly #onProgress = (waited: number): void => {
+  readonly #onProgress = (peerTakes: boolean): void => {
     if (this.#state === 'closed') return
-    if (waited >= FULL) this.#machine.progress(this.#now)
+    if (peerTakes) this.#machine.progress(this.#now)
     if (this.#state === 'closing') this.#armFlushTimer()
     // In the lull after each write of a conversation there is nothing to move.
     if (this.#outlet.waiting || this.#state === 'closing' || !this.#intake.reading) this.#turn()

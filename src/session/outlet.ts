@@ -9,16 +9,24 @@ import { guarded } from './callbacks.ts'
 import type { Clock, Timer } from './clock.ts'
 import { giveJoinBuffer } from './join-buffers.ts'
 import type { Lane } from './lane.ts'
+import { READ_SIZE } from './lent-reads.ts'
 import type { Pace } from './pace.ts'
 import { RecordWriter } from './record-writer.ts'
 
 /** Bytes under way to the socket at which streams have to wait. */
 const OUTPUT_HIGH_WATER = 262_144
 
+/**
+ * How many bytes must have been under way, and for how many milliseconds the first of them, for their leaving to say that
+ * the peer takes something: the kernel had no room. What it takes at once it takes on a dead path as well, and each retry
+ * of an application would put the end of the session off.
+ */
+const FULL = { bytes: READ_SIZE, wait: 100 } as const
+
 /** Whose bytes they are. */
 export interface OutletHost {
-  /** Bytes have left, after they had waited for so many milliseconds. */
-  progressed(waited: number): void
+  /** Bytes have left, or never will. */
+  progressed(peerTakes: boolean): void
   /** The pace allows more. */
   resumed(): void
 }
@@ -36,6 +44,8 @@ export class Outlet {
   readonly #leaving: { readonly lane: Lane; readonly at: number }[] = []
   /** When bytes last left, or the first ones of those under way came. */
   #since = 0
+  /** Bytes that had left by then. */
+  #left = 0
   #paced: Timer | undefined
   /** What lanes have given to be sent is lent until it has been written. */
   #lent = false
@@ -152,10 +162,13 @@ export class Outlet {
 
   readonly #onLeft = (): void => {
     const now = this.#clock.now()
-    const waited = now - this.#since
+    const { left, backlog } = this.#writer
+    const bytes = left - this.#left
+    const peerTakes = bytes > 0 && bytes + backlog >= FULL.bytes && now - this.#since >= FULL.wait
     this.#since = now
+    this.#left = left
     this.#tellLeft()
-    this.#host.progressed(waited)
+    this.#host.progressed(peerTakes)
   }
 
   #tellLeft(): void {

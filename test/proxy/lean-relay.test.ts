@@ -42,12 +42,15 @@ async function socketPair(kind: Kind['socket']): Promise<[net.Socket, net.Socket
 /** program <-> near =relay= stream <-> far */
 async function joined({ socket, mux1 }: Kind, window?: number) {
   const [program, near] = await socketPair(socket)
-  const { open, serverEnd } = makeSessionPair({ mux1, ...(window !== undefined && { window }) })
+  const { open, clientEnd, serverEnd } = makeSessionPair({
+    mux1,
+    ...(window !== undefined && { window }),
+  })
   const [stream, far] = await open()
   for (const end of [stream, far]) end.on('error', () => {})
   far.accept()
   await stream.accepted()
-  return { program, near, stream, far, serverEnd }
+  return { program, near, stream, far, open, clientEnd, serverEnd }
 }
 
 async function relayed(kind: Kind, options?: RelayOptions) {
@@ -312,6 +315,66 @@ describe.for(['accepted', 'dialled'] as const)('a socket that was %s', (socket) 
     await setTimeout(50)
     expect(near.bytesRead).toBeLessThanOrEqual(60_000 + READ_SIZE)
     await received(far, 260_000)
+  })
+
+  it('is read no more while what came first waits behind another stream', async () => {
+    const { program, near, stream, far, open, serverEnd } = await joined({ socket, mux1: true })
+    const [sibling, itsFar] = await open()
+    for (const end of [sibling, itsFar]) end.on('error', () => {})
+    serverEnd.pause()
+    sibling.write(Buffer.alloc(300_000))
+    program.write('what it says first')
+    await setTimeout(50)
+    void relay(near, stream)
+    await setTimeout(50)
+    program.write(Buffer.alloc(8 << 20))
+    await setTimeout(100)
+    expect(near.bytesRead).toBeLessThan(2 * READ_SIZE)
+    serverEnd.resume()
+    itsFar.resume()
+    await received(far, 8 << 20)
+  })
+
+  it('has one read under way, whatever was read before', async () => {
+    const { program, near, far, clientEnd } = await relayed({ socket, mux1: false })
+    far.resume()
+    const write = clientEnd._write.bind(clientEnd)
+    clientEnd._write = (chunk, encoding, callback) => {
+      write(chunk, encoding, (error) => void setTimeout(10).then(() => callback(error)))
+    }
+    for (const size of [1_000, 20_000, 4 << 20]) {
+      program.write(Buffer.alloc(size))
+      await setTimeout(3)
+    }
+    const underWay: number[] = []
+    for (let index = 0; index < 20; index += 1) {
+      await setTimeout(10)
+      underWay.push(near.bytesRead - clientEnd.bytesSent)
+    }
+    // Once what was read before has left, what is read goes to the connection at once.
+    expect(Math.max(...underWay.slice(10))).toBeLessThan(READ_SIZE / 2)
+  })
+
+  it('is read on once nobody takes what it says, while its program does not read', async () => {
+    const { program, near, stream, far, open, serverEnd } = await joined(
+      { socket, mux1: true },
+      32 << 20,
+    )
+    void relay(near, stream)
+    program.pause()
+    far.write(Buffer.alloc(32 << 20))
+    const [sibling, itsFar] = await open()
+    for (const end of [sibling, itsFar]) end.on('error', () => {})
+    await setTimeout(50)
+    expect(near.writableLength).toBeGreaterThan(0)
+    serverEnd.pause()
+    sibling.write(Buffer.alloc(300_000))
+    await setTimeout(20)
+    program.write(Buffer.alloc(8 << 20))
+    await setTimeout(50)
+    expect(near.isPaused()).toBe(true)
+    far.reset(CloseCode.Graceful)
+    await vi.waitFor(() => expect(near.bytesRead).toBe(8 << 20))
   })
 
   it('is not stopped for what is less', async () => {

@@ -21,19 +21,19 @@ import { ScriptedMachine } from './support/scripted-machine.ts'
 class HeldEnd extends Duplex {
   held = false
   text = ''
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting: ((error?: Error) => void)[] = []
 
   override _read(): void {}
 
-  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+  override _write(chunk: Buffer, _encoding: string, callback: (error?: Error) => void): void {
     this.text += chunk.length > 100 ? `<${chunk.length}>` : String(chunk)
     if (this.held) this.#waiting.push(callback)
     else process.nextTick(callback)
   }
 
-  /** Lets the write go that waits. */
-  async release(): Promise<void> {
-    this.#waiting.shift()?.()
+  /** Lets the write go that waits, or fail. */
+  async release(error?: Error): Promise<void> {
+    this.#waiting.shift()?.(error)
     await settle()
   }
 }
@@ -343,32 +343,44 @@ describe('the machine', () => {
     expect(end.text).toBe('hello late')
   })
 
-  it('hears of bytes that leave as a sign of life only when they had to wait', async () => {
+  it('hears that the peer takes bytes when 64 KiB were under way, the first for 100 ms', async () => {
     const { machine, end, clock } = makeCore()
     end.held = true
-    for (const text of ['a', 'b', 'c']) machine.say(text)
+    // A view that waits counts 256 more.
+    for (const size of [10, 65_510 - 257, 10, 65_520 - 257, 1, 65_520])
+      machine.say(Buffer.alloc(size))
     await settle()
-    await clock.advance(99)
-    await end.release()
-    expect(machine.called('progress')).toEqual([])
-    // The next one has waited since then, and no longer.
-    await clock.advance(99)
-    await end.release()
-    expect(machine.called('progress')).toEqual([])
-    await clock.advance(100)
-    await end.release()
-    expect(machine.called('progress')).toEqual([[clock.now()]])
+    const told: boolean[] = []
+    for (const wait of [100, 99, 100, 100, 100, 100]) {
+      const before = machine.called('progress').length
+      await clock.advance(wait)
+      await end.release()
+      told.push(machine.called('progress').length > before)
+    }
+    expect(told).toEqual([true, false, true, true, true, true])
+    expect(machine.called('progress').at(-1)).toEqual([clock.now()])
   })
 
-  it('what was never written waits for nobody', async () => {
-    const { machine, end, clock, core } = makeCore()
+  it('hears nothing of that for less, however long it waits', async () => {
+    const { machine, end, clock } = makeCore()
     end.held = true
+    for (const size of [1, 65_519]) machine.say(Buffer.alloc(size))
+    await settle()
+    await clock.advance(10)
+    await end.release()
+    await clock.advance(10_000)
+    await end.release()
+    expect(machine.called('progress')).toEqual([])
+  })
+
+  it('hears nothing of that when a write fails', async () => {
+    const { machine, end, clock } = makeCore()
+    end.held = true
+    for (const size of [10, 70_000]) machine.say(Buffer.alloc(size))
     await settle()
     await clock.advance(1_000)
-    machine.say('late')
-    core.close()
-    await settle()
-    await end.release()
+    await end.release(new Error('write EPIPE'))
+    expect(end.errored).not.toBeNull()
     expect(machine.called('progress')).toEqual([])
   })
 })

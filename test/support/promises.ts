@@ -22,7 +22,7 @@ export const BY_TEXT: readonly [promise: RegExp, broken: RegExp][] = [
   [/\bload(?:ed)? (?:when|for)\b.*\bcalled for/, /^import (?!type).*-command\.ts'/m],
   [/\bknow (?:which wire|SOCKS or HTTP)/, /from '(?:\.\.\/wires|\.\/socks|\.\/http)/],
   [/\bcompare them byte by byte/, /\b(?:username|password|digest)\)? ===(?! '')|\.equals\(/],
-  [/\bopen or listen on anything/, /from 'node:(?:net|tls|http)'/],
+  [/\bopen or listen on anything/, /'node:(?:net|tls|http)'/],
 ]
 
 /** What files promise of their work: the words behind "must never", and the tests that hold it, by file and title. */
