@@ -21,7 +21,7 @@ export default tseslint.config(
         'error',
         { allowNumber: true, allowBoolean: true },
       ],
-      // Importing it asks Node for all it exports: WebSocket too, with which Node loads undici, 13 MiB (Node 22 on).
+      // Importing it asks Node for all it exports: WebSocket too, with which Node loads undici and HTTP/2 (22 on).
       '@typescript-eslint/no-restricted-imports': [
         'error',
         {

@@ -8,7 +8,7 @@ import { AnyTlsError } from '../errors.ts'
 import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffers.ts'
 import type { Lane, LaneSink } from '../session/lane.ts'
 import { lendReads, READ_SIZE, takeReads } from '../session/lent-reads.ts'
-import type { Stream } from '../session/stream.ts'
+import type { Diverted, Stream } from '../session/stream.ts'
 import { flushAtTurnEnd } from '../session/turn-end.ts'
 import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
 
@@ -42,7 +42,7 @@ export class LeanRelay implements LaneSink {
 
   // From the socket to the stream.
   #paused = false
-  /** How often `left` is to come for what was read. */
+  /** How often `left` is still to come. */
   #leaving = 0
   /** The socket sends no more. */
   #upEnded = false
@@ -54,7 +54,7 @@ export class LeanRelay implements LaneSink {
     const relay = new LeanRelay(stream, socket, halfOpenTimeout)
     const diverted = stream.divert(relay)
     if (diverted === undefined) return undefined
-    relay.#start(diverted.lane, diverted.unread, diverted.ended)
+    relay.#start(diverted)
     return relay
   }
 
@@ -65,9 +65,10 @@ export class LeanRelay implements LaneSink {
     this.over = new Promise((resolve) => (this.#resolve = resolve))
   }
 
-  #start(lane: Lane, unread: readonly Uint8Array[], ended: boolean): void {
+  #start({ lane, unread, ended, leaving }: Diverted): void {
     const socket = this.#socket
     this.#lane = lane
+    this.#leaving = Number(leaving)
     this.#stream.on('close', this.#onStreamClose)
     socket.on('error', ignore).on('close', this.#onSocketClose)
     for (const bytes of unread) this.data(bytes)
@@ -248,7 +249,7 @@ export class LeanRelay implements LaneSink {
   readonly #onRead = (bytes: Uint8Array): void => {
     if (this.#streamOver || this.#stream.destroyed) return
     this.#lane.writeLent(bytes)
-    // One read under way is enough: more would wait in buffers of their own, which no cache has any more when they leave.
+    // One read under way is enough: more would wait in buffers of their own, and some be copied twice.
     if (this.#lane.pendingBytes >= READ_SIZE || this.#lane.backlog >= READ_SIZE) this.#pause()
   }
 
@@ -283,7 +284,7 @@ export class LeanRelay implements LaneSink {
   }
 
   left(): void {
-    // What was written before the relay began, and the end, leave as well.
+    // The end leaves as well, without `sent`.
     if (this.#leaving > 0) this.#leaving -= 1
     if (this.#leaving === 0 && this.#lane.pendingBytes === 0) this.#resume()
     if (this.#upFinished) this.#closeStream()

@@ -17,9 +17,9 @@ import { RecordWriter } from './record-writer.ts'
 const OUTPUT_HIGH_WATER = 262_144
 
 /**
- * How many bytes must have been under way, and for how many milliseconds the first of them, for their leaving to say that
- * the peer takes something: the kernel had no room. What it takes at once it takes on a dead path as well, and each retry
- * of an application would put the end of the session off.
+ * How many bytes must have been under way, and for how many milliseconds none have left, for some leaving to say that the
+ * peer takes something: the kernel had no room. What it takes at once it takes on a dead path as well, and each retry of an
+ * application would put the end of the session off.
  */
 const FULL = { bytes: READ_SIZE, wait: 100 } as const
 

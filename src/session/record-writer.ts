@@ -42,7 +42,7 @@ export class RecordWriter implements Gatherer {
   #accepted = 0
   #left = 0
 
-  /** @param onProgress called after each time that bytes have left */
+  /** @param onProgress called after each time that bytes have left, or failed to */
   constructor(sink: Duplex, onProgress: () => void) {
     this.#sink = sink
     this.#reuses = isSocket(sink)

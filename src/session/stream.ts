@@ -68,6 +68,8 @@ export interface Diverted {
   readonly unread: readonly Uint8Array[]
   /** The peer has ended its direction: nothing more will come. */
   readonly ended: boolean
+  /** What was written before is with the machine and on its way: one `left` comes that no `sent` comes before. */
+  readonly leaving: boolean
 }
 
 interface AcceptWaiter {
@@ -269,7 +271,8 @@ export class Stream extends Duplex {
       },
       destroy: (error) => own.destroy(error),
     })
-    return { lane: this.#lane, unread, ended: this.#endCame }
+    const leaving = this.#written !== undefined && this.#lane.pendingBytes === 0
+    return { lane: this.#lane, unread, ended: this.#endCame, leaving }
   }
 
   override read(size?: number): unknown {
