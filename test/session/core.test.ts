@@ -343,7 +343,7 @@ describe('the machine', () => {
     expect(end.text).toBe('hello late')
   })
 
-  it('hears that the peer takes bytes when 64 KiB were under way, the first for 100 ms', async () => {
+  it('hears that the peer takes bytes when 64 KiB were under way and none had left for 100 ms', async () => {
     const { machine, end, clock } = makeCore()
     end.held = true
     // A view that waits counts 256 more.
