@@ -7,10 +7,20 @@ import { CloseCode } from '../engine/close-code.ts'
 import { AnyTlsError } from '../errors.ts'
 import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffers.ts'
 import type { Lane, LaneSink } from '../session/lane.ts'
-import { lendReads, READ_SIZE, takeReads } from '../session/lent-reads.ts'
+import { lendReads, READ_SIZE, takeReads, widenReads } from '../session/lent-reads.ts'
 import type { Diverted, Stream } from '../session/stream.ts'
 import { flushAtTurnEnd } from '../session/turn-end.ts'
 import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
+
+/** How soon a read has left that nothing held up, in milliseconds. */
+const PROMPT = 20
+
+/** Bytes of a read from which on more may follow at once. */
+const WORTH_WIDENING = READ_SIZE / 4
+
+/** Reads under way behind prompt ones at which none becomes wide: who had it would have most of the processor. */
+const MANY_PROMPT = 16
+let promptReads = 0
 
 export class LeanRelay implements LaneSink {
   /** Resolves when both sides are over, however they ended. */
@@ -42,6 +52,10 @@ export class LeanRelay implements LaneSink {
 
   // From the socket to the stream.
   #paused = false
+  /** When, in milliseconds. */
+  #pausedAt = 0
+  /** What it was last paused for has left promptly. */
+  #isPrompt = false
   /** How often `left` is still to come. */
   #leaving = 0
   /** The socket sends no more. */
@@ -251,17 +265,28 @@ export class LeanRelay implements LaneSink {
     this.#lane.writeLent(bytes)
     // One read under way is enough: more would wait in buffers of their own, and some be copied twice.
     if (this.#lane.pendingBytes >= READ_SIZE || this.#lane.backlog >= READ_SIZE) this.#pause()
+    widenReads(this.#socket, this.#mayReadWide(bytes.length))
+  }
+
+  /** @param last bytes of the last read */
+  #mayReadWide(last: number): boolean {
+    if (!this.#isPrompt || last < WORTH_WIDENING || promptReads > MANY_PROMPT) return false
+    return this.#lane.widen()
   }
 
   #pause(): void {
     if (this.#paused) return
     this.#paused = true
+    this.#pausedAt = performance.now()
+    if (this.#isPrompt) promptReads += 1
     this.#socket.pause()
   }
 
   #resume(): void {
     if (!this.#paused) return
     this.#paused = false
+    if (this.#isPrompt) promptReads -= 1
+    this.#isPrompt = performance.now() - this.#pausedAt < PROMPT
     this.#socket.resume()
   }
 
@@ -347,6 +372,7 @@ export class LeanRelay implements LaneSink {
 
   /** Nobody wants what is still here. */
   #forget(): void {
+    this.#resume()
     if (this.#joined !== undefined) giveJoinBuffer(this.#joined)
     this.#joined = undefined
     this.#joinedLength = 0

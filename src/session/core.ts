@@ -225,6 +225,10 @@ export class SessionCore implements LaneHost {
     this.#pushing = false
   }
 
+  widen(): boolean {
+    return this.#lanes.size === 1 && this.#outlet.widen()
+  }
+
   drained(lane: Lane): void {
     this.#outlet.drained(lane)
   }
@@ -357,9 +361,10 @@ export class SessionCore implements LaneHost {
   /** Moves waiting stream data and frames to the writer, then looks at pauses and timers. */
   #turn(): void {
     if (this.#state === 'closed') return
-    if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now)
-    // A session with one stream brings nothing else in this turn of the loop.
-    this.#outlet.write(this.#machine, this.#lanes.size > 1)
+    // A session with one stream brings nothing else in this turn of the loop, and nothing waits behind it.
+    const isShared = this.#lanes.size > 1
+    if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now, isShared)
+    this.#outlet.write(this.#machine, isShared)
     if (this.#state === 'closing') {
       this.#outlet.end()
       return

@@ -7,24 +7,40 @@ export const JOIN_SIZE = 65_536
 /** Bytes of each buffer: when no more wait, a write of an application of 64 KiB leaves with its frame heads as one. */
 export const JOIN_LIMIT = JOIN_SIZE + 1_024
 
+/** Bytes of the largest, for a wide read with its frame heads: 32 full records. */
+export const WIDE_JOIN = 8 * JOIN_SIZE
+
 /** Bytes of the buffers for less, so that a request does not hold what a download does. */
 export const SMALL_JOIN = 4_096
 
-/** Of each size: those of sixty-four transfers that wait at both ends of a proxy, 8.3 MiB of the large ones. */
-const MAX_SPARE = 128
+/** Buffers of one size that nobody has. */
+interface Spares {
+  readonly size: number
+  readonly most: number
+  readonly buffers: Buffer[]
+}
 
-const spare: Buffer[] = []
-const spareSmall: Buffer[] = []
+const SMALL: Spares = { size: SMALL_JOIN, most: 128, buffers: [] }
+/** Those of sixty-four transfers that wait at both ends of a proxy: 8.3 MiB. */
+const MIDDLE: Spares = { size: JOIN_LIMIT, most: 128, buffers: [] }
+/** One for each connection that may have wide writes: 8 MiB. */
+const WIDE: Spares = { size: WIDE_JOIN, most: 16, buffers: [] }
 
-/** @param bytes what is to be joined, {@link JOIN_LIMIT} at most: the buffer has room for it, or for more */
+/** The smallest that have room for so many bytes. */
+function sparesFor(bytes: number): Spares {
+  if (bytes <= SMALL_JOIN) return SMALL
+  return bytes <= JOIN_LIMIT ? MIDDLE : WIDE
+}
+
+/** @param bytes what is to be joined, {@link WIDE_JOIN} at most: the buffer has room for it, or for more */
 export function takeJoinBuffer(bytes: number): Buffer {
-  if (bytes <= SMALL_JOIN) return spareSmall.pop() ?? Buffer.allocUnsafeSlow(SMALL_JOIN)
-  return spare.pop() ?? Buffer.allocUnsafeSlow(JOIN_LIMIT)
+  const { buffers, size } = sparesFor(bytes)
+  return buffers.pop() ?? Buffer.allocUnsafeSlow(size)
 }
 
 export function giveJoinBuffer(buffer: Buffer): void {
-  const spares = buffer.length === SMALL_JOIN ? spareSmall : spare
-  if (spares.length < MAX_SPARE) spares.push(buffer)
+  const { buffers, most } = sparesFor(buffer.length)
+  if (buffers.length < most) buffers.push(buffer)
 }
 
 /** A buffer of {@link KeptBytes}. */
@@ -45,7 +61,7 @@ export class KeptBytes {
 
   /** @returns the copy; small ones share a buffer */
   keep(view: Uint8Array): Uint8Array {
-    if (view.length > JOIN_LIMIT) return new Uint8Array(view)
+    if (view.length > WIDE_JOIN) return new Uint8Array(view)
     let last = this.#kept.at(-1)
     if (last === undefined || last.buffer.length - last.filled < view.length) {
       last = { buffer: takeJoinBuffer(view.length), filled: 0, left: 0 }

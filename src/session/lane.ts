@@ -37,6 +37,8 @@ export interface LaneHost {
   ready(lane: Lane): void
   /** As {@link ready}, for what is lent: sends what can be sent before it returns. */
   push(lane: Lane): void
+  /** @returns whether a wide read may be lent: it leaves as one write, and nothing waits behind it */
+  widen(): boolean
   drained(lane: Lane): void
   /** What was taken is lent until it has been written in this turn; then `buffers` serve others. */
   lends(buffers: readonly Buffer[]): void
@@ -115,6 +117,11 @@ export class Lane implements Sender {
     if (pending.length > 0) {
       for (const rest of pending.take(Infinity)) this.#keep(pending, rest)
     }
+  }
+
+  /** @returns whether {@link writeLent} may be given a wide read: it leaves as one write, and nothing waits behind it */
+  widen(): boolean {
+    return this.#host.widen()
   }
 
   #keep(pending: ByteQueue, view: Uint8Array): void {

@@ -10,6 +10,12 @@ import type { Duplex } from 'node:stream'
  */
 export const READ_SIZE = 65_520
 
+/**
+ * Bytes of a wide read, which with their heads fill 32 records. Most of what a read costs, with all that follows it, is the
+ * same whatever it brings.
+ */
+export const WIDE_READ = 8 * READ_SIZE
+
 type Take = (bytes: Uint8Array) => void
 
 /** What carries what the sockets read. */
@@ -17,9 +23,15 @@ export type ReadKind = 'tcp' | 'tls'
 
 /**
  * One for all sockets of a kind: what was read is used up before the next read begins. TCP and TLS have one each, as
- * what comes over the one may be read while the other is at it.
+ * what comes over the one may be read while the other is at it; a wide read begins where others of TCP do.
  */
-const buffers: { tcp?: Uint8Array; tls?: Uint8Array } = {}
+const buffers: { tcp?: Uint8Array; wide?: Uint8Array; tls?: Uint8Array } = {}
+
+function bufferOf(kind: keyof typeof buffers): Uint8Array {
+  if (kind === 'tls') return (buffers.tls ??= new Uint8Array(READ_SIZE))
+  const wide = (buffers.wide ??= new Uint8Array(WIDE_READ))
+  return kind === 'wide' ? wide : (buffers.tcp ??= wide.subarray(0, READ_SIZE))
+}
 
 /**
  * Where a socket has its reads. (A WeakMap would keep each socket until a full collection, as its value leads back to
@@ -40,6 +52,7 @@ export class LentReads {
   #early: Uint8Array[] = []
   /** Takes reads as a socket does that lends none. */
   #keeper: Duplex | undefined
+  #isWide = false
 
   /** @returns whether to read on */
   readonly onRead = (length: number, buffer: Uint8Array): boolean => {
@@ -53,9 +66,17 @@ export class LentReads {
     return false
   }
 
+  /** Where the next read goes; Node asks after each. */
+  readonly #next = (): Uint8Array => bufferOf(this.#isWide ? 'wide' : 'tcp')
+
   constructor(kind: ReadKind) {
-    const buffer = (buffers[kind] ??= new Uint8Array(READ_SIZE))
+    const buffer = kind === 'tls' ? bufferOf(kind) : this.#next
     this.onread = { buffer, callback: this.onRead }
+  }
+
+  /** @param isWide whether the next read is a wide one */
+  widen(isWide: boolean): void {
+    this.#isWide = isWide
   }
 
   of<S extends Socket>(socket: S): S {
@@ -82,6 +103,8 @@ export class LentReads {
 interface InsideOfSockets {
   readonly buffer: symbol
   readonly callback: symbol
+  /** The function that gives the next buffer, or `null`. */
+  readonly next: symbol
 }
 
 interface Handle {
@@ -100,10 +123,11 @@ function insideOfSockets(): InsideOfSockets | false {
   const options = { onread: { buffer: new Uint8Array(1), callback: () => true } }
   const marked = new Socket(options as SocketConstructorOpts)
   const symbols = Object.getOwnPropertySymbols(marked)
-  const [buffer, callback] = ['kBuffer', 'kBufferCb'].map((name) => {
+  const [buffer, callback, next] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) => {
     return symbols.find(({ description }) => description === name)
   })
-  return buffer === undefined || callback === undefined ? false : { buffer, callback }
+  const isKnown = buffer !== undefined && callback !== undefined && next !== undefined
+  return isKnown && { buffer, callback, next }
 }
 
 /**
@@ -116,9 +140,11 @@ export function lendReads(socket: Socket, kind: ReadKind): void {
   if (inside === false || handle === null || !lends(handle)) return
   if (readsOf(socket) !== undefined || socket.readableLength > 0 || socket.readableEnded) return
   const reads = new LentReads(kind)
-  const { buffer } = reads.onread
-  Object.assign(socket, { [inside.buffer]: buffer, [inside.callback]: reads.onRead })
-  handle.useUserBuffer(buffer as Uint8Array)
+  const given = reads.onread.buffer
+  const [buffer, next] = typeof given === 'function' ? [given(), given] : [given, null]
+  const inner = { [inside.buffer]: buffer, [inside.callback]: reads.onRead, [inside.next]: next }
+  Object.assign(socket, inner)
+  handle.useUserBuffer(buffer)
   reads.of(socket)
 }
 
@@ -129,6 +155,11 @@ function lends(handle: Partial<Handle>): handle is Handle {
 /** Makes the socket one that lends nothing: what is read from now on is in its `data` events. */
 export function keepReads(duplex: Duplex): void {
   readsOf(duplex)?.keep(duplex)
+}
+
+/** Whether the next read of a TCP socket that lends its reads is a wide one. */
+export function widenReads(socket: Socket, isWide: boolean): void {
+  readsOf(socket)?.widen(isWide)
 }
 
 /** Whether the bytes that {@link takeReads} gives are lent: valid until the callback returns. */

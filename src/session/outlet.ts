@@ -16,6 +16,9 @@ import { RecordWriter } from './record-writer.ts'
 /** Bytes under way to the socket at which streams have to wait. */
 const OUTPUT_HIGH_WATER = 262_144
 
+/** The same for one that has the connection to itself, as nothing waits behind it: a wide read leaves as one write. */
+const LONE_HIGH_WATER = 524_288
+
 /**
  * How many bytes must have been under way, and for how many milliseconds none have left, for some leaving to say that the
  * peer takes something: the kernel had no room. What it takes at once it takes on a dead path as well, and each retry of an
@@ -86,17 +89,26 @@ export class Outlet {
     this.#drained.push(lane)
   }
 
+  /** @returns whether a wide read that is lent leaves as one write */
+  widen(): boolean {
+    return this.#writer.widen()
+  }
+
   /** What is given to be sent is valid until the next {@link write} returns; then `buffers` serve others. */
   lends(buffers: readonly Buffer[]): void {
     this.#lent = true
     this.#spent.push(...buffers)
   }
 
-  /** Gives the machine what lanes have to send, as much as there is room and a pace for. */
-  pump(machine: Machine, now: number): void {
+  /**
+   * Gives the machine what lanes have to send, as much as there is room and a pace for.
+   *
+   * @param isShared whether there are other lanes
+   */
+  pump(machine: Machine, now: number, isShared: boolean): void {
     if (this.#ready.size === 0 || this.#paced !== undefined) return
     const { pace } = this
-    const most = OUTPUT_HIGH_WATER - this.#writer.backlog
+    const most = (isShared ? OUTPUT_HIGH_WATER : LONE_HIGH_WATER) - this.#writer.backlog
     const granted = pace === undefined ? most : Math.min(most, pace.quantum)
     let room = granted
     while (room > 0 && this.#ready.size > 0) {
@@ -138,6 +150,7 @@ export class Outlet {
   /** Somebody else writes from now on. */
   handOver(): void {
     this.#writer.abandon()
+    this.#writer.narrow()
   }
 
   /** No lane has anything to send any more. */
@@ -148,6 +161,7 @@ export class Outlet {
 
   /** What has not left never will. */
   lose(error: AnyTlsError): void {
+    this.#writer.narrow()
     for (const { lane } of this.#leaving.splice(0)) guarded(() => lane.sink?.destroy(error))
   }
 

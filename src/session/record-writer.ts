@@ -12,6 +12,7 @@ import {
   JOIN_LIMIT,
   JOIN_SIZE,
   SMALL_JOIN,
+  WIDE_JOIN,
   giveJoinBuffer,
   takeJoinBuffer,
 } from './join-buffers.ts'
@@ -21,6 +22,10 @@ const VIEW_OVERHEAD = 256
 
 /** From how many bytes on what is left of a buffer is filled, whatever comes. */
 const WORTH_FILLING = 1_024
+
+/** Connections that may have wide writes: Node keeps a buffer as large for the output of each, until it is closed. */
+const MAX_WIDE = 16
+let wideWriters = 0
 
 export class RecordWriter implements Gatherer {
   readonly #sink: Duplex
@@ -41,6 +46,8 @@ export class RecordWriter implements Gatherer {
   #abandoned = false
   #accepted = 0
   #left = 0
+  /** What is lent may leave as one wide write. */
+  #isWide = false
 
   /** @param onProgress called after each time that bytes have left, or failed to */
   constructor(sink: Duplex, onProgress: () => void) {
@@ -64,6 +71,21 @@ export class RecordWriter implements Gatherer {
     return this.#left
   }
 
+  /** Asks for wide writes. @returns whether what is lent leaves as one from now on, if it has no more than {@link WIDE_JOIN} bytes */
+  widen(): boolean {
+    if (!this.#isWide && this.#reuses && wideWriters < MAX_WIDE) {
+      this.#isWide = true
+      wideWriters += 1
+    }
+    return this.#isWide
+  }
+
+  /** The connection is over, or somebody else's: another may have wide writes. */
+  narrow(): void {
+    if (this.#isWide) wideWriters -= 1
+    this.#isWide = false
+  }
+
   /**
    * @param lent whether their bytes are valid until this returns, and no longer: what has to wait is copied then
    * @param gathers whether others may follow in this turn of the loop, which small ones then wait for
@@ -73,7 +95,8 @@ export class RecordWriter implements Gatherer {
     for (const { bytes } of writes) this.#accepted += bytes
     const only = writes.length === 1 ? writes[0] : undefined
     if (only !== undefined && gathers && this.#gather(only)) return
-    if (only !== undefined && only.bytes <= JOIN_LIMIT && !this.#busy && this.#queue.length === 0) {
+    const most = lent && this.#isWide ? WIDE_JOIN : JOIN_LIMIT
+    if (only !== undefined && only.bytes <= most && !this.#busy && this.#queue.length === 0) {
       this.#start(this.#inOne(only.parts))
       return
     }

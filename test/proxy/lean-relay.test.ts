@@ -5,14 +5,19 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Duplex } from 'node:stream'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import type { RelayOptions } from '../../src/proxy/relay.ts'
+import { JOIN_LIMIT, WIDE_JOIN } from '../../src/session/join-buffers.ts'
 import { READ_SIZE } from '../../src/session/lent-reads.ts'
+import { Session } from '../../src/session/session.ts'
+import type { Stream } from '../../src/session/stream.ts'
+import { anyTlsServer } from '../../src/wires/anytls/server.ts'
 import { writeUntilHeld } from '../support/back-pressure.ts'
-import { makeSessionPair } from '../support/session-pair.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { makeClient, makeServerConfig, makeSessionPair } from '../support/session-pair.ts'
 import { connectTo, listen, readAll, readExactly, sha256 } from './support.ts'
 
 const KINDS = [
@@ -25,6 +30,15 @@ type Kind = (typeof KINDS)[number]
 
 /** The other end, and the socket that is to be relayed. */
 async function socketPair(kind: Kind['socket']): Promise<[net.Socket, net.Socket]> {
+  const pair = await connectPair(kind)
+  // What waits in a relay counts for those of other tests.
+  onTestFinished(() => {
+    for (const socket of pair) socket.destroy()
+  })
+  return pair
+}
+
+async function connectPair(kind: Kind['socket']): Promise<[net.Socket, net.Socket]> {
   const server = net.createServer({ allowHalfOpen: true })
   const port = await listen(server)
   const connection = once(server, 'connection') as Promise<[net.Socket]>
@@ -410,6 +424,105 @@ describe.for(['accepted', 'dialled'] as const)('a socket that was %s', (socket) 
     expect(pause).not.toHaveBeenCalled()
     serverEnd.resume()
     await received(far, 20_000)
+  })
+})
+
+describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was %s', (socket) => {
+  const BYTES = 4 << 20
+  /** More than leaves as one write otherwise: what waits of a read, and the next. */
+  const WIDE = 2 * JOIN_LIMIT
+
+  /** program <-> near =relay= stream <-> far, over TCP, whose writes can be made to take a while, or for ever */
+  async function overTcp() {
+    const [[serverEnd, clientEnd], [program, near]] = await Promise.all([
+      socketPair('accepted'),
+      socketPair(socket),
+    ])
+    const sizes: number[] = []
+    const carrier = { wait: 0 }
+    const write = clientEnd._write.bind(clientEnd)
+    clientEnd._write = (chunk: Buffer, encoding, callback) => {
+      sizes.push(chunk.length)
+      const { wait } = carrier
+      write(chunk, encoding, (error) => {
+        if (wait === 0) callback(error)
+        else if (wait < Infinity) void setTimeout(wait).then(() => callback(error))
+      })
+    }
+    const clock = new FakeClock()
+    const options = { mux1: true, window: BYTES, clock }
+    const machine = anyTlsServer(makeServerConfig(options), clock.now())
+    const server = new Session({ duplex: serverEnd, machine, clock })
+    const client = makeClient(clientEnd, options)
+    onTestFinished(() => {
+      client.destroy()
+      server.destroy()
+      program.destroy()
+    })
+    const open = async (): Promise<[Stream, Stream]> => {
+      const arrival = once(server, 'stream') as Promise<[Stream]>
+      const stream = client.openStream()
+      const [far] = await arrival
+      for (const end of [stream, far]) end.on('error', () => {})
+      far.accept()
+      await stream.accepted()
+      return [stream, far]
+    }
+    const [stream, far] = await open()
+    void relay(near, stream)
+    /** @returns the bytes of the largest write that carried it */
+    const carry = async (bytes = BYTES): Promise<number> => {
+      sizes.length = 0
+      const data = randomBytes(bytes)
+      program.write(data)
+      expect((await received(far, bytes)).equals(data)).toBe(true)
+      return Math.max(...sizes)
+    }
+    return { program, near, carrier, open, carry }
+  }
+
+  /** A busy machine may hold a read up: then once more. */
+  async function expectWide(carry: () => Promise<number>): Promise<void> {
+    await vi.waitFor(async () => expect(await carry()).toBeGreaterThan(WIDE), {
+      timeout: 10_000,
+    })
+  }
+
+  it('follows one that has left at once, and leaves as one write', async () => {
+    const { carry } = await overTcp()
+    await expectWide(carry)
+    expect(await carry()).toBeLessThanOrEqual(WIDE_JOIN)
+  })
+
+  it('does not follow one that was held up', async () => {
+    const { carrier, carry } = await overTcp()
+    carrier.wait = 30
+    expect(await carry(1 << 20)).toBeLessThanOrEqual(WIDE)
+  })
+
+  it('does not follow where other streams share the connection', async () => {
+    const { open, carry } = await overTcp()
+    await open()
+    expect(await carry()).toBeLessThanOrEqual(WIDE)
+  })
+
+  it('does not follow while many that were prompt have one under way, and does when those are over', async () => {
+    const ours = await overTcp()
+    await expectWide(ours.carry)
+    await ours.carry(10)
+    const others = await Promise.all(Array.from({ length: 24 }, overTcp))
+    for (const { carry } of others) for (let count = 0; count < 3; count += 1) await carry(200_000)
+    for (const { carrier, program } of others) {
+      carrier.wait = Infinity
+      program.write(Buffer.alloc(1 << 20))
+    }
+    for (const { near } of others) {
+      await vi.waitFor(() => expect(near.isPaused()).toBe(true), { timeout: 10_000 })
+    }
+    expect(await ours.carry()).toBeLessThanOrEqual(WIDE)
+    for (const { program } of others) program.resetAndDestroy()
+    for (const { near } of others) near.destroy()
+    await expectWide(ours.carry)
   })
 })
 

@@ -135,7 +135,7 @@ describe('the bytes', () => {
     reads.of(socket)
     const lent = makeIntake(socket)
     expect(lent.intake.lent).toBe(true)
-    const buffer = reads.onread.buffer as Uint8Array
+    const buffer = new Uint8Array(3)
     reads.onRead(3, buffer)
     expect(lent.received[0]!.buffer).toBe(buffer.buffer)
     expect(lent.intake.received).toBe(3)

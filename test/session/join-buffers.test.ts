@@ -7,6 +7,7 @@ import { concatBytes } from '../../src/codec/bytes.ts'
 import {
   JOIN_LIMIT,
   KeptBytes,
+  WIDE_JOIN,
   giveJoinBuffer,
   takeJoinBuffer,
 } from '../../src/session/join-buffers.ts'
@@ -14,7 +15,13 @@ import {
 describe('bytes that are kept', () => {
   it('are taken as they were lent, whatever happens to the lender and to buffers that were given back', () => {
     const step = fc.oneof(
-      fc.record({ keep: fc.integer({ min: 1, max: JOIN_LIMIT + 10 }), isSmall: fc.boolean() }),
+      fc.record({
+        keep: fc.oneof(
+          fc.integer({ min: 1, max: JOIN_LIMIT + 10 }),
+          fc.constantFrom(WIDE_JOIN, WIDE_JOIN + 1),
+        ),
+        isSmall: fc.boolean(),
+      }),
       fc.record({ take: fc.integer({ min: 1, max: 200_000 }) }),
     )
     fc.assert(
@@ -57,14 +64,22 @@ describe('bytes that are kept', () => {
     expect(kept.keep(Uint8Array.of(2)).buffer).toBe(buffer!.buffer)
   })
 
-  it('go into a buffer of 4 KiB where they fit into one, to its last byte, and into one of 65 KiB else', () => {
-    expect([4_096, 4_097].map((bytes) => takeJoinBuffer(bytes).length)).toEqual([4_096, JOIN_LIMIT])
+  it('go into the smallest buffer that they fit into to its last byte, of 4, 65 or 512 KiB', () => {
+    const sizes = [4_096, 4_097, JOIN_LIMIT, JOIN_LIMIT + 1]
+    expect(sizes.map((bytes) => takeJoinBuffer(bytes).length)).toEqual([
+      4_096,
+      JOIN_LIMIT,
+      JOIN_LIMIT,
+      WIDE_JOIN,
+    ])
     const kept = new KeptBytes()
     expect(kept.isEmpty).toBe(true)
-    const views = [4_000, 96, JOIN_LIMIT].map((bytes) => kept.keep(new Uint8Array(bytes)))
+    const views = [4_000, 96, JOIN_LIMIT, WIDE_JOIN].map((bytes) =>
+      kept.keep(new Uint8Array(bytes)),
+    )
     expect(kept.isEmpty).toBe(false)
     expect(views[1]!.buffer).toBe(views[0]!.buffer)
-    expect(kept.took(views).map(({ length }) => length)).toEqual([4_096, JOIN_LIMIT])
+    expect(kept.took(views).map(({ length }) => length)).toEqual([4_096, JOIN_LIMIT, WIDE_JOIN])
     expect(kept.isEmpty).toBe(true)
   })
 
@@ -77,13 +92,15 @@ describe('bytes that are kept', () => {
 })
 
 describe('spare buffers', () => {
-  it('are 128 of each size at the most', () => {
-    for (const bytes of [1, JOIN_LIMIT]) {
-      const buffers = Array.from({ length: 200 }, () => takeJoinBuffer(bytes))
-      for (const buffer of buffers) giveJoinBuffer(buffer)
-      const again = Array.from({ length: 200 }, () => takeJoinBuffer(bytes))
-      expect(again.filter((buffer) => buffers.includes(buffer))).toHaveLength(128)
-    }
+  it.each([
+    [1, 128],
+    [JOIN_LIMIT, 128],
+    [WIDE_JOIN, 16],
+  ] as const)('for %i bytes are %i at the most', (bytes, most) => {
+    const buffers = Array.from({ length: 200 }, () => takeJoinBuffer(bytes))
+    for (const buffer of buffers) giveJoinBuffer(buffer)
+    const again = Array.from({ length: 200 }, () => takeJoinBuffer(bytes))
+    expect(again.filter((buffer) => buffers.includes(buffer))).toHaveLength(most)
   })
 })
 

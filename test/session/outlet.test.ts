@@ -1,4 +1,5 @@
 // What a session sends: how much lanes may give at once, at which pace, and when each hears that its bytes have left.
+import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
@@ -96,8 +97,8 @@ function makeOutlet(maxPayload = 65_535) {
     } as unknown as LaneSink)
     return bench
   }
-  const turn = (): void => {
-    outlet.pump(machine, clock.now())
+  const turn = (isShared = true): void => {
+    outlet.pump(machine, clock.now(), isShared)
     outlet.write(machine)
   }
   return { outlet, machine, clock, sink, told, sent, credits, makeLane, turn }
@@ -124,6 +125,14 @@ describe('lanes that have something to send', () => {
     expect(outlet.waiting).toBe(true)
   })
 
+  it('has twice as much under way where there is but one', () => {
+    const { outlet, makeLane, turn } = makeOutlet()
+    makeLane(1).give(2_000 * KIB)
+    turn(false)
+    expect(outlet.backlog).toBeGreaterThanOrEqual(2 * HIGH_WATER)
+    expect(outlet.backlog).toBeLessThan(2 * HIGH_WATER + 66 * KIB)
+  })
+
   it('send nothing any more once they are deleted, and none does after clear()', () => {
     const { outlet, sent, makeLane, turn } = makeOutlet()
     const [one, other] = [makeLane(1), makeLane(2)]
@@ -145,6 +154,25 @@ describe('lanes that have something to send', () => {
     makeLane(1).give(10)
     turn()
     expect([outlet.waiting, sent, outlet.backlog]).toEqual([false, [], 0])
+  })
+})
+
+describe('wide writes', () => {
+  it.each([
+    ['is over', (outlet: Outlet) => outlet.lose(new AnyTlsError('ERR_CONNECTION_LOST'))],
+    ['has become another machine', (outlet: Outlet) => outlet.handOver()],
+  ] as const)('are for others once the connection %s', (_, end) => {
+    const make = () => {
+      const host = { progressed: () => {}, resumed: () => {} }
+      return new Outlet(new Socket(), new FakeClock(), host)
+    }
+    const outlets = Array.from({ length: 17 }, make)
+    const [first] = outlets
+    expect(outlets.map((outlet) => outlet.widen()).filter(Boolean)).toHaveLength(16)
+    end(first!)
+    const next = make()
+    expect(next.widen()).toBe(true)
+    for (const outlet of [...outlets, next]) end(outlet)
   })
 })
 

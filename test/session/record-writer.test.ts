@@ -2,9 +2,14 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Write } from '../../src/engine/machine.ts'
-import { giveJoinBuffer, JOIN_LIMIT, takeJoinBuffer } from '../../src/session/join-buffers.ts'
+import {
+  giveJoinBuffer,
+  JOIN_LIMIT,
+  takeJoinBuffer,
+  WIDE_JOIN,
+} from '../../src/session/join-buffers.ts'
 import { RecordWriter } from '../../src/session/record-writer.ts'
 import { settle } from '../support/fake-clock.ts'
 
@@ -477,6 +482,57 @@ describe('RecordWriter: what has left', () => {
     expect(writer.accepted).toBe(3)
     await sink.releaseAll()
     expect([sink.text, sink.writableEnded, writer.backlog]).toEqual(['a', false, 0])
+  })
+})
+
+describe('RecordWriter: wide writes', () => {
+  const make = (): { socket: HeldSocket; writer: RecordWriter; sizes: () => number[] } => {
+    const socket = new HeldSocket()
+    const writer = new RecordWriter(socket, () => {})
+    onTestFinished(() => writer.narrow())
+    return { socket, writer, sizes: () => socket.chunks.map(({ length }) => length) }
+  }
+  const wide = plain('head', 'x'.repeat(WIDE_JOIN - 4))
+
+  it('are what is lent, once they were asked for and until they are no more', () => {
+    const { socket, writer, sizes } = make()
+    writer.write([wide], true)
+    expect(sizes()).toEqual([65_536])
+    while (writer.backlog > 0) socket.release()
+    const before = sizes().length
+    expect(writer.widen()).toBe(true)
+    writer.write([wide], true)
+    socket.release()
+    expect(sizes().slice(before)).toEqual([WIDE_JOIN])
+    writer.narrow()
+    writer.write([wide], true)
+    expect(sizes().at(-1)).toBe(65_536)
+  })
+
+  it('are none of what is not lent, or has more bytes', () => {
+    const { socket, writer, sizes } = make()
+    expect(writer.widen()).toBe(true)
+    writer.write([wide])
+    while (writer.backlog > 0) socket.release()
+    writer.write([plain('1', 'x'.repeat(WIDE_JOIN))], true)
+    while (writer.backlog > 0) socket.release()
+    expect(Math.max(...sizes())).toBeLessThanOrEqual(JOIN_LIMIT)
+  })
+
+  it('have sixteen connections at the most, another when one is over, and none that is no socket', () => {
+    const writers = Array.from({ length: 17 }, () => make().writer)
+    const last = writers.pop()!
+    for (const writer of writers) expect([writer.widen(), writer.widen()]).toEqual([true, true])
+    expect(last.widen()).toBe(false)
+    last.narrow()
+    expect(last.widen()).toBe(false)
+    writers[3]!.narrow()
+    writers[3]!.narrow()
+    expect([makeWriter().writer.widen(), last.widen(), writers[3]!.widen()]).toEqual([
+      false,
+      true,
+      false,
+    ])
   })
 })
 

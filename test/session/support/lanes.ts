@@ -38,6 +38,7 @@ export function makeLane(options: LaneOptions = {}): Laned {
       seen.push(['push'])
       laned.onPush()
     },
+    widen: () => false,
     drained: note('drained'),
     lends: note('lends'),
     accept: note('accept'),
