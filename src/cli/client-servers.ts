@@ -100,7 +100,11 @@ function openServer(
     ({ least, roundTrips, most }: typeof SILENCE) =>
     (): number =>
       several ? Math.min(Math.max(least, roundTrips * roundTrip), most) : most
-  const atMost = (streams: number) => () => (speaks(connection)?.startsWith('legacy') ? 1 : streams)
+  const name = formatHostPort(connection)
+  const { wire, wireStore } = connection
+  /** Of the server, as far as it is known. */
+  const known = (): KnownWire | undefined => (wire === 'auto' ? wireStore?.get(name) : wire)
+  const atMost = (streams: number) => () => (known()?.startsWith('legacy') ? 1 : streams)
   const pool = new SessionPool({
     minIdle,
     streamsPerSession: atMost(STREAMS_PER_SESSION),
@@ -117,7 +121,7 @@ function openServer(
     openStream: (signal?: AbortSignal) => pool.openStream(signal),
     ping: async (signal: AbortSignal) => (roundTrip = await pool.ping(signal)),
   }
-  return { name: formatHostPort(connection), source, pool }
+  return { name, source, pool }
 }
 
 interface SharedOptions {
@@ -180,11 +184,6 @@ function logged(store: SchemeStore, logger: Logger): SchemeStore {
       store.set(server, scheme)
     },
   }
-}
-
-/** The wire of the server, as far as it is known. */
-function speaks({ wire, wireStore, ...server }: ConnectOptions): KnownWire | undefined {
-  return wire === 'auto' ? wireStore?.get(formatHostPort(server)) : wire
 }
 
 function logSession(session: Session, logger: Logger): void {

@@ -282,13 +282,14 @@ export class SessionPool {
     if (fullest !== undefined) return fullest
     const idle = this.#pickIdle(wanted)
     if (idle !== undefined) return idle
+    // One that carries much near by has no more room than elsewhere.
+    const room = this.#streamsPerSession()
+    if (room === 1) return undefined
     let shared: Pooled | undefined
     let least = Infinity
     for (const pooled of this.#pooled.values()) {
       const { session } = pooled
-      // One that carries much near by has no more room than elsewhere.
-      if (isIdle(pooled) || !this.#hasRoom(session, this.#streamsPerSession())) continue
-      if (!wanted(pooled)) continue
+      if (isIdle(pooled) || !this.#hasRoom(session, room) || !wanted(pooled)) continue
       const weight = session.streamCount + pooled.load.bytes(this.#clock.now()) / WEIGHS
       if (weight >= least) continue
       least = weight
@@ -298,12 +299,15 @@ export class SessionPool {
   }
 
   #pickFullest(wanted: (pooled: Pooled) => boolean): Pooled | undefined {
+    const room = this.#streamsNearby()
+    // Not even one that has a stream.
+    if (room === 1) return undefined
     const now = this.#clock.now()
     let fullest: Pooled | undefined
     let most = 0
     for (const pooled of this.#pooled.values()) {
       const { session, load } = pooled
-      if (session.streamCount <= most || !this.#hasRoom(session)) continue
+      if (session.streamCount <= most || !this.#hasRoom(session, room)) continue
       if (!wanted(pooled) || load.bytes(now) > BUSY) continue
       most = session.streamCount
       fullest = pooled
