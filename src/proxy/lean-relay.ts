@@ -15,12 +15,15 @@ import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
 /** How soon a read has left that nothing held up, in milliseconds. */
 const PROMPT = 20
 
+/** Bytes that left promptly, one read after the other, before wide ones follow: twice what a kernel takes for a line that stands still. */
+const PROVEN = 8 << 20
+
 /** Bytes of a read from which on more may follow at once. */
 const WORTH_WIDENING = READ_SIZE / 4
 
-/** Reads under way behind prompt ones at which none becomes wide: who had it would have most of the processor. */
-const MANY_PROMPT = 16
-let promptReads = 0
+/** Relays with a read under way behind so many prompt ones; where there are more, none reads wide: who did would have most of the processor. */
+const MANY_PROVEN = 16
+let provenUnderWay = 0
 
 export class LeanRelay implements LaneSink {
   /** Resolves when both sides are over, however they ended. */
@@ -54,8 +57,10 @@ export class LeanRelay implements LaneSink {
   #paused = false
   /** When, in milliseconds. */
   #pausedAt = 0
-  /** What it was last paused for has left promptly. */
-  #isPrompt = false
+  /** Bytes of the last read. */
+  #lastRead = 0
+  /** Bytes that have left promptly since some did not. */
+  #prompt = 0
   /** How often `left` is still to come. */
   #leaving = 0
   /** The socket sends no more. */
@@ -123,7 +128,7 @@ export class LeanRelay implements LaneSink {
   /** Copies what there is room for. @returns how many bytes that were */
   #join(view: Uint8Array): number {
     if (this.#joined !== undefined && view.length > this.#joined.length - this.#joinedLength) {
-      this.#widen()
+      this.#enlarge()
     }
     const joined = (this.#joined ??= takeJoinBuffer(Math.min(view.length, JOIN_SIZE)))
     const room = Math.min(joined.length, JOIN_SIZE) - this.#joinedLength
@@ -136,13 +141,13 @@ export class LeanRelay implements LaneSink {
   }
 
   /** A small buffer becomes a large one. */
-  #widen(): void {
+  #enlarge(): void {
     const small = this.#joined
     if (small === undefined || small.length >= JOIN_SIZE) return
-    const wide = takeJoinBuffer(JOIN_SIZE)
-    wide.set(small.subarray(0, this.#joinedLength))
+    const large = takeJoinBuffer(JOIN_SIZE)
+    large.set(small.subarray(0, this.#joinedLength))
     giveJoinBuffer(small)
-    this.#joined = wide
+    this.#joined = large
   }
 
   settle(): void {
@@ -262,31 +267,37 @@ export class LeanRelay implements LaneSink {
 
   readonly #onRead = (bytes: Uint8Array): void => {
     if (this.#streamOver || this.#stream.destroyed) return
+    this.#lastRead = bytes.length
     this.#lane.writeLent(bytes)
     // One read under way is enough: more would wait in buffers of their own, and some be copied twice.
     if (this.#lane.pendingBytes >= READ_SIZE || this.#lane.backlog >= READ_SIZE) this.#pause()
-    widenReads(this.#socket, this.#mayReadWide(bytes.length))
+    widenReads(this.#socket, this.#mayReadWide())
   }
 
-  /** @param last bytes of the last read */
-  #mayReadWide(last: number): boolean {
-    if (!this.#isPrompt || last < WORTH_WIDENING || promptReads > MANY_PROMPT) return false
-    return this.#lane.widen()
+  /** For the read that comes once the last one has left: Node asks for its buffer now. */
+  #mayReadWide(): boolean {
+    if (!this.#isProven || this.#lastRead < WORTH_WIDENING) return false
+    return provenUnderWay <= MANY_PROVEN && this.#lane.widen()
+  }
+
+  get #isProven(): boolean {
+    return this.#prompt >= PROVEN
   }
 
   #pause(): void {
     if (this.#paused) return
     this.#paused = true
     this.#pausedAt = performance.now()
-    if (this.#isPrompt) promptReads += 1
+    if (this.#isProven) provenUnderWay += 1
     this.#socket.pause()
   }
 
   #resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (this.#isPrompt) promptReads -= 1
-    this.#isPrompt = performance.now() - this.#pausedAt < PROMPT
+    if (this.#isProven) provenUnderWay -= 1
+    const isPrompt = performance.now() - this.#pausedAt < PROMPT
+    this.#prompt = isPrompt ? this.#prompt + this.#lastRead : 0
     this.#socket.resume()
   }
 

@@ -361,7 +361,7 @@ export class SessionCore implements LaneHost {
   /** Moves waiting stream data and frames to the writer, then looks at pauses and timers. */
   #turn(): void {
     if (this.#state === 'closed') return
-    // A session with one stream brings nothing else in this turn of the loop, and nothing waits behind it.
+    // A session with one stream brings nothing else in this turn of the loop.
     const isShared = this.#lanes.size > 1
     if (this.#state === 'open') this.#outlet.pump(this.#machine, this.#now, isShared)
     this.#outlet.write(this.#machine, isShared)

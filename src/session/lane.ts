@@ -37,7 +37,7 @@ export interface LaneHost {
   ready(lane: Lane): void
   /** As {@link ready}, for what is lent: sends what can be sent before it returns. */
   push(lane: Lane): void
-  /** @returns whether a wide read may be lent: it leaves as one write, and nothing waits behind it */
+  /** @returns whether a wide read may be lent, as one write may carry it and no other stream waits behind it */
   widen(): boolean
   drained(lane: Lane): void
   /** What was taken is lent until it has been written in this turn; then `buffers` serve others. */
@@ -119,7 +119,7 @@ export class Lane implements Sender {
     }
   }
 
-  /** @returns whether {@link writeLent} may be given a wide read: it leaves as one write, and nothing waits behind it */
+  /** Asks the session. @returns whether {@link writeLent} may be given a wide read */
   widen(): boolean {
     return this.#host.widen()
   }

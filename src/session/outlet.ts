@@ -16,8 +16,8 @@ import { RecordWriter } from './record-writer.ts'
 /** Bytes under way to the socket at which streams have to wait. */
 const OUTPUT_HIGH_WATER = 262_144
 
-/** The same for one that has the connection to itself, as nothing waits behind it: a wide read leaves as one write. */
-const LONE_HIGH_WATER = 524_288
+/** The same for one that has the connection to itself and wide writes: a wide read goes into one. */
+const WIDE_HIGH_WATER = 524_288
 
 /**
  * How many bytes must have been under way, and for how many milliseconds none have left, for some leaving to say that the
@@ -89,7 +89,7 @@ export class Outlet {
     this.#drained.push(lane)
   }
 
-  /** @returns whether a wide read that is lent leaves as one write */
+  /** Asks for wide writes. @returns whether it has them */
   widen(): boolean {
     return this.#writer.widen()
   }
@@ -108,7 +108,8 @@ export class Outlet {
   pump(machine: Machine, now: number, isShared: boolean): void {
     if (this.#ready.size === 0 || this.#paced !== undefined) return
     const { pace } = this
-    const most = (isShared ? OUTPUT_HIGH_WATER : LONE_HIGH_WATER) - this.#writer.backlog
+    const isWide = this.#writer.isWide && !isShared
+    const most = (isWide ? WIDE_HIGH_WATER : OUTPUT_HIGH_WATER) - this.#writer.backlog
     const granted = pace === undefined ? most : Math.min(most, pace.quantum)
     let room = granted
     while (room > 0 && this.#ready.size > 0) {

@@ -23,7 +23,7 @@ const VIEW_OVERHEAD = 256
 /** From how many bytes on what is left of a buffer is filled, whatever comes. */
 const WORTH_FILLING = 1_024
 
-/** Connections that may have wide writes: Node keeps a buffer as large for the output of each, until it is closed. */
+/** Connections that may have wide writes, those that asked first: Node keeps a buffer as large for the output of each, until it is closed. */
 const MAX_WIDE = 16
 let wideWriters = 0
 
@@ -46,7 +46,6 @@ export class RecordWriter implements Gatherer {
   #abandoned = false
   #accepted = 0
   #left = 0
-  /** What is lent may leave as one wide write. */
   #isWide = false
 
   /** @param onProgress called after each time that bytes have left, or failed to */
@@ -71,7 +70,12 @@ export class RecordWriter implements Gatherer {
     return this.#left
   }
 
-  /** Asks for wide writes. @returns whether what is lent leaves as one from now on, if it has no more than {@link WIDE_JOIN} bytes */
+  /** What is lent leaves as one write, if it comes as one, has no more than {@link WIDE_JOIN} bytes and finds nothing under way. */
+  get isWide(): boolean {
+    return this.#isWide
+  }
+
+  /** Asks for wide writes. @returns whether it has them from now on */
   widen(): boolean {
     if (!this.#isWide && this.#reuses && wideWriters < MAX_WIDE) {
       this.#isWide = true
@@ -95,7 +99,7 @@ export class RecordWriter implements Gatherer {
     for (const { bytes } of writes) this.#accepted += bytes
     const only = writes.length === 1 ? writes[0] : undefined
     if (only !== undefined && gathers && this.#gather(only)) return
-    const most = lent && this.#isWide ? WIDE_JOIN : JOIN_LIMIT
+    const most = lent && this.#isWide && !gathers ? WIDE_JOIN : JOIN_LIMIT
     if (only !== undefined && only.bytes <= most && !this.#busy && this.#queue.length === 0) {
       this.#start(this.#inOne(only.parts))
       return

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Duplex } from 'node:stream'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
 import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
 import { relay } from '../../src/proxy/relay.ts'
@@ -429,24 +429,36 @@ describe.for(['accepted', 'dialled'] as const)('a socket that was %s', (socket) 
 
 describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was %s', (socket) => {
   const BYTES = 4 << 20
+  /** What must have left promptly before, and enough for it: what is read behind the last piece is no whole one. */
+  const PROVEN = 8 << 20
+  const ENOUGH = PROVEN + (1 << 20)
   /** More than leaves as one write otherwise: what waits of a read, and the next. */
   const WIDE = 2 * JOIN_LIMIT
 
-  /** program <-> near =relay= stream <-> far, over TCP, whose writes can be made to take a while, or for ever */
+  /** What relays take for the time, which passes where a test says so. */
+  const time = { now: 0 }
+  beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => time.now))
+  afterEach(() => void vi.restoreAllMocks())
+
+  /** program <-> near =relay= stream <-> far, over TCP, whose writes can be said to take a while, or made to take for ever */
   async function overTcp() {
     const [[serverEnd, clientEnd], [program, near]] = await Promise.all([
       socketPair('accepted'),
       socketPair(socket),
     ])
     const sizes: number[] = []
-    const carrier = { wait: 0 }
+    const carrier = { takes: 0 }
     const write = clientEnd._write.bind(clientEnd)
     clientEnd._write = (chunk: Buffer, encoding, callback) => {
       sizes.push(chunk.length)
-      const { wait } = carrier
+      const { takes } = carrier
       write(chunk, encoding, (error) => {
-        if (wait === 0) callback(error)
-        else if (wait < Infinity) void setTimeout(wait).then(() => callback(error))
+        if (takes === 0) callback(error)
+        if (takes === 0 || takes === Infinity) return
+        setImmediate(() => {
+          time.now += takes
+          callback(error)
+        })
       })
     }
     const clock = new FakeClock()
@@ -470,59 +482,74 @@ describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was
     }
     const [stream, far] = await open()
     void relay(near, stream)
-    /** @returns the bytes of the largest write that carried it */
-    const carry = async (bytes = BYTES): Promise<number> => {
+    /** @returns the bytes of each write that carried it */
+    const carry = async (bytes: number): Promise<readonly number[]> => {
       sizes.length = 0
-      const data = randomBytes(bytes)
+      const data = Buffer.alloc(bytes, randomBytes(1_000))
       program.write(data)
       expect((await received(far, bytes)).equals(data)).toBe(true)
-      return Math.max(...sizes)
+      return [...sizes]
     }
     return { program, near, carrier, open, carry }
   }
 
-  /** A busy machine may hold a read up: then once more. */
-  async function expectWide(carry: () => Promise<number>): Promise<void> {
-    await vi.waitFor(async () => expect(await carry()).toBeGreaterThan(WIDE), {
-      timeout: 10_000,
-    })
-  }
+  const wideOnes = (sizes: readonly number[]): readonly number[] =>
+    sizes.filter((bytes) => bytes > WIDE)
 
-  it('follows one that has left at once, and leaves as one write', async () => {
+  it('follows when 8 MiB have left at once, and leaves as one write', async () => {
     const { carry } = await overTcp()
-    await expectWide(carry)
-    expect(await carry()).toBeLessThanOrEqual(WIDE_JOIN)
+    expect(wideOnes(await carry(PROVEN - 100_000))).toEqual([])
+    await carry(ENOUGH - PROVEN)
+    const wide = wideOnes(await carry(BYTES))
+    expect(wide).not.toEqual([])
+    expect(Math.max(...wide)).toBeLessThanOrEqual(WIDE_JOIN)
   })
 
-  it('does not follow one that was held up', async () => {
+  it('does not follow where each is held up', async () => {
     const { carrier, carry } = await overTcp()
-    carrier.wait = 30
-    expect(await carry(1 << 20)).toBeLessThanOrEqual(WIDE)
+    carrier.takes = 30
+    expect(wideOnes(await carry(PROVEN + BYTES))).toEqual([])
   })
 
-  it('does not follow where other streams share the connection', async () => {
+  it('follows once more behind one that is held up, and then not before 8 MiB have left at once again', async () => {
+    const { carrier, carry } = await overTcp()
+    await carry(ENOUGH)
+    carrier.takes = 30
+    expect(wideOnes(await carry(BYTES)).length).toBeLessThanOrEqual(2)
+    carrier.takes = 0
+    expect(wideOnes(await carry(PROVEN - 100_000))).toEqual([])
+    await carry(ENOUGH - PROVEN)
+    expect(wideOnes(await carry(BYTES))).not.toEqual([])
+  })
+
+  it('does not follow where other streams share the connection, nor once one does', async () => {
     const { open, carry } = await overTcp()
+    await carry(ENOUGH)
+    expect(wideOnes(await carry(BYTES))).not.toEqual([])
     await open()
-    expect(await carry()).toBeLessThanOrEqual(WIDE)
+    await carry(READ_SIZE)
+    expect(wideOnes(await carry(BYTES))).toEqual([])
   })
 
   it('does not follow while many that were prompt have one under way, and does when those are over', async () => {
     const ours = await overTcp()
-    await expectWide(ours.carry)
+    await ours.carry(ENOUGH)
+    expect(wideOnes(await ours.carry(BYTES))).not.toEqual([])
     await ours.carry(10)
-    const others = await Promise.all(Array.from({ length: 24 }, overTcp))
-    for (const { carry } of others) for (let count = 0; count < 3; count += 1) await carry(200_000)
+    const others = await Promise.all(Array.from({ length: 18 }, overTcp))
+    for (const { carry } of others) await carry(ENOUGH)
     for (const { carrier, program } of others) {
-      carrier.wait = Infinity
+      carrier.takes = Infinity
       program.write(Buffer.alloc(1 << 20))
     }
     for (const { near } of others) {
       await vi.waitFor(() => expect(near.isPaused()).toBe(true), { timeout: 10_000 })
     }
-    expect(await ours.carry()).toBeLessThanOrEqual(WIDE)
+    expect(wideOnes(await ours.carry(BYTES))).toEqual([])
     for (const { program } of others) program.resetAndDestroy()
     for (const { near } of others) near.destroy()
-    await expectWide(ours.carry)
+    await ours.carry(READ_SIZE)
+    expect(wideOnes(await ours.carry(BYTES))).not.toEqual([])
   })
 })
 

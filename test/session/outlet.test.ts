@@ -1,7 +1,7 @@
 // What a session sends: how much lanes may give at once, at which pace, and when each hears that its bytes have left.
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { AnyTlsError } from '../../src/errors.ts'
 import type { Machine, Write } from '../../src/engine/machine.ts'
 import { Lane } from '../../src/session/lane.ts'
@@ -34,6 +34,11 @@ class HeldSink extends Duplex {
   }
 }
 
+/** The same of a socket. */
+class HeldSocket extends Socket {
+  override _write(): void {}
+}
+
 interface LaneBench {
   readonly lane: Lane
   /** What its sink was told. */
@@ -45,11 +50,11 @@ interface LaneBench {
 }
 
 /** An outlet to a sink that a test holds, a machine that sends in frames without heads, and a session between them. */
-function makeOutlet(maxPayload = 65_535) {
+function makeOutlet({ maxPayload = 65_535, to }: { maxPayload?: number; to?: Duplex } = {}) {
   const clock = new FakeClock()
   const sink = new HeldSink()
   const told: string[] = []
-  const outlet = new Outlet(sink, clock, {
+  const outlet = new Outlet(to ?? sink, clock, {
     progressed: () => void told.push('progressed'),
     resumed: () => void told.push('resumed'),
   })
@@ -125,12 +130,19 @@ describe('lanes that have something to send', () => {
     expect(outlet.waiting).toBe(true)
   })
 
-  it('has twice as much under way where there is but one', () => {
-    const { outlet, makeLane, turn } = makeOutlet()
-    makeLane(1).give(2_000 * KIB)
-    turn(false)
-    expect(outlet.backlog).toBeGreaterThanOrEqual(2 * HIGH_WATER)
-    expect(outlet.backlog).toBeLessThan(2 * HIGH_WATER + 66 * KIB)
+  it('has twice as much under way where there is but one, with wide writes', () => {
+    const [narrow, shared, wide] = [0, 1, 2].map((wants) => {
+      const { outlet, makeLane, turn } = makeOutlet({ to: new HeldSocket() })
+      onTestFinished(() => outlet.handOver())
+      if (wants > 0) expect(outlet.widen()).toBe(true)
+      makeLane(1).give(2_000 * KIB)
+      turn(wants === 1)
+      return outlet.backlog
+    })
+    expect(narrow).toBeLessThan(HIGH_WATER + 66 * KIB)
+    expect(shared).toBe(narrow)
+    expect(wide).toBeGreaterThanOrEqual(2 * HIGH_WATER)
+    expect(wide).toBeLessThan(2 * HIGH_WATER + 66 * KIB)
   })
 
   it('send nothing any more once they are deleted, and none does after clear()', () => {
@@ -160,7 +172,7 @@ describe('lanes that have something to send', () => {
 describe('wide writes', () => {
   it.each([
     ['is over', (outlet: Outlet) => outlet.lose(new AnyTlsError('ERR_CONNECTION_LOST'))],
-    ['has become another machine', (outlet: Outlet) => outlet.handOver()],
+    ['is written to by somebody else', (outlet: Outlet) => outlet.handOver()],
   ] as const)('are for others once the connection %s', (_, end) => {
     const make = () => {
       const host = { progressed: () => {}, resumed: () => {} }
@@ -178,7 +190,7 @@ describe('wide writes', () => {
 
 describe('a pace', () => {
   it('lets a quantum go at once, and the next when the time for it has come', async () => {
-    const { outlet, clock, sent, told, makeLane, turn } = makeOutlet(1_000)
+    const { outlet, clock, sent, told, makeLane, turn } = makeOutlet({ maxPayload: 1_000 })
     // 5,000 bytes in 50 ms, and no more than 25,000 saved up.
     outlet.pace = new Pace(100_000)
     outlet.pace.take(25_000, clock.now())

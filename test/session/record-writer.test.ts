@@ -509,9 +509,11 @@ describe('RecordWriter: wide writes', () => {
     expect(sizes().at(-1)).toBe(65_536)
   })
 
-  it('are none of what is not lent, or has more bytes', () => {
+  it('are none of what is not lent, has more bytes or shares the connection', () => {
     const { socket, writer, sizes } = make()
     expect(writer.widen()).toBe(true)
+    writer.write([wide], true, true)
+    while (writer.backlog > 0) socket.release()
     writer.write([wide])
     while (writer.backlog > 0) socket.release()
     writer.write([plain('1', 'x'.repeat(WIDE_JOIN))], true)
