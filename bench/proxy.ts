@@ -29,7 +29,7 @@ const GIB = 1_024 * MIB
 // Enough for what is compiled on the way to be a small part of it: on a fast machine 512 MiB pass in a second.
 const BULK = (quick ? 64 : 1_536) * MIB
 const REQUESTS = quick ? 300 : 6_000
-// Before what is measured of requests: V8 goes on compiling for some 30,000 of them, and a proxy that runs has had them.
+// Before what is measured of requests: they get cheaper for some 20,000, and a proxy that runs has had more.
 const WARM = quick ? 300 : 24_000
 const REQUEST_BYTES = 1_024
 

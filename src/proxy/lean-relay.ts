@@ -15,13 +15,13 @@ import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
 /** How soon a read has left that nothing held up, in milliseconds. */
 const PROMPT = 20
 
-/** Bytes that left promptly, one read after the other, before wide ones follow: twice what a kernel takes for a line that stands still. */
+/** Bytes that left promptly before wide reads follow: twice what Linux takes by default for a line that stands still. */
 const PROVEN = 8 << 20
 
 /** Bytes of a read from which on more may follow at once. */
 const WORTH_WIDENING = READ_SIZE / 4
 
-/** Relays with a read under way behind so many prompt ones; where there are more, none reads wide: who did would have most of the processor. */
+/** Relays that have come so far and have a read under way; with more none reads wide: who did would have most of the processor. */
 const MANY_PROVEN = 16
 let provenUnderWay = 0
 
@@ -59,7 +59,7 @@ export class LeanRelay implements LaneSink {
   #pausedAt = 0
   /** Bytes of the last read. */
   #lastRead = 0
-  /** Bytes that have left promptly since some did not. */
+  /** Bytes of reads that it paused for and that left promptly, since one did not. */
   #prompt = 0
   /** How often `left` is still to come. */
   #leaving = 0

@@ -70,7 +70,7 @@ export class RecordWriter implements Gatherer {
     return this.#left
   }
 
-  /** What is lent leaves as one write, if it comes as one, has no more than {@link WIDE_JOIN} bytes and finds nothing under way. */
+  /** What is lent leaves as one write, if it comes as one, has no more than {@link WIDE_JOIN} bytes, finds nothing under way and gathers nothing. */
   get isWide(): boolean {
     return this.#isWide
   }

@@ -36,11 +36,13 @@ async function connectPair(reads?: LentReads): Promise<{ connected: Socket; acce
 /** Takes what a socket reads, as text and with the buffers that it was in. */
 function collect(socket: Socket) {
   const buffers = new Set<unknown>()
+  const offsets = new Set<number>()
   const lengths: number[] = []
   let text = ''
   const waiting: { readonly wanted: string; readonly resolve: () => void }[] = []
   const take = (bytes: Uint8Array): void => {
     buffers.add(bytes.buffer)
+    offsets.add(bytes.byteOffset)
     lengths.push(bytes.length)
     text += Buffer.from(bytes).toString()
     for (const { wanted, resolve } of waiting) if (text === wanted) resolve()
@@ -50,7 +52,7 @@ function collect(socket: Socket) {
     text === wanted
       ? Promise.resolve()
       : new Promise((resolve) => waiting.push({ wanted, resolve }))
-  return { take, buffers, lengths, received, text: () => text }
+  return { take, buffers, offsets, lengths, received, text: () => text }
 }
 
 /** The bytes are with the kernel of the other end, and it has looked for what came. */
@@ -195,9 +197,10 @@ describe('a wide read', () => {
       const pair = await connectPair(which === 'connected' ? new LentReads('tcp') : undefined)
       const [socket, peer] = [pair[which], pair[which === 'accepted' ? 'connected' : 'accepted']]
       if (which === 'accepted') lendReads(socket, 'tcp')
-      const lengths = await readsOf(socket, peer, (count) => count === 30)
+      const lengths = await readsOf(socket, peer, (count) => count > 30 && count <= 45)
       const wide = lengths.map((bytes) => bytes > 65_520)
-      expect([wide.indexOf(true), wide.lastIndexOf(true)]).toEqual([30, 30])
+      expect(wide.indexOf(true)).toBeGreaterThan(30)
+      expect(wide.lastIndexOf(true)).toBeLessThanOrEqual(45)
       expect(Math.max(...lengths)).toBeLessThanOrEqual(WIDE_READ)
     },
   )
@@ -220,6 +223,7 @@ describe('a wide read', () => {
       await reads.received(text)
     }
     expect(new Set(taken.flatMap(({ buffers }) => [...buffers])).size).toBe(1)
+    expect(taken.flatMap(({ offsets }) => [...offsets])).toEqual([0, 0])
   })
 
   it('is none of a socket that lends nothing, or of what TLS carries', async () => {

@@ -139,6 +139,7 @@ describe('lanes that have something to send', () => {
       turn(wants === 1)
       return outlet.backlog
     })
+    expect(narrow).toBeGreaterThanOrEqual(HIGH_WATER)
     expect(narrow).toBeLessThan(HIGH_WATER + 66 * KIB)
     expect(shared).toBe(narrow)
     expect(wide).toBeGreaterThanOrEqual(2 * HIGH_WATER)
