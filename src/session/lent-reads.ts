@@ -10,10 +10,7 @@ import type { Duplex } from 'node:stream'
  */
 export const READ_SIZE = 65_520
 
-/**
- * Bytes of a wide read, which with their heads fill 32 records. Most of what a read costs, with all that follows it, is the
- * same whatever it brings.
- */
+/** Bytes of a wide read, which with their heads fill 32 records. */
 export const WIDE_READ = 8 * READ_SIZE
 
 type Take = (bytes: Uint8Array) => void

@@ -7,7 +7,7 @@ import type { Machine } from '../engine/machine.ts'
 import { SendScheduler } from '../engine/send-scheduler.ts'
 import { guarded } from './callbacks.ts'
 import type { Clock, Timer } from './clock.ts'
-import { giveJoinBuffer } from './join-buffers.ts'
+import { WIDE_JOIN, giveJoinBuffer } from './join-buffers.ts'
 import type { Lane } from './lane.ts'
 import { READ_SIZE } from './lent-reads.ts'
 import type { Pace } from './pace.ts'
@@ -15,9 +15,6 @@ import { RecordWriter } from './record-writer.ts'
 
 /** Bytes under way to the socket at which streams have to wait. */
 const OUTPUT_HIGH_WATER = 262_144
-
-/** The same for one that has the connection to itself and wide writes: a wide read goes into one. */
-const WIDE_HIGH_WATER = 524_288
 
 /**
  * How many bytes must have been under way, and for how many milliseconds none have left, for some leaving to say that the
@@ -108,8 +105,9 @@ export class Outlet {
   pump(machine: Machine, now: number, isShared: boolean): void {
     if (this.#ready.size === 0 || this.#paced !== undefined) return
     const { pace } = this
+    // A wide read goes into one write.
     const isWide = this.#writer.isWide && !isShared
-    const most = (isWide ? WIDE_HIGH_WATER : OUTPUT_HIGH_WATER) - this.#writer.backlog
+    const most = (isWide ? WIDE_JOIN : OUTPUT_HIGH_WATER) - this.#writer.backlog
     const granted = pace === undefined ? most : Math.min(most, pace.quantum)
     let room = granted
     while (room > 0 && this.#ready.size > 0) {
