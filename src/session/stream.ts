@@ -98,7 +98,8 @@ export class Stream extends Duplex {
   readonly messages: boolean
 
   readonly #lane: Lane
-  readonly #sink: LaneSink
+  /** Whoever it was diverted to. */
+  #taker: LaneSink | undefined
   readonly #context = new AsyncResource('AnyTlsStream', { requireManualDestroy: true })
   /** Received bytes that the readable side has not asked for. */
   readonly #inbox: Inbox
@@ -124,6 +125,68 @@ export class Stream extends Duplex {
   #timer: Timer | undefined
   #lateWriteTimer: Timer | undefined
 
+  /** What the lane has to tell, for the stream or for whoever it was diverted to. */
+  static readonly #Sink = class implements LaneSink {
+    readonly #stream: Stream
+
+    constructor(stream: Stream) {
+      this.#stream = stream
+    }
+
+    data(view: Uint8Array): void {
+      const stream = this.#stream
+      if (stream.#taker === undefined) stream.#onData(view)
+      else stream.#taker.data(view)
+    }
+
+    settle(): void {
+      const stream = this.#stream
+      if (stream.#taker === undefined) stream.#run(stream.#onSettle)
+      else stream.#taker.settle()
+    }
+
+    accepted(): void {
+      const stream = this.#stream
+      stream.#run(stream.#onAccepted)
+    }
+
+    end(): void {
+      const stream = this.#stream
+      if (stream.#taker === undefined) stream.#run(stream.#onEnd)
+      else stream.#taker.end()
+    }
+
+    closed(error: AnyTlsError | undefined): void {
+      const stream = this.#stream
+      if (stream.#taker === undefined) {
+        stream.#run(stream.#onClosed, error)
+        return
+      }
+      stream.#over = true
+      // In order: what has come may still be on its way to where it goes.
+      if (error === undefined) stream.#taker.closed(error)
+      else stream.#run(() => void stream.destroy(error))
+    }
+
+    sent(): void {
+      const stream = this.#stream
+      if (stream.#taker === undefined) stream.#onSent()
+      else stream.#taker.sent()
+    }
+
+    left(): void {
+      const stream = this.#stream
+      // What was written before it was diverted.
+      if (stream.#taker === undefined || stream.#written !== undefined) stream.#run(stream.#onLeft)
+      stream.#taker?.left()
+    }
+
+    destroy(error: Error | undefined): void {
+      const stream = this.#stream
+      stream.#run(() => void stream.destroy(error))
+    }
+  }
+
   static {
     // Of the bytes that wait, the readable side holds but one piece.
     Object.defineProperty(Stream.prototype, 'readableLength', {
@@ -140,8 +203,7 @@ export class Stream extends Duplex {
     this.messages = lane.messages
     this.#lane = lane
     this.#inbox = new Inbox(lane.messages, lane.readsLent)
-    this.#sink = this.#makeSink()
-    lane.attach(this.#sink)
+    lane.attach(new Stream.#Sink(this))
   }
 
   /** The Stream ID, 1 or more. */
@@ -207,8 +269,7 @@ export class Stream extends Duplex {
       else this.off('timeout', callback)
     }
     if (delay > 0 && !this.destroyed) {
-      const onTimeout = (): void => this.#run(() => this.emit('timeout'))
-      this.#timer = this.#lane.schedule(delay, onTimeout)
+      this.#timer = this.#lane.schedule(delay, () => this.#run(this.#onTimeout))
     }
     return this
   }
@@ -251,26 +312,7 @@ export class Stream extends Duplex {
       if (chunk === null) break
       unread.push(chunk)
     }
-    const own = this.#sink
-    this.#lane.attach({
-      data: (view) => sink.data(view),
-      settle: () => sink.settle(),
-      accepted: () => own.accepted(),
-      end: () => sink.end(),
-      closed: (error) => {
-        this.#over = true
-        // In order: what has come may still be on its way to where it goes.
-        if (error === undefined) sink.closed(error)
-        else this.#run(() => void this.destroy(error))
-      },
-      sent: () => sink.sent(),
-      left: () => {
-        // What was written before it was diverted.
-        if (this.#written !== undefined) own.left()
-        sink.left()
-      },
-      destroy: (error) => own.destroy(error),
-    })
+    this.#taker = sink
     const leaving = this.#written !== undefined && this.#lane.pendingBytes === 0
     return { lane: this.#lane, unread, ended: this.#endCame, leaving }
   }
@@ -344,21 +386,13 @@ export class Stream extends Duplex {
     return Number(baseLength?.get?.call(this))
   }
 
-  #run(action: () => void): void {
-    this.#context.runInAsyncScope(action)
+  /** In the context that the stream was opened in. */
+  #run<A extends readonly unknown[]>(action: (this: Stream, ...args: A) => void, ...args: A): void {
+    this.#context.runInAsyncScope(action, this, ...args)
   }
 
-  #makeSink(): LaneSink {
-    return {
-      data: (view) => this.#onData(view),
-      settle: () => this.#run(this.#onSettle),
-      accepted: () => this.#run(this.#onAccepted),
-      end: () => this.#run(this.#onEnd),
-      closed: (error) => this.#run(() => this.#onClosed(error)),
-      sent: () => this.#onSent(),
-      left: () => this.#run(this.#onLeft),
-      destroy: (error) => this.#run(() => void this.destroy(error)),
-    }
+  #onTimeout(): void {
+    this.emit('timeout')
   }
 
   #onData(view: Uint8Array): void {
@@ -367,7 +401,7 @@ export class Stream extends Duplex {
     this.#inbox.push(view)
   }
 
-  readonly #onSettle = (): void => {
+  #onSettle(): void {
     while (this.#mayEmit()) {
       const piece = this.#inbox.take()
       if (piece === undefined) return
@@ -424,7 +458,7 @@ export class Stream extends Duplex {
     this.#endIfRead()
   }
 
-  readonly #onAccepted = (): void => {
+  #onAccepted(): void {
     if (this.#accepted) return
     this.#accepted = true
     this.#waiter?.resolve()
@@ -432,7 +466,7 @@ export class Stream extends Duplex {
     this.emit('accept')
   }
 
-  readonly #onEnd = (): void => {
+  #onEnd(): void {
     if (this.destroyed || this.#endCame) return
     this.#endCame = true
     this.#endReadable()
@@ -525,7 +559,7 @@ export class Stream extends Duplex {
     this.#lane.finish()
   }
 
-  readonly #onLeft = (): void => {
+  #onLeft(): void {
     if (this.#lane.pendingBytes > 0) return
     if (this.#written !== undefined) {
       this.#completeWrite()
