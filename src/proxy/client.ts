@@ -66,7 +66,7 @@ export function createTunnelOpener(
     throw invalidOption('replyWait must be at least 0 milliseconds')
   }
   const answers = new AnswerTimes(replyWait)
-  const openStream = async (signal: AbortSignal): Promise<TunnelStream> =>
+  const openStream = (signal: AbortSignal): TunnelStream | Promise<TunnelStream> =>
     source instanceof Session ? source.openStream({ signal }) : source.openStream(signal)
   // A session that is gone has no other to offer.
   const maxRetries = source instanceof Session ? 0 : MAX_RETRIES
@@ -74,34 +74,22 @@ export function createTunnelOpener(
     const address = encodeAddress(target)
     const preamble = early === undefined ? address : concatBytes([address, early])
     for (let retries = 0; ; retries += 1) {
+      let stream: TunnelStream | undefined
       try {
-        return await open(openStream, preamble, signal, answers)
+        stream = await openStream(signal)
+        stream.on('error', ignore)
+        signal.throwIfAborted()
+        stream.write(preamble)
+        await answered(stream, answers, signal)
+        return stream
       } catch (error) {
+        if (stream?.destroyed === false) stream.reset(CloseCode.RemoteDisconnect)
         signal.throwIfAborted()
         if (retries === maxRetries || !isSessionLost(error)) throw error
         // A server that stops ends all its sessions: what has arrived about the others is heard first.
         await setImmediate()
       }
     }
-  }
-}
-
-async function open(
-  openStream: (signal: AbortSignal) => Promise<TunnelStream>,
-  preamble: Uint8Array,
-  signal: AbortSignal,
-  answers: AnswerTimes,
-): Promise<TunnelStream> {
-  const stream = await openStream(signal)
-  stream.on('error', () => {})
-  try {
-    signal.throwIfAborted()
-    stream.write(preamble)
-    await answered(stream, answers, signal)
-    return stream
-  } catch (error) {
-    if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
-    throw error
   }
 }
 
@@ -162,6 +150,8 @@ class AnswerTimes {
     return hopeless ? 0 : patience
   }
 }
+
+function ignore(): void {}
 
 function isSessionLost(error: unknown): boolean {
   if (!(error instanceof AnyTlsError)) return false

@@ -170,18 +170,16 @@ export class Servers {
    *
    * @throws what the last server's opener threw; at once what says that the target cannot be reached
    */
-  readonly openTunnel: OpenTunnel = async (target, signal, early) => {
-    signal.throwIfAborted()
+  readonly openTunnel: OpenTunnel = (target, signal, early) => {
+    const [first] = this.#servers
+    if (this.#servers.length === 1 && first !== undefined) return first.open(target, signal, early)
     this.#lastAsked = this.#clock.now()
     this.#arm()
-    const servers = this.#inOrder()
-    const [only] = servers
-    if (servers.length === 1 && only !== undefined) return only.open(target, signal, early)
-    return this.#race(servers, signal, (server, attempt) => server.open(target, attempt, early))
+    return this.#race(signal, (server, attempt) => server.open(target, attempt, early))
   }
 
   /** Those that are well before the others, the quickest first, or the one that is to be asked again first. */
-  #inOrder(): readonly Server[] {
+  #inOrder(): Server[] {
     const distance = (server: Server): number => {
       if (server.roundTrip === undefined) return Infinity
       return server.roundTrip * (server === this.#preferred ? CLEARLY_QUICKER : 1)
@@ -196,21 +194,18 @@ export class Servers {
     const [first] = order
     if (first !== undefined && first !== this.#preferred) {
       this.#preferred = first
-      if (order.length > 1) {
-        this.#observe({ type: 'preferred', server: first.name, roundTrip: first.roundTrip })
-      }
+      this.#observe({ type: 'preferred', server: first.name, roundTrip: first.roundTrip })
     }
     return order
   }
 
   #race(
-    servers: readonly Server[],
     signal: AbortSignal,
     open: (server: Server, signal: AbortSignal) => Promise<TunnelStream>,
   ): Promise<TunnelStream> {
     return new Promise((resolve) => {
       const attempts = new Set<AbortController>()
-      const left = [...servers]
+      const left = this.#inOrder()
       const timers = new Set<Timer>()
       let underWay = 0
       let over = false

@@ -3,7 +3,6 @@
 import type { Socket } from 'node:net'
 import { AnyTlsError, PeerCloseError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
-import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { unmappedHost } from '../../codec/ip.ts'
@@ -108,7 +107,9 @@ export async function openForProgram(
   opening = context.openTunnel(request.target, gone),
 ): Promise<TunnelStream> {
   try {
-    const stream = await orAborted(opening, gone)
+    const stream = await opening
+    if (gone.aborted && !stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
+    gone.throwIfAborted()
     stream.accepted().then(
       () => context.emit('tunnel', request),
       (error: unknown) => {
@@ -117,8 +118,8 @@ export async function openForProgram(
     )
     return stream
   } catch (error) {
-    if (gone.aborted) opening.then(resetUnwanted, () => {})
-    else context.emit('refused', { ...request, error })
+    gone.throwIfAborted()
+    context.emit('refused', { ...request, error })
     throw error
   }
 }
@@ -136,10 +137,6 @@ export async function refusalOf(stream: TunnelStream): Promise<unknown> {
     () => undefined,
     (error: unknown) => error,
   )
-}
-
-function resetUnwanted(stream: TunnelStream): void {
-  if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
 }
 
 /** Carries the tunnel of the program on `socket` to its end. */
