@@ -54,7 +54,17 @@ export function encodeAddress(address: Address, types: AddressTypes = AddressTyp
   if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
     throw invalid(`port ${port} is not a whole number from 0 to 65535`)
   }
-  return Uint8Array.of(...encodeHost(host, types), port >>> 8, port & 0xff)
+  const ip = parseIPv4(host) ?? parseIPv6(host)
+  const body = ip ?? encodeName(host)
+  const start = ip === undefined ? 2 : 1
+  const end = start + body.length
+  const bytes = new Uint8Array(end + 2)
+  bytes[0] = ip === undefined ? types.Name : ip.length === 4 ? types.IPv4 : types.IPv6
+  if (ip === undefined) bytes[1] = body.length
+  bytes.set(body, start)
+  bytes[end] = port >>> 8
+  bytes[end + 1] = port
+  return bytes
 }
 
 /**
@@ -91,22 +101,18 @@ export function decodeAddress(
   }
 }
 
-function encodeHost(host: string, types: AddressTypes): Iterable<number> {
-  const ipv4 = parseIPv4(host)
-  if (ipv4 !== undefined) return [types.IPv4, ...ipv4]
-  const ipv6 = parseIPv6(host)
-  if (ipv6 !== undefined) return [types.IPv6, ...ipv6]
+function encodeName(host: string): Uint8Array {
   const { length } = host
   if (length === 0 || length > NAME_MAX_LENGTH) {
     throw invalid(`a name of ${length} characters, 1 to ${NAME_MAX_LENGTH} are possible`)
   }
-  return [types.Name, length, ...Array.from({ length }, (_, at) => nameUnit(host, at))]
-}
-
-function nameUnit(host: string, at: number): number {
-  const unit = host.charCodeAt(at)
-  checkNameCharacter(unit, at)
-  return unit
+  const name = new Uint8Array(length)
+  for (let at = 0; at < length; at += 1) {
+    const unit = host.charCodeAt(at)
+    checkNameCharacter(unit, at)
+    name[at] = unit
+  }
+  return name
 }
 
 /** Host of `length` bytes behind a head of `head` bytes, and the port behind it. */
