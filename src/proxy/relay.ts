@@ -4,7 +4,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream'
 import { CloseCode } from '../engine/close-code.ts'
-import { readsAreLent, takeReads } from '../session/lent-reads.ts'
+import { keepReads, readsAreLent, takeReads } from '../session/lent-reads.ts'
 import { Stream } from '../session/stream.ts'
 import { closeGently } from './close-gently.ts'
 import { LeanRelay, limitSilence, resetSocket, timedOut } from './lean-relay.ts'
@@ -37,6 +37,8 @@ export async function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): P
     if (lean !== undefined) return lean.over
     // The stream is over already: what the socket may say has nobody to go to.
     if (readsAreLent(socket)) takeReads(socket, () => {})
+  } else if (socket instanceof Socket) {
+    keepReads(socket)
   }
   const sides = [a, b]
   const onHalfOpen = () => {

@@ -88,6 +88,14 @@ export class LentReads {
     socket.resume()
   }
 
+  /** What comes before the next {@link start} waits for it, behind `rest`. */
+  hold(socket: Duplex, rest: Uint8Array): void {
+    this.#take = undefined
+    if (rest.length === 0) return
+    this.#early.push(new Uint8Array(rest))
+    socket.pause()
+  }
+
   /** From now on what is read is in the socket's `data` events, and nobody else's. */
   keep(socket: Duplex): void {
     this.#keeper = socket
@@ -149,9 +157,22 @@ function lends(handle: Partial<Handle>): handle is Handle {
   return 'useUserBuffer' in handle
 }
 
-/** Makes the socket one that lends nothing: what is read from now on is in its `data` events. */
-export function keepReads(duplex: Duplex): void {
+/** Makes the socket one that lends nothing, where `take` had its reads: what is read from now on is in its `data` events. */
+export function keepReads(duplex: Duplex, take?: Take): void {
+  if (take !== undefined) duplex.off('data', take)
   readsOf(duplex)?.keep(duplex)
+}
+
+/** Gives `take` nothing more: what is read waits for whoever takes it next, behind `rest`, which `take` has been given. */
+export function holdReads(duplex: Duplex, take: Take, rest: Uint8Array): void {
+  const reads = readsOf(duplex)
+  if (reads !== undefined) {
+    reads.hold(duplex, rest)
+    return
+  }
+  duplex.off('data', take)
+  duplex.pause()
+  if (rest.length > 0) duplex.unshift(rest)
 }
 
 /** Whether the next read of a TCP socket that lends its reads is a wide one. */

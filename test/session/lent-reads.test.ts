@@ -6,6 +6,7 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   dropReads,
+  holdReads,
   keepReads,
   lendReads,
   LentReads,
@@ -274,6 +275,43 @@ describe('reads that are lent', () => {
     expect(accepted.readableLength).toBeLessThan(4 * 65_536)
   })
 
+  it('wait while nobody takes them, behind the rest of what was given, and the end behind all', async () => {
+    const [{ connected, accepted }, other] = [await connectPair(), await connectPair()]
+    for (const each of [accepted, other.accepted]) lendReads(each, 'tcp')
+    let ended = false
+    accepted.on('end', () => (ended = true))
+    const first = new Promise<void>((resolve) => {
+      const take = (bytes: Uint8Array): void => {
+        holdReads(accepted, take, bytes.subarray('request '.length))
+        resolve()
+      }
+      takeReads(accepted, take)
+    })
+    await deliver(connected, 'request rest ')
+    await first
+    // The buffer serves others meanwhile.
+    const others = collect(other.accepted)
+    await deliver(other.connected, 'x'.repeat(100))
+    await others.received('x'.repeat(100))
+    connected.end('and more')
+    await turns(50)
+    expect(ended).toBe(false)
+    const taken = collect(accepted)
+    await taken.received('rest and more')
+    await once(accepted, 'end')
+  })
+
+  it('show an end while nobody takes them, when nothing was left', async () => {
+    const { connected, accepted } = await connectPair()
+    lendReads(accepted, 'tcp')
+    const take = (bytes: Uint8Array): void =>
+      holdReads(accepted, take, bytes.subarray(bytes.length))
+    takeReads(accepted, take)
+    await deliver(connected, 'request')
+    connected.end()
+    await once(accepted, 'end')
+  })
+
   it('go nowhere once they are dropped, and hold up nobody', async () => {
     const { connected, accepted } = await connectPair()
     lendReads(accepted, 'tcp')
@@ -300,5 +338,28 @@ describe('a Duplex that lends nothing', () => {
     duplex.emit('data', Buffer.from('two'))
     expect(chunks).toEqual(['one'])
     expect(duplex.listenerCount('data')).toBe(0)
+    takeReads(duplex, take)
+    keepReads(duplex, take)
+    expect(duplex.listenerCount('data')).toBe(0)
+  })
+
+  it('keeps what comes while nobody takes it, behind the rest of what was given', async () => {
+    const { connected, accepted } = await connectPair()
+    const first = new Promise<void>((resolve) => {
+      const take = (bytes: Uint8Array): void => {
+        holdReads(accepted, take, bytes.subarray('request '.length))
+        resolve()
+      }
+      takeReads(accepted, take)
+      accepted.resume()
+    })
+    await deliver(connected, 'request rest ')
+    await first
+    connected.end('and more')
+    await turns(50)
+    expect(accepted.readableEnded).toBe(false)
+    const taken = collect(accepted)
+    accepted.resume()
+    await taken.received('rest and more')
   })
 })

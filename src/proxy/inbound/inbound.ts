@@ -12,6 +12,7 @@ import { sourceOf } from './inbound-tunnel.ts'
 import { serveSocks } from './socks-inbound.ts'
 import type { SocksContext } from './socks-inbound.ts'
 import { tell } from '../../session/callbacks.ts'
+import { holdReads, keepReads, lendReads, takeReads } from '../../session/lent-reads.ts'
 import type { OpenTunnel } from '../tunnel.ts'
 import { UdpAssociations } from '../udp/udp-inbound.ts'
 import type { UdpInboundOptions } from '../udp/udp-inbound.ts'
@@ -109,23 +110,30 @@ function tellApart(
     socket.destroy()
   }, handshakeTimeout)
   const stopTimer = () => clearTimeout(timer)
-  const onReadable = () => {
-    const chunk = socket.read() as Buffer | null
-    if (chunk === null) return
-    socket.off('readable', onReadable)
-    socket.off('end', onEnd)
-    const [version] = chunk
-    if (version === 4 || version === 5) {
-      socket.unshift(chunk)
-      serveSocks(socket, version, context, stopTimer)
-    } else {
-      // From here on the HTTP server's own headersTimeout counts.
-      stopTimer()
-      serveHttp(chunk)
-    }
-  }
   const onEnd = () => socket.destroy()
+  let socks: ((bytes: Uint8Array) => void) | undefined
+  const onRead = (bytes: Uint8Array) => {
+    const [version] = bytes
+    if (socks === undefined && (version === 4 || version === 5)) {
+      socks = serveSocks(socket, version, context, (rest) => {
+        stopTimer()
+        socket.off('end', onEnd)
+        holdReads(socket, onRead, rest)
+      })
+    }
+    if (socks !== undefined) {
+      socks(bytes)
+      return
+    }
+    // From here on the HTTP server's own headersTimeout counts.
+    stopTimer()
+    socket.off('end', onEnd)
+    keepReads(socket, onRead)
+    // A body that comes with it is not read at once.
+    serveHttp(Buffer.from(bytes))
+  }
   socket.once('close', stopTimer)
-  socket.on('readable', onReadable)
   socket.on('end', onEnd)
+  lendReads(socket, 'tcp')
+  takeReads(socket, onRead)
 }

@@ -1,6 +1,7 @@
 // SOCKS on a socket of the local port: drives the handshake machine, then carries the tunnel or datagrams.
 import type { Socket } from 'node:net'
 import type { Address } from '../../codec/address.ts'
+import { dropReads } from '../../session/lent-reads.ts'
 import { closeGently } from '../close-gently.ts'
 import { reportFailure } from '../failure.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
@@ -9,6 +10,8 @@ import { encodeSocks4Reply, Socks4Handshake } from './socks4.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
 import type { Socks5Event } from './socks5.ts'
 import type { UdpAssociations } from '../udp/udp-inbound.ts'
+
+const NO_BYTES = new Uint8Array(0)
 
 /** What SOCKS needs beside what HTTP needs too. */
 export interface SocksContext extends InboundContext {
@@ -23,51 +26,44 @@ interface Version {
 }
 
 /**
- * Serves SOCKS4, SOCKS4a or SOCKS5 on `socket`. `onHandshakeOver` is called once the request stands or was refused.
+ * Serves SOCKS4, SOCKS4a or SOCKS5 on `socket`. `onHandshakeOver` is called once the request stands or was refused, with
+ * what followed it; from then on it is nobody else's.
+ *
+ * @returns what takes the bytes of the handshake, which it does not keep
  */
 export function serveSocks(
   socket: Socket,
   version: 4 | 5,
   context: SocksContext,
-  onHandshakeOver: () => void,
-): void {
+  onHandshakeOver: (rest: Uint8Array) => void,
+): (bytes: Uint8Array) => void {
   const socks = version === 4 ? socks4(context) : socks5(context)
-  const onReadable = () => {
-    const chunk = socket.read() as Uint8Array | null
-    if (chunk === null) return
-    for (const event of socks.handshake.receive(chunk)) {
+  return (bytes) => {
+    for (const event of socks.handshake.receive(bytes)) {
       switch (event.type) {
         case 'send':
           socket.write(event.bytes)
           break
         case 'connect':
-          release()
-          if (event.rest.length > 0) socket.unshift(event.rest)
+          onHandshakeOver(event.rest)
           void serveTunnel(socket, event.target, socks, context)
           break
         case 'associate':
-          release()
+          onHandshakeOver(NO_BYTES)
+          dropReads(socket, ignore)
           context.associations.associate(socket, event.source, context)
           break
         case 'refuse':
-          release()
+          onHandshakeOver(NO_BYTES)
           context.emit('invalid', {
             source: sourceOf(socket),
             reason: `SOCKS${version}: ${event.reason}`,
           })
-          closeGently(socket)
+          endGently(socket)
           break
       }
     }
   }
-  const onEnd = () => socket.destroy()
-  const release = () => {
-    socket.off('readable', onReadable)
-    socket.off('end', onEnd)
-    onHandshakeOver()
-  }
-  socket.on('readable', onReadable)
-  socket.on('end', onEnd)
 }
 
 function socks4({ checkCredentials }: InboundContext): Version {
@@ -99,10 +95,18 @@ async function serveTunnel(
     stream = await openForProgram(context, request, departure.signal)
   } catch (error) {
     departure.release()
-    if (!socket.destroyed) closeGently(socket, reply(reportFailure(error).socksReply))
+    endGently(socket, reply(reportFailure(error).socksReply))
     return
   }
   departure.release()
   socket.write(reply(Socks5Reply.Succeeded))
   await carryTunnel(socket, stream)
 }
+
+/** What the program still sends is for nobody. */
+function endGently(socket: Socket, lastBytes?: Uint8Array): void {
+  dropReads(socket, ignore)
+  closeGently(socket, lastBytes)
+}
+
+function ignore(): void {}

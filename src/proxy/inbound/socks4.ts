@@ -32,7 +32,7 @@ export class Socks4Handshake {
     this.#hasPassword = hasPassword
   }
 
-  /** Takes bytes from the client, in any segmentation. Once the handshake is over it ignores them. */
+  /** Takes bytes from the client, in any segmentation, and keeps none of them. Once the handshake is over it ignores them. */
   receive(chunk: Uint8Array): readonly Socks4Event[] {
     if (this.#over) return []
     const bytes = concatBytes([this.#pending, chunk])

@@ -32,11 +32,12 @@ export type Socks5Event =
  * A reply to a request. `bound` is where datagrams are to be sent; to CONNECT it is all zeros, as what the
  * server's end is called is its own affair.
  */
-export function encodeSocks5Reply(reply: number, bound: Address = NO_ADDRESS): Uint8Array {
-  return concatBytes([Uint8Array.of(VERSION, reply, 0), encodeAddress(bound)])
+export function encodeSocks5Reply(reply: number, bound?: Address): Uint8Array {
+  const address = bound === undefined ? NO_ADDRESS : encodeAddress(bound)
+  return concatBytes([Uint8Array.of(VERSION, reply, 0), address])
 }
 
-const NO_ADDRESS: Address = { host: '0.0.0.0', port: 0 }
+const NO_ADDRESS = encodeAddress({ host: '0.0.0.0', port: 0 })
 const VERSION = 5
 const CREDENTIALS_VERSION = 1
 const Method = { None: 0, Credentials: 2, Unacceptable: 0xff } as const
@@ -54,7 +55,7 @@ export class Socks5Handshake {
     this.#check = check
   }
 
-  /** Takes bytes from the client, in any segmentation. Once the handshake is over it ignores them. */
+  /** Takes bytes from the client, in any segmentation, and keeps none of them. Once the handshake is over it ignores them. */
   receive(chunk: Uint8Array): readonly Socks5Event[] {
     const events: Socks5Event[] = []
     let bytes = this.#pending.length > 0 ? concatBytes([this.#pending, chunk]) : chunk
@@ -63,7 +64,7 @@ export class Socks5Handshake {
       if (taken === 0) break
       bytes = bytes.subarray(taken)
     }
-    this.#pending = this.#state === 'over' ? NO_BYTES : bytes
+    this.#pending = this.#state === 'over' || bytes.length === 0 ? NO_BYTES : bytes.slice()
     return events
   }
 

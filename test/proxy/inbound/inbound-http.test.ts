@@ -13,6 +13,7 @@ import {
   readAll,
   readExactly,
   startInbound,
+  streamPair,
 } from '../support.ts'
 
 /** A server that answers the first request on each connection with `answer`, byte for byte. */
@@ -41,6 +42,42 @@ describe('HTTP on the local port', () => {
     expect((await readAll(program)).toString()).toBe(
       'HTTP/1.1 200 Connection Established\r\n\r\nearly data',
     )
+  })
+
+  it('what comes while a tunnel is being opened is kept, whatever other programs send meanwhile', async () => {
+    for (const [head, wanted] of [
+      ['CONNECT any.test:443 HTTP/1.1\r\nHost: x\r\n\r\n', /^first, second$/],
+      [
+        'POST http://any.test/ HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n',
+        /\r\n\r\nfirst, second$/,
+      ],
+    ] as const) {
+      const [client, server] = streamPair()
+      server.on('error', () => {})
+      let open!: () => void
+      const opening = new Promise<void>((resolve) => (open = resolve))
+      let asked!: () => void
+      const isAsked = new Promise<void>((resolve) => (asked = resolve))
+      const openTunnel = async () => {
+        asked()
+        await opening
+        return client
+      }
+      const { port } = await startInbound({ openTunnel })
+      const program = await connectTo(port)
+      program.write(`${head}first, `)
+      await isAsked
+      const other = await connectTo(port)
+      other.write(`GET http://other.test/${'x'.repeat(1_000)}`)
+      program.write('second')
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      open()
+      let received = ''
+      while (!received.endsWith('second')) received += String(await readExactly(server, 1))
+      expect(received).toMatch(wanted)
+      program.destroy()
+      other.destroy()
+    }
   })
 
   it('CONNECT to something that is no host:port is 400', async () => {

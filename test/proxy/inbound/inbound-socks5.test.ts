@@ -7,7 +7,9 @@ import type { OpenTunnel } from '../../../src/proxy/tunnel.ts'
 import { encodeAddress } from '../../../src/codec/address.ts'
 import type { Address } from '../../../src/codec/address.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
+import type { Stream } from '../../../src/session/stream.ts'
 import { fromHex, toHex } from '../../codec/vectors.ts'
+import { makeSessionPair } from '../../support/session-pair.ts'
 import {
   closedPort,
   closing,
@@ -80,6 +82,29 @@ describe('SOCKS5 on the local port', () => {
     open()
     expect((await readAll(server)).toString()).toBe('while waiting')
     expect((await signal).aborted).toBe(false)
+  })
+
+  it('data and an end that come while the tunnel is being opened reach a stream of a session', async () => {
+    const held = heldTunnels()
+    const { client, server } = makeSessionPair()
+    const openTunnel: OpenTunnel = async (target, abort) => {
+      await held.openTunnel(target, abort)
+      return client.openStream()
+    }
+    const { port } = await startInbound({ openTunnel })
+    const program = await connectTo(port)
+    const served = once(server, 'stream') as Promise<[Stream]>
+    program.write(concatBytes([GREETING, request(ANY), Buffer.from('with it, ')]))
+    const signal = await held.signal
+    program.end('while waiting')
+    await once(program, 'finish')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(signal.aborted).toBe(false)
+    held.open()
+    const [stream] = await served
+    expect(String(await readAll(stream))).toBe('with it, while waiting')
+    stream.end()
+    expect(toHex(await readAll(program))).toBe(SUCCEEDED)
   })
 
   it('half-close reaches the target and its answer comes back', async () => {

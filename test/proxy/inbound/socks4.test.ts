@@ -2,13 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { Socks4Handshake } from '../../../src/proxy/inbound/socks4.ts'
 import { fromHex, toHex } from '../../codec/vectors.ts'
 
-/** What a handshake makes of `bytes`, given in pieces of `size`. */
+/** What a handshake makes of `bytes`, given in pieces of `size`, each gone by the time the next comes. */
 function outcome(hex: string, size = 1_000, hasPassword = false) {
   const handshake = new Socks4Handshake(hasPassword)
   const bytes = fromHex(hex)
   const events = []
   for (let at = 0; at < bytes.length; at += size) {
-    events.push(...handshake.receive(bytes.subarray(at, at + size)))
+    const piece = bytes.slice(at, at + size)
+    events.push(...handshake.receive(piece))
+    piece.fill(0)
   }
   return events
 }

@@ -66,6 +66,22 @@ describe('SOCKS5 handshake', () => {
     }
   })
 
+  it('nothing of what it was given is needed any more when the rest comes', () => {
+    for (const vector of valid) {
+      const bytes = fromHex(vector.hex)
+      for (let cut = 1; cut < bytes.length; cut += 1) {
+        const handshake = handshakeFor(vector)
+        const front = bytes.slice(0, cut)
+        const events = handshake.receive(front)
+        if (events.some(({ type }) => type !== 'send')) break
+        const first = events.map(written)
+        front.fill(0)
+        const rest = handshake.receive(bytes.subarray(cut)).map(written)
+        expect([...first, ...rest], `${vector.name}, ${cut}`).toEqual(vector.events)
+      }
+    }
+  })
+
   it('RFC 1928, section 6: a reply carries its code and an IPv4 address of zeros', () => {
     expect(toHex(encodeSocks5Reply(0))).toBe('05000001000000000000')
     expect(toHex(encodeSocks5Reply(5))).toBe('05050001000000000000')

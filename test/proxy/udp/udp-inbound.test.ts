@@ -233,12 +233,14 @@ describe('UDP ASSOCIATE on the local port', () => {
     expect((await ended())[0]?.counts).toMatchObject({ sent: 1, received: 1 })
   })
 
-  it('what a program says on the control connection is not looked at', async () => {
+  it('what a program says on the control connection is not looked at, and its end is seen behind it', async () => {
     const target = await echo()
-    const { port } = await startProxy()
+    const { port, ended } = await startProxy()
     const asking = await program(port)
     asking.control.write(Buffer.alloc(100_000))
     await roundTrip(asking, target)
+    asking.control.end(Buffer.alloc(100_000))
+    await ended()
   })
 
   it('more associations than the limit get reply 1, and one that is closed makes room', async () => {
