@@ -12,6 +12,9 @@ import type { Diverted, Stream } from '../session/stream.ts'
 import { flushAtTurnEnd } from '../session/turn-end.ts'
 import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
 
+/** Bytes under way at which it reads no more for now: others would wait in buffers of their own, and some be copied twice. */
+const ENOUGH = READ_SIZE / 2
+
 /** How soon a read has left that nothing held up, in milliseconds. */
 const PROMPT = 20
 
@@ -19,7 +22,7 @@ const PROMPT = 20
 const PROVEN = 8 << 20
 
 /** Bytes of a read from which on more may follow at once. */
-const WORTH_WIDENING = READ_SIZE / 4
+const WORTH_WIDENING = READ_SIZE / 8
 
 /** Relays that have come so far and have a read under way; with more none reads wide: who did would have most of the processor. */
 const MANY_PROVEN = 16
@@ -269,8 +272,7 @@ export class LeanRelay implements LaneSink {
     if (this.#streamOver || this.#stream.destroyed) return
     this.#lastRead = bytes.length
     this.#lane.writeLent(bytes)
-    // One read under way is enough: more would wait in buffers of their own, and some be copied twice.
-    if (this.#lane.pendingBytes >= READ_SIZE || this.#lane.backlog >= READ_SIZE) this.#pause()
+    if (this.#lane.pendingBytes >= ENOUGH || this.#lane.backlog >= ENOUGH) this.#pause()
     widenReads(this.#socket, this.#mayReadWide())
   }
 

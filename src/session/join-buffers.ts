@@ -1,11 +1,14 @@
 // Buffers for joining bytes before they are written, and for what was lent and has to wait: fresh ones cost more than the
 // copy itself, and their sum drives full collections of the heap, so a few are kept for whatever session or socket is next.
 
-/** Bytes that are joined when more wait: four full TLS records. */
+/** Bytes that are joined for a socket that has no records. */
 export const JOIN_SIZE = 65_536
 
-/** Bytes of each buffer: when no more wait, a write of an application of 64 KiB leaves with its frame heads as one. */
-export const JOIN_LIMIT = JOIN_SIZE + 1_024
+/** Bytes that are joined for a connection when more wait: eight full TLS records. */
+export const RECORDS_JOIN = 2 * JOIN_SIZE
+
+/** When no more wait, a write of an application of 128 KiB leaves with its frame heads as one. */
+export const RECORDS_LIMIT = RECORDS_JOIN + 1_024
 
 /** Bytes of the largest, for a wide read with its frame heads: 32 full records. */
 export const WIDE_JOIN = 8 * JOIN_SIZE
@@ -21,15 +24,18 @@ interface Spares {
 }
 
 const SMALL: Spares = { size: SMALL_JOIN, most: 128, buffers: [] }
-/** Those of sixty-four transfers that wait at both ends of a proxy: 8.3 MiB. */
-const MIDDLE: Spares = { size: JOIN_LIMIT, most: 128, buffers: [] }
+/** Those of sixty-four transfers that wait at both ends of a proxy: 8.1 MiB. They have room for heads as well. */
+const MIDDLE: Spares = { size: JOIN_SIZE + 1_024, most: 128, buffers: [] }
+/** Those of 128 connections that wait: 16.1 MiB. */
+const LONG: Spares = { size: RECORDS_LIMIT, most: 128, buffers: [] }
 /** One for each connection that may have wide writes: 8 MiB. */
 const WIDE: Spares = { size: WIDE_JOIN, most: 16, buffers: [] }
 
+const SIZES = [SMALL, MIDDLE, LONG, WIDE]
+
 /** The smallest that have room for so many bytes. */
 function sparesFor(bytes: number): Spares {
-  if (bytes <= SMALL_JOIN) return SMALL
-  return bytes <= JOIN_LIMIT ? MIDDLE : WIDE
+  return SIZES.find(({ size }) => bytes <= size) ?? WIDE
 }
 
 /** @param bytes what is to be joined, {@link WIDE_JOIN} at most: the buffer has room for it, or for more */

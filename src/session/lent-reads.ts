@@ -5,13 +5,13 @@ import type { OnReadOpts, Socket, SocketConstructorOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /**
- * Bytes of one read from TCP: with the head of a frame they fill four TLS records, where 64 KiB would leave some for a
+ * Bytes of one read from TCP: with the heads of two frames they fill eight TLS records, where 128 KiB would leave some for a
  * frame and a record of their own. A record of TLS fits in too.
  */
-export const READ_SIZE = 65_520
+export const READ_SIZE = 2 * 65_520
 
 /** Bytes of a wide read, which with their heads fill 32 records. */
-export const WIDE_READ = 8 * READ_SIZE
+export const WIDE_READ = 4 * READ_SIZE
 
 type Take = (bytes: Uint8Array) => void
 

@@ -9,7 +9,6 @@ import { guarded } from './callbacks.ts'
 import type { Clock, Timer } from './clock.ts'
 import { WIDE_JOIN, giveJoinBuffer } from './join-buffers.ts'
 import type { Lane } from './lane.ts'
-import { READ_SIZE } from './lent-reads.ts'
 import type { Pace } from './pace.ts'
 import { RecordWriter } from './record-writer.ts'
 
@@ -21,7 +20,7 @@ const OUTPUT_HIGH_WATER = 262_144
  * peer takes something: the kernel had no room. What it takes at once it takes on a dead path as well, and each retry of an
  * application would put the end of the session off.
  */
-const FULL = { bytes: READ_SIZE, wait: 100 } as const
+const FULL = { bytes: 65_520, wait: 100 } as const
 
 /** Whose bytes they are. */
 export interface OutletHost {

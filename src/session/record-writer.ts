@@ -9,8 +9,9 @@ import { isSocket } from './carrier.ts'
 import { flushAtTurnEnd } from './turn-end.ts'
 import type { Gatherer } from './turn-end.ts'
 import {
-  JOIN_LIMIT,
   JOIN_SIZE,
+  RECORDS_JOIN,
+  RECORDS_LIMIT,
   SMALL_JOIN,
   WIDE_JOIN,
   giveJoinBuffer,
@@ -99,7 +100,7 @@ export class RecordWriter implements Gatherer {
     for (const { bytes } of writes) this.#accepted += bytes
     const only = writes.length === 1 ? writes[0] : undefined
     if (only !== undefined && gathers && this.#gather(only)) return
-    const most = lent && this.#isWide && !gathers ? WIDE_JOIN : JOIN_LIMIT
+    const most = lent && this.#isWide && !gathers ? WIDE_JOIN : RECORDS_LIMIT
     if (only !== undefined && only.bytes <= most && !this.#busy && this.#queue.length === 0) {
       this.#start(this.#inOne(only.parts))
       return
@@ -176,7 +177,7 @@ export class RecordWriter implements Gatherer {
         if (!(tail instanceof Joined) || !tail.takes(missing)) {
           // Behind a large one more is to be expected.
           const more = tail instanceof Joined && tail.buffer.length > SMALL_JOIN
-          const size = more ? JOIN_LIMIT : Math.min(missing, JOIN_LIMIT)
+          const size = more ? RECORDS_LIMIT : Math.min(missing, RECORDS_LIMIT)
           tail = new Joined(this.#bufferFor(missing, size), missing)
           this.#queue.push(tail)
           this.#views += 1
@@ -189,7 +190,7 @@ export class RecordWriter implements Gatherer {
   }
 
   #bufferFor(bytes: number, size: number): Buffer {
-    return this.#reuses ? takeJoinBuffer(size) : Buffer.allocUnsafe(Math.min(bytes, JOIN_SIZE))
+    return this.#reuses ? takeJoinBuffer(size) : Buffer.allocUnsafe(Math.min(bytes, RECORDS_JOIN))
   }
 
   #start(bytes: Uint8Array): void {
@@ -215,7 +216,7 @@ export class RecordWriter implements Gatherer {
       return head
     }
     const before = head.viewCount
-    const views = head.take(head.length <= JOIN_LIMIT ? JOIN_LIMIT : JOIN_SIZE)
+    const views = head.take(head.length <= RECORDS_LIMIT ? RECORDS_LIMIT : RECORDS_JOIN)
     if (head.length === 0) this.#queue.shift()
     // Not what was taken: a view that was cut is still there.
     this.#views -= before - head.viewCount
@@ -260,11 +261,13 @@ class Joined {
   /** @param bytes that are to go into it: full TLS records of them, or all if the buffer has room for all */
   constructor(buffer: Buffer, bytes: number) {
     this.buffer = buffer
-    this.#limit = bytes <= buffer.length ? Math.max(bytes, JOIN_SIZE) : JOIN_SIZE
+    const { length } = buffer
+    const full = length < JOIN_SIZE ? length : length - (length % JOIN_SIZE)
+    this.#limit = bytes <= length ? Math.max(bytes, full) : full
   }
 
   get room(): number {
-    return Math.min(this.buffer.length, this.#limit) - this.#length
+    return this.#limit - this.#length
   }
 
   /** Whether to go on in it with so many bytes: where little room is left, many begin a record of their own. */

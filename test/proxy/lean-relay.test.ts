@@ -10,7 +10,7 @@ import { CloseCode } from '../../src/engine/close-code.ts'
 import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import type { RelayOptions } from '../../src/proxy/relay.ts'
-import { JOIN_LIMIT, WIDE_JOIN } from '../../src/session/join-buffers.ts'
+import { RECORDS_LIMIT, WIDE_JOIN } from '../../src/session/join-buffers.ts'
 import { READ_SIZE } from '../../src/session/lent-reads.ts'
 import { Session } from '../../src/session/session.ts'
 import type { Stream } from '../../src/session/stream.ts'
@@ -416,14 +416,14 @@ describe.for(['accepted', 'dialled'] as const)('a socket that was %s', (socket) 
     const { program, near, far, serverEnd } = await relayed({ socket, mux1: true })
     serverEnd.pause()
     const pause = vi.spyOn(near, 'pause')
-    for (let index = 0; index < 20; index += 1) {
+    for (let index = 0; index < 60; index += 1) {
       program.write(Buffer.alloc(1_000, index))
       await setTimeout(2)
     }
-    await vi.waitFor(() => expect(near.bytesRead).toBe(20_000), SOON)
+    await vi.waitFor(() => expect(near.bytesRead).toBe(60_000), SOON)
     expect(pause).not.toHaveBeenCalled()
     serverEnd.resume()
-    await received(far, 20_000)
+    await received(far, 60_000)
   })
 })
 
@@ -433,7 +433,7 @@ describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was
   const PROVEN = 8 << 20
   const ENOUGH = PROVEN + (4 << 20)
   /** More than leaves as one write otherwise: what waits of a read, and the next. */
-  const WIDE = 2 * JOIN_LIMIT
+  const WIDE = 2 * RECORDS_LIMIT
 
   /** What relays take for the time, which passes where a test says so. */
   const time = { now: 0 }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { ByteQueue } from '../../src/codec/byte-queue.ts'
 import { concatBytes } from '../../src/codec/bytes.ts'
 import {
-  JOIN_LIMIT,
+  RECORDS_LIMIT,
   KeptBytes,
   WIDE_JOIN,
   giveJoinBuffer,
@@ -17,7 +17,7 @@ describe('bytes that are kept', () => {
     const step = fc.oneof(
       fc.record({
         keep: fc.oneof(
-          fc.integer({ min: 1, max: JOIN_LIMIT + 10 }),
+          fc.integer({ min: 1, max: RECORDS_LIMIT + 10 }),
           fc.constantFrom(WIDE_JOIN, WIDE_JOIN + 1),
         ),
         isSmall: fc.boolean(),
@@ -64,22 +64,24 @@ describe('bytes that are kept', () => {
     expect(kept.keep(Uint8Array.of(2)).buffer).toBe(buffer!.buffer)
   })
 
-  it('go into the smallest buffer that they fit into to its last byte, of 4, 65 or 512 KiB', () => {
-    const sizes = [4_096, 4_097, JOIN_LIMIT, JOIN_LIMIT + 1]
+  it('go into the smallest buffer that they fit into to its last byte, of 4, 65, 129 or 512 KiB', () => {
+    const sizes = [4_096, 4_097, 66_560, 66_561, RECORDS_LIMIT, RECORDS_LIMIT + 1]
     expect(sizes.map((bytes) => takeJoinBuffer(bytes).length)).toEqual([
       4_096,
-      JOIN_LIMIT,
-      JOIN_LIMIT,
+      66_560,
+      66_560,
+      RECORDS_LIMIT,
+      RECORDS_LIMIT,
       WIDE_JOIN,
     ])
     const kept = new KeptBytes()
     expect(kept.isEmpty).toBe(true)
-    const views = [4_000, 96, JOIN_LIMIT, WIDE_JOIN].map((bytes) =>
+    const views = [4_000, 96, RECORDS_LIMIT, WIDE_JOIN].map((bytes) =>
       kept.keep(new Uint8Array(bytes)),
     )
     expect(kept.isEmpty).toBe(false)
     expect(views[1]!.buffer).toBe(views[0]!.buffer)
-    expect(kept.took(views).map(({ length }) => length)).toEqual([4_096, JOIN_LIMIT, WIDE_JOIN])
+    expect(kept.took(views).map(({ length }) => length)).toEqual([4_096, RECORDS_LIMIT, WIDE_JOIN])
     expect(kept.isEmpty).toBe(true)
   })
 
@@ -94,7 +96,7 @@ describe('bytes that are kept', () => {
 describe('spare buffers', () => {
   it.each([
     [1, 128],
-    [JOIN_LIMIT, 128],
+    [RECORDS_LIMIT, 128],
     [WIDE_JOIN, 16],
   ] as const)('for %i bytes are %i at the most', (bytes, most) => {
     const buffers = Array.from({ length: 200 }, () => takeJoinBuffer(bytes))

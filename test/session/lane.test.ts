@@ -1,7 +1,7 @@
 // One stream inside the core: what waits to be sent, whose bytes those are, and what its end asks of the core.
 import { describe, expect, it } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
-import { JOIN_LIMIT } from '../../src/session/join-buffers.ts'
+import { RECORDS_LIMIT } from '../../src/session/join-buffers.ts'
 import { makeLane } from './support/lanes.ts'
 
 const text = (views: readonly Uint8Array[]): string => Buffer.concat(views).toString()
@@ -97,10 +97,10 @@ describe('what is lent to a lane', () => {
 
   it('is copied whole however large it is', () => {
     const { lane } = makeLane()
-    const lent = Buffer.alloc(3 * JOIN_LIMIT, 'a')
+    const lent = Buffer.alloc(3 * RECORDS_LIMIT, 'a')
     lane.writeLent(lent)
     lent.fill('b')
-    expect(text(lane.takePending(Infinity))).toBe('a'.repeat(3 * JOIN_LIMIT))
+    expect(text(lane.takePending(Infinity))).toBe('a'.repeat(3 * RECORDS_LIMIT))
   })
 })
 

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Write } from '../../src/engine/machine.ts'
 import {
   giveJoinBuffer,
-  JOIN_LIMIT,
+  RECORDS_LIMIT,
   takeJoinBuffer,
   WIDE_JOIN,
 } from '../../src/session/join-buffers.ts'
@@ -131,15 +131,15 @@ describe('RecordWriter: shaped Writes', () => {
     expect(sink.calls[0]).toEqual(['S'])
   })
 
-  it('joins what waits, up to 64 KiB for each write', async () => {
+  it('joins what waits, up to 128 KiB for each write', async () => {
     const { sink, writer } = makeWriter()
     writer.write([plain('head', 'body', 'head', 'body')])
     expect(sink.lengths).toEqual([[16]])
-    for (let count = 0; count < 3; count += 1) writer.write([plain('h', 'x'.repeat(40_000))])
+    for (let count = 0; count < 3; count += 1) writer.write([plain('h', 'x'.repeat(80_000))])
     expect(sink.lengths).toEqual([[16]])
     await sink.releaseAll()
-    expect(sink.lengths).toEqual([[16], [65_536], [3 * 40_001 - 65_536]])
-    expect(sink.text.slice(16)).toBe(`h${'x'.repeat(40_000)}`.repeat(3))
+    expect(sink.lengths).toEqual([[16], [131_072], [3 * 80_001 - 131_072]])
+    expect(sink.text.slice(16)).toBe(`h${'x'.repeat(80_000)}`.repeat(3))
   })
 
   it('hands down what its reader may keep: a buffer is never used twice', async () => {
@@ -244,8 +244,8 @@ describe('RecordWriter: end and accounting', () => {
       expect(writer.backlog).toBeGreaterThan(0)
       await sink.release()
     }
-    // 200 times 140,000 bytes came, 200 times 65,536 at most have left.
-    expect(writer.backlog).toBeGreaterThanOrEqual(200 * (140_004 - 65_536))
+    // 200 times 140,000 bytes came, 200 times 131,072 at most have left.
+    expect(writer.backlog).toBeGreaterThanOrEqual(200 * (140_004 - 131_072))
     await sink.releaseAll()
     expect(writer.backlog).toBe(0)
   })
@@ -317,10 +317,10 @@ describe('RecordWriter: what is lent', () => {
   it('costs what it is to keep, whatever it shares', async () => {
     const { sink, writer } = makeWriter()
     writer.write([plain('1')])
-    writer.write([plain('x'.repeat(70_000), 'y')], true)
-    expect(writer.backlog).toBe(1 + 70_001 + 2 * 256)
+    writer.write([plain('x'.repeat(140_000), 'y')], true)
+    expect(writer.backlog).toBe(1 + 140_001 + 2 * 256)
     await sink.releaseAll()
-    expect(sink.lengths).toEqual([[1], [65_536], [4_465]])
+    expect(sink.lengths).toEqual([[1], [131_072], [8_929]])
   })
 
   it('D33: leaves a shaped Write alone although it is lent', async () => {
@@ -389,24 +389,24 @@ describe('RecordWriter: a socket', () => {
   it('has small Writes that are lent and wait share a buffer, and counts that once', () => {
     const { socket, writer } = writeTo()
     writer.write([plain('1')])
-    writer.write([shaped('S'), plain('x'.repeat(69_000))], true)
+    writer.write([shaped('S'), plain('x'.repeat(138_000))], true)
     for (let count = 0; count < 100; count += 1) writer.write([plain('ab')], true)
-    expect(writer.backlog).toBe(1 + 1 + 69_200 + 3 * 256)
+    expect(writer.backlog).toBe(1 + 1 + 138_200 + 3 * 256)
     for (let count = 0; count < 4; count += 1) socket.release()
     const lengths = socket.chunks.map(({ length }) => length)
-    expect(lengths).toEqual([1, 1, 65_536, 69_200 - 65_536])
+    expect(lengths).toEqual([1, 1, 131_072, 138_200 - 131_072])
     // Whoever sends so much sends more.
-    expect(socket.chunks[3]!.buffer.byteLength).toBe(JOIN_LIMIT)
+    expect(socket.chunks[3]!.buffer.byteLength).toBe(RECORDS_LIMIT)
   })
 
   it.each([
-    ['frames of four records begin one each', 65_526, 4, [65_526, 65_526, 65_526, 65_526]],
-    ['of smaller ones full records are made', 9_000, 20, [65_536, 65_536, 48_928]],
+    ['frames of four records share one by twos', 65_526, 4, [65_526, 131_052, 65_526]],
+    ['of smaller ones full records are made', 9_000, 30, [65_536, 131_072, 73_392]],
     [
-      'what is little more than four records is no more writes',
-      JOIN_LIMIT,
+      'what is little more than eight records is no more writes',
+      RECORDS_LIMIT,
       2,
-      [JOIN_LIMIT, JOIN_LIMIT],
+      [RECORDS_LIMIT, RECORDS_LIMIT],
     ],
     ['a few bytes go on in what is begun', 65_526 / 2 + 3, 2, [65_532]],
   ])('Issue 10.3: what is lent and waits fills TLS records: %s', (_, size, count, expected) => {
@@ -438,25 +438,28 @@ describe('RecordWriter: a socket', () => {
     expect(writer.left).toBe(0)
   })
 
-  it('gets more than 65 KiB in several, also where nothing waits', () => {
+  it('gets more than 129 KiB in several, also where nothing waits', () => {
     const { socket, writer } = writeTo()
-    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT))])
+    writer.write([plain('h', 'x'.repeat(RECORDS_LIMIT))])
     for (let count = 0; count < 2; count += 1) socket.release()
-    expect(socket.chunks.map(({ length }) => length)).toEqual([65_536, JOIN_LIMIT + 1 - 65_536])
+    expect(socket.chunks.map(({ length }) => length)).toEqual([
+      131_072,
+      RECORDS_LIMIT + 1 - 131_072,
+    ])
   })
 
-  it('gets up to 65 KiB as one when no more waits, and 64 KiB when more does', () => {
+  it('gets up to 129 KiB as one when no more waits, and 128 KiB when more does', () => {
     const { socket, writer } = writeTo()
-    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT - 1))])
-    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT - 1))])
+    writer.write([plain('h', 'x'.repeat(RECORDS_LIMIT - 1))])
+    writer.write([plain('h', 'x'.repeat(RECORDS_LIMIT - 1))])
     socket.release()
-    writer.write([plain('h', 'x'.repeat(JOIN_LIMIT))])
+    writer.write([plain('h', 'x'.repeat(RECORDS_LIMIT))])
     for (let count = 0; count < 3; count += 1) socket.release()
     expect(socket.chunks.map(({ length }) => length)).toEqual([
-      JOIN_LIMIT,
-      JOIN_LIMIT,
-      65_536,
-      JOIN_LIMIT + 1 - 65_536,
+      RECORDS_LIMIT,
+      RECORDS_LIMIT,
+      131_072,
+      RECORDS_LIMIT + 1 - 131_072,
     ])
   })
 })
@@ -497,7 +500,7 @@ describe('RecordWriter: wide writes', () => {
   it('are what is lent, once they were asked for and until they are no more', () => {
     const { socket, writer, sizes } = make()
     writer.write([wide], true)
-    expect(sizes()).toEqual([65_536])
+    expect(sizes()).toEqual([131_072])
     while (writer.backlog > 0) socket.release()
     const before = sizes().length
     expect(writer.widen()).toBe(true)
@@ -506,7 +509,7 @@ describe('RecordWriter: wide writes', () => {
     expect(sizes().slice(before)).toEqual([WIDE_JOIN])
     writer.narrow()
     writer.write([wide], true)
-    expect(sizes().at(-1)).toBe(65_536)
+    expect(sizes().at(-1)).toBe(131_072)
   })
 
   it('are none of what is not lent, has more bytes or shares the connection', () => {
@@ -518,7 +521,7 @@ describe('RecordWriter: wide writes', () => {
     while (writer.backlog > 0) socket.release()
     writer.write([plain('1', 'x'.repeat(WIDE_JOIN))], true)
     while (writer.backlog > 0) socket.release()
-    expect(Math.max(...sizes())).toBeLessThanOrEqual(JOIN_LIMIT)
+    expect(Math.max(...sizes())).toBeLessThanOrEqual(RECORDS_LIMIT)
   })
 
   it('have sixteen connections at the most, another when one is over, and none that is no socket', () => {

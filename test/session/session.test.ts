@@ -625,7 +625,7 @@ describe('Session: slow streams', () => {
     quick.write(Buffer.alloc(100 * KIB))
     await settle()
     expect(serverEnd.isPaused()).toBe(true)
-    expect(unread.readableLength).toBeLessThanOrEqual(256 * KIB + 64 * KIB)
+    expect(unread.readableLength).toBeLessThanOrEqual(256 * KIB + 128 * KIB)
     expect(received).toBe(0)
     await clock.advance(19_999)
     expect(unread.destroyed).toBe(false)
