@@ -65,10 +65,11 @@ export class HttpInbound {
     server.on('checkContinue', onRequest)
     server.on('checkExpectation', onRequest)
     server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      if (this.#letGo(socket, head)) void this.#serveConnect(request, socket)
+      if (this.#letGo(request, socket, head)) void this.#serveConnect(request, socket)
     })
+    // From Node 26 on not the socket where the body is still to come, but what shows what comes behind it.
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      if (this.#letGo(socket, head)) void this.#serveUpgrade(request, socket)
+      if (this.#letGo(request, socket, head)) void this.#serveUpgrade(request, socket)
     })
     server.on('clientError', (error: ClientError, socket: Socket) => {
       this.#onClientError(error, socket)
@@ -152,7 +153,7 @@ export class HttpInbound {
       departure.release()
       return
     }
-    const body = Readable.from(bodyFrom(socket, request))
+    const body = PARSER_READS_BODIES ? request : Readable.from(bodyFrom(socket, request))
     body.on('error', () => socket.destroy())
     const exchange = { request, body, response, origin, stream, upgrade: true, keep: false, gone }
     const ending = await forward(exchange)
@@ -259,10 +260,13 @@ export class HttpInbound {
   }
 
   /** Whether the parser has let go of the connection with nothing else under way on it. */
-  #letGo(socket: Socket, head: Buffer): boolean {
+  #letGo(request: IncomingMessage, socket: Socket, head: Buffer): boolean {
     if (head.length > 0) socket.unshift(head)
-    if (this.#connectionOf(socket).underWay === 0) return true
-    this.#reportInvalid(socket, 'CONNECT or an upgrade before earlier requests were answered')
+    if (this.#connectionOf(request.socket).underWay === 0) return true
+    this.#reportInvalid(
+      request.socket,
+      'CONNECT or an upgrade before earlier requests were answered',
+    )
     socket.destroy()
     return false
   }
@@ -342,6 +346,9 @@ function responseOn(socket: Socket, request: IncomingMessage): ServerResponse {
   })
   return response
 }
+
+/** Whether the parser reads the body of an upgrade before it lets go of the connection: from Node 26 on. */
+const PARSER_READS_BODIES = Number.parseInt(process.versions.node) >= 26
 
 /** The body of a request whose connection the parser has let go of, and not a byte more. */
 async function* bodyFrom(socket: Socket, { headers }: IncomingMessage): AsyncGenerator<Buffer> {

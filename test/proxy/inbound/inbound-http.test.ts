@@ -80,6 +80,43 @@ describe('HTTP on the local port', () => {
     }
   })
 
+  it('an upgrade with a body goes on with what comes behind it, however they come', async () => {
+    const origin = net.createServer((socket) => {
+      let received = ''
+      socket.on('data', (chunk: Buffer) => {
+        received += chunk.toString('latin1')
+        if (!received.endsWith('body') || received.includes('101')) return
+        received += '101'
+        socket.write('HTTP/1.1 101 Sure\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+        socket.on('data', (data: Buffer) => void socket.write(data))
+      })
+    })
+    const originPort = await listen(origin)
+    for (const auth of [undefined, { username: 'me', password: 'secret' }]) {
+      for (const pieces of [['bodyhello'], ['bo', 'dyhello'], ['', 'body', 'hello']]) {
+        const { port } = await startInbound({ ...(auth && { auth }) })
+        const program = await connectTo(port)
+        const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: x', 'Content-Length: 4']
+        const line = `POST http://127.0.0.1:${originPort}/ HTTP/1.1`
+        const [first = '', ...more] = pieces
+        program.write(`${[line, ...head].join('\r\n')}\r\n\r\n${first}`)
+        for (const piece of more) {
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          program.write(piece)
+        }
+        if (auth !== undefined) {
+          program.end()
+          expect(String(await readAll(program))).toMatch(/^HTTP\/1\.1 407 /)
+          continue
+        }
+        let answer = ''
+        while (!answer.endsWith('hello')) answer += String(await readExactly(program, 1))
+        expect(answer).toMatch(/^HTTP\/1\.1 101 /)
+        program.destroy()
+      }
+    }
+  })
+
   it('CONNECT to something that is no host:port is 400', async () => {
     const { port } = await startInbound()
     for (const target of ['example.com', 'http://example.com/', '[::1]', ':80', 'a:99999']) {
