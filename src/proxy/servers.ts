@@ -171,6 +171,7 @@ export class Servers {
    * @throws what the last server's opener threw; at once what says that the target cannot be reached
    */
   readonly openTunnel: OpenTunnel = (target, signal, early) => {
+    if (signal.aborted) return Promise.reject(signal.reason as Error)
     const [first] = this.#servers
     if (this.#servers.length === 1 && first !== undefined) return first.open(target, signal, early)
     this.#lastAsked = this.#clock.now()

@@ -1,7 +1,7 @@
 // Buffers for joining bytes before they are written, and for what was lent and has to wait: fresh ones cost more than the
 // copy itself, and their sum drives full collections of the heap, so a few are kept for whatever session or socket is next.
 
-/** Bytes that are joined for a socket that has no records. */
+/** Bytes that are joined for a socket that has no records: four full ones of TLS. */
 export const JOIN_SIZE = 65_536
 
 /** Bytes that are joined for a connection when more wait: eight full TLS records. */

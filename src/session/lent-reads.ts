@@ -2,7 +2,7 @@
 // drives full collections of the heap.
 // Must never lose what comes before somebody takes it.
 import type { OnReadOpts, Socket, SocketConstructorOpts } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 
 /**
  * Bytes of one read from TCP: with the heads of two frames they fill eight TLS records, where 128 KiB would leave some for a
@@ -85,15 +85,19 @@ export class LentReads {
   start(socket: Duplex, take: Take): void {
     this.#take = take
     for (const bytes of this.#early.splice(0)) take(bytes)
+    if (this.#keeper !== undefined) {
+      this.#keeper = undefined
+      for (let bytes; (bytes = socket.read() as Buffer | null) !== null;) take(bytes)
+    }
     socket.resume()
   }
 
-  /** What comes before the next {@link start} waits for it, behind `rest`. */
-  hold(socket: Duplex, rest: Uint8Array): void {
-    this.#take = undefined
-    if (rest.length === 0) return
-    this.#early.push(new Uint8Array(rest))
-    socket.pause()
+  /** What comes waits in the socket until the next {@link start}, behind `rest`, as in one that lends nothing and is not read. */
+  hold(socket: Socket, rest: Uint8Array): void {
+    this.#keeper = socket
+    // That of a socket would stop reading: of one that is gone nobody would hear.
+    Duplex.prototype.pause.call(socket)
+    if (rest.length > 0) socket.unshift(Buffer.from(rest))
   }
 
   /** From now on what is read is in the socket's `data` events, and nobody else's. */
@@ -154,7 +158,7 @@ export function lendReads(socket: Socket, kind: ReadKind): void {
 }
 
 function lends(handle: Partial<Handle>): handle is Handle {
-  return 'useUserBuffer' in handle
+  return typeof handle.useUserBuffer === 'function'
 }
 
 /** Makes the socket one that lends nothing, where `take` had its reads: what is read from now on is in its `data` events. */
@@ -164,15 +168,15 @@ export function keepReads(duplex: Duplex, take?: Take): void {
 }
 
 /** Gives `take` nothing more: what is read waits for whoever takes it next, behind `rest`, which `take` has been given. */
-export function holdReads(duplex: Duplex, take: Take, rest: Uint8Array): void {
-  const reads = readsOf(duplex)
+export function holdReads(socket: Socket, take: Take, rest: Uint8Array): void {
+  const reads = readsOf(socket)
   if (reads !== undefined) {
-    reads.hold(duplex, rest)
+    reads.hold(socket, rest)
     return
   }
-  duplex.off('data', take)
-  duplex.pause()
-  if (rest.length > 0) duplex.unshift(rest)
+  socket.off('data', take)
+  socket.pause()
+  if (rest.length > 0) socket.unshift(rest)
 }
 
 /** Whether the next read of a TCP socket that lends its reads is a wide one. */

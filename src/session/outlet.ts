@@ -17,7 +17,7 @@ const OUTPUT_HIGH_WATER = 262_144
 
 /**
  * How many bytes must have been under way, and for how many milliseconds none have left, for some leaving to say that the
- * peer takes something: the kernel had no room. What it takes at once it takes on a dead path as well, and each retry of an
+ * peer takes something: the kernel had no room. (No more bytes than a relay has under way before it reads no more.) What it takes at once it takes on a dead path as well, and each retry of an
  * application would put the end of the session off.
  */
 const FULL = { bytes: 65_520, wait: 100 } as const

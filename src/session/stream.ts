@@ -176,9 +176,11 @@ export class Stream extends Duplex {
 
     left(): void {
       const stream = this.#stream
+      // What is told to the stream may divert it.
+      const taker = stream.#taker
       // What was written before it was diverted.
-      if (stream.#taker === undefined || stream.#written !== undefined) stream.#run(stream.#onLeft)
-      stream.#taker?.left()
+      if (taker === undefined || stream.#written !== undefined) stream.#run(stream.#onLeft)
+      taker?.left()
     }
 
     destroy(error: Error | undefined): void {

@@ -191,6 +191,15 @@ describe('several servers', () => {
     expect(a.pings).toBeGreaterThan(quietA)
   })
 
+  it('nobody is asked for a program that has left already', async () => {
+    for (const roundTrips of [[10], [10, 20]]) {
+      const { servers, told, counts } = setUp(...roundTrips)
+      const left = new Error('left')
+      await expect(servers.openTunnel(TARGET, AbortSignal.abort(left))).rejects.toBe(left)
+      expect([told(), counts()]).toEqual([[], roundTrips.map(() => 0)])
+    }
+  })
+
   it('a program that leaves ends all attempts, and no server is blamed', async () => {
     const { clock, servers, told, a, b } = setUp(10, 20)
     a.health = b.health = 'blackhole'

@@ -96,6 +96,7 @@ describe('bytes that are kept', () => {
 describe('spare buffers', () => {
   it.each([
     [1, 128],
+    [66_560, 128],
     [RECORDS_LIMIT, 128],
     [WIDE_JOIN, 16],
   ] as const)('for %i bytes are %i at the most', (bytes, most) => {

@@ -296,9 +296,28 @@ describe('reads that are lent', () => {
     connected.end('and more')
     await turns(50)
     expect(ended).toBe(false)
+    const over = once(accepted, 'end')
     const taken = collect(accepted)
     await taken.received('rest and more')
-    await once(accepted, 'end')
+    await over
+  })
+
+  it('show while nobody takes them that the other end is gone, and slow it down', async () => {
+    const [{ connected, accepted }, slow] = [await connectPair(), await connectPair()]
+    for (const each of [accepted, slow.accepted]) {
+      lendReads(each, 'tcp')
+      const take = (bytes: Uint8Array): void => holdReads(each, take, bytes)
+      takeReads(each, take)
+    }
+    await deliver(connected, 'something')
+    await turns(5)
+    const closed = new Promise((resolve) => accepted.once('close', resolve))
+    connected.resetAndDestroy()
+    await closed
+    for (let count = 0; count < 200; count += 1) slow.connected.write(Buffer.alloc(65_536))
+    while (slow.accepted.readableLength < slow.accepted.readableHighWaterMark) await turns(1)
+    await turns(50)
+    expect(slow.accepted.readableLength).toBeLessThan(4 * 65_536)
   })
 
   it('show an end while nobody takes them, when nothing was left', async () => {
@@ -358,8 +377,10 @@ describe('a Duplex that lends nothing', () => {
     connected.end('and more')
     await turns(50)
     expect(accepted.readableEnded).toBe(false)
+    const ended = once(accepted, 'end')
     const taken = collect(accepted)
     accepted.resume()
     await taken.received('rest and more')
+    await ended
   })
 })

@@ -354,6 +354,18 @@ describe('a stream that is diverted', () => {
     expect([stream.errored, told]).toEqual([failure, []])
   })
 
+  it('tells its sink nothing of a write that was over before', () => {
+    const { stream, sink, lane } = makeStream()
+    const told: string[] = []
+    stream.write('before', () => void stream.divert(sinkOf(told)))
+    lane.takePending(Infinity)
+    sink().sent()
+    sink().left()
+    expect([told, stream.writableLength]).toEqual([[], 0])
+    sink().left()
+    expect(told).toEqual(['left'])
+  })
+
   it('is dropped, not reset, when it is destroyed after an end in order', () => {
     const { stream, sink, asked } = makeStream()
     const told: string[] = []

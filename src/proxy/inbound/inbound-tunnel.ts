@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import { AnyTlsError, PeerCloseError } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
+import { orAborted } from '../../session/callbacks.ts'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { unmappedHost } from '../../codec/ip.ts'
@@ -104,12 +105,12 @@ export async function openForProgram(
   context: InboundContext,
   request: { source: string; target: Address; protocol: InboundProtocol },
   gone: AbortSignal,
-  opening = context.openTunnel(request.target, gone),
+  opening?: Promise<TunnelStream>,
 ): Promise<TunnelStream> {
+  let asked = opening
   try {
-    const stream = await opening
-    if (gone.aborted && !stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
-    gone.throwIfAborted()
+    asked ??= context.openTunnel(request.target, gone)
+    const stream = await orAborted(asked, gone)
     stream.accepted().then(
       () => context.emit('tunnel', request),
       (error: unknown) => {
@@ -118,10 +119,14 @@ export async function openForProgram(
     )
     return stream
   } catch (error) {
-    gone.throwIfAborted()
-    context.emit('refused', { ...request, error })
+    if (gone.aborted) asked?.then(resetUnwanted, () => {})
+    else context.emit('refused', { ...request, error })
     throw error
   }
+}
+
+function resetUnwanted(stream: TunnelStream): void {
+  if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
 }
 
 /** The program has left before the server had answered. */

@@ -139,6 +139,38 @@ describe('SOCKS5 on the local port', () => {
     }
   })
 
+  it('a program that is gone while the tunnel is being opened aborts it, whatever it had sent', async () => {
+    for (const first of ['', 'with the request']) {
+      const { openTunnel, signal } = heldTunnels()
+      const { port } = await startInbound({ openTunnel })
+      const program = await connectTo(port)
+      program.write(concatBytes([GREETING, request(ANY), Buffer.from(first)]))
+      const opening = await signal
+      program.write('later')
+      await readExactly(program, 2)
+      program.resetAndDestroy()
+      await aborted(opening)
+    }
+  })
+
+  it('serves where Node lends no reads as well', async () => {
+    const target = { host: '127.0.0.1', port: await listen(echoServer()) }
+    const { inbound, port } = await startInbound()
+    inbound.prependListener('connection', (socket: net.Socket) => {
+      Object.assign(Reflect.get(socket, '_handle') as object, { useUserBuffer: undefined })
+    })
+    for (const bytes of [
+      concatBytes([GREETING, request(target), Buffer.from('early, ')]),
+      Buffer.from(`CONNECT 127.0.0.1:${target.port} HTTP/1.1\r\nHost: x\r\n\r\nearly, `),
+    ]) {
+      const program = await connectTo(port)
+      program.write(bytes)
+      await once(program, 'data')
+      program.end('late')
+      expect(String(await readAll(program))).toMatch(/early, late$/)
+    }
+  })
+
   it('a refusal is read even by a program that sent early data', async () => {
     const target = { host: '127.0.0.1', port: await closedPort() }
     const { inbound, port } = await startInbound()
