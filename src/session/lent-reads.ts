@@ -92,12 +92,9 @@ export class LentReads {
     socket.resume()
   }
 
-  /** What comes waits in the socket until the next {@link start}, behind `rest`, as in one that lends nothing and is not read. */
-  hold(socket: Socket, rest: Uint8Array): void {
+  /** What comes waits in the socket until the next {@link start}. */
+  hold(socket: Socket): void {
     this.#keeper = socket
-    // That of a socket would stop reading: of one that is gone nobody would hear.
-    Duplex.prototype.pause.call(socket)
-    if (rest.length > 0) socket.unshift(Buffer.from(rest))
   }
 
   /** From now on what is read is in the socket's `data` events, and nobody else's. */
@@ -169,14 +166,11 @@ export function keepReads(duplex: Duplex, take?: Take): void {
 
 /** Gives `take` nothing more: what is read waits for whoever takes it next, behind `rest`, which `take` has been given. */
 export function holdReads(socket: Socket, take: Take, rest: Uint8Array): void {
-  const reads = readsOf(socket)
-  if (reads !== undefined) {
-    reads.hold(socket, rest)
-    return
-  }
   socket.off('data', take)
-  socket.pause()
-  if (rest.length > 0) socket.unshift(rest)
+  readsOf(socket)?.hold(socket)
+  // That of a socket that lends would stop reading: of one that is gone nobody would hear.
+  Duplex.prototype.pause.call(socket)
+  if (rest.length > 0) socket.unshift(Buffer.from(rest))
 }
 
 /** Whether the next read of a TCP socket that lends its reads is a wide one. */

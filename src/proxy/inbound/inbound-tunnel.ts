@@ -105,12 +105,10 @@ export async function openForProgram(
   context: InboundContext,
   request: { source: string; target: Address; protocol: InboundProtocol },
   gone: AbortSignal,
-  opening?: Promise<TunnelStream>,
+  opening = context.openTunnel(request.target, gone),
 ): Promise<TunnelStream> {
-  let asked = opening
   try {
-    asked ??= context.openTunnel(request.target, gone)
-    const stream = await orAborted(asked, gone)
+    const stream = await orAborted(opening, gone)
     stream.accepted().then(
       () => context.emit('tunnel', request),
       (error: unknown) => {
@@ -119,14 +117,10 @@ export async function openForProgram(
     )
     return stream
   } catch (error) {
-    if (gone.aborted) asked?.then(resetUnwanted, () => {})
+    if (gone.aborted) opening.then(resetUnwanted, () => {})
     else context.emit('refused', { ...request, error })
     throw error
   }
-}
-
-function resetUnwanted(stream: TunnelStream): void {
-  if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
 }
 
 /** The program has left before the server had answered. */
@@ -142,6 +136,10 @@ export async function refusalOf(stream: TunnelStream): Promise<unknown> {
     () => undefined,
     (error: unknown) => error,
   )
+}
+
+function resetUnwanted(stream: TunnelStream): void {
+  if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
 }
 
 /** Carries the tunnel of the program on `socket` to its end. */
