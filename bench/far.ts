@@ -1,7 +1,7 @@
 // Our client and server beside the Go ones when a round trip takes long: a relay that delays stands between the
 // two, and everything else is on this machine. `npm run bench:far`, or `npm run bench:far -- --quick`; `--rtt 50,150`
-// for some round trips alone, in ms, `--rate 12.5` for a line of so many MB/s, `--warm 800` for processes that have carried
-// so many MB each way before, and so have compiled what is hot. Linux alone.
+// for some round trips alone, in ms, `--rate 12.5` for a line of so many MB/s, `--warm 1600` for processes that have carried
+// so many MB each way before, half of it eight at once, and so have compiled what is hot. Linux alone.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,10 +30,12 @@ const RATE = Number(values.rate) * MB
 
 /** On connections that stand already. */
 const WARM_UPS: readonly Load[] = [
-  ...[false, true].map((upload) => {
-    const requests = Number(values.warm) / 100
-    return { requests, concurrency: 1, bytes: 100 * MB, upload }
-  }),
+  ...[1, 8].flatMap((concurrency) =>
+    [false, true].map((upload) => {
+      const requests = Math.ceil((Number(values.warm) * concurrency) / 200)
+      return { requests, concurrency, bytes: (100 * MB) / concurrency, upload }
+    }),
+  ),
   { requests: 16, concurrency: 8, bytes: 1_000 },
 ]
 
