@@ -7,7 +7,7 @@ import type { TunnelStream } from '../tunnel.ts'
 import type { AnswerHead } from './http-answer.ts'
 import { bodyOf, HeadReader, staysOpen } from './http-answer.ts'
 import { BodyReader, chunkEncoder } from './http-body.ts'
-import { endToEndHeaders } from './http-headers.ts'
+import { endToEndHeaders, headerValues } from './http-headers.ts'
 import type { Origin } from './http-target.ts'
 
 /** A request, its answer, and the stream that it goes over. */
@@ -201,12 +201,10 @@ function requestHead({ request, origin, upgrade, keep }: Exchange): {
   const framing =
     'transfer-encoding' in headers ? 'chunked' : 'content-length' in headers ? 'length' : 'none'
   const connection = upgrade ? 'Upgrade' : keep ? 'keep-alive' : 'close'
-  const lines = ['Host', origin.host, ...endToEndHeaders(rawHeaders, 'host')]
   const forwards = forwardsLeft(request)
-  if (forwards !== undefined) {
-    const at = lines.findIndex((name) => name.toLowerCase() === 'max-forwards')
-    lines[at + 1] = String(forwards - 1)
-  }
+  const counted = forwards === undefined ? [] : ['max-forwards']
+  const lines = ['Host', origin.host, ...endToEndHeaders(rawHeaders, 'host', ...counted)]
+  if (forwards !== undefined) lines.push('Max-Forwards', String(forwards - 1))
   // RFC 9110 section 8.6: so that nobody waits for a body.
   if (framing === 'none' && METHODS_WITH_BODY.includes(method)) lines.push('Content-Length', '0')
   if (upgrade) lines.push('Upgrade', headers.upgrade ?? '')
@@ -225,7 +223,7 @@ const METHODS_WITH_BODY: readonly string[] = ['POST', 'PUT', 'PATCH']
 function interimText(head: AnswerHead, kind?: 'upgrade'): string {
   const { status, reason, headers } = head
   const passed = endToEndHeaders(headers, 'transfer-encoding', 'content-length')
-  const upgrade = headers[headers.findIndex((name) => name.toLowerCase() === 'upgrade') + 1] ?? ''
+  const upgrade = headerValues(headers, 'upgrade').join(', ')
   const added = kind === undefined ? [] : ['Upgrade', upgrade, 'Connection', 'Upgrade']
   return `HTTP/1.1 ${status} ${reason}\r\n${headerText([...passed, ...added])}`
 }

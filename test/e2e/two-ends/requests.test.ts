@@ -96,12 +96,13 @@ describe('requests as programs write them', () => {
     const received: string[] = []
     const port = await serveAnswer('HTTP/1.1 204 Fine\r\n\r\n', received)
     const forwards = (method: string, count: number) =>
-      ask(get(url(port), `Max-Forwards: ${count}`).replace('GET', method))
+      ask(get(url(port), `X-A: max-forwards\r\nMax-Forwards: ${count}`).replace('GET', method))
     for (const method of ['OPTIONS', 'TRACE', 'GET']) {
       expect(await forwards(method, 5)).toMatch(/^HTTP\/1\.1 204 /)
     }
     const passed = received.map((text) => /^Max-Forwards: (\d+)\r$/m.exec(text)?.[1])
     expect(passed).toEqual(['4', '4', '5'])
+    for (const text of received) expect(text).toContain('\r\nX-A: max-forwards\r\n')
     expect(await forwards('OPTIONS', 0)).toMatch(/^HTTP\/1\.1 200 /)
     expect(await forwards('TRACE', 0)).toMatch(/^HTTP\/1\.1 200 /)
     expect(received).toHaveLength(3)

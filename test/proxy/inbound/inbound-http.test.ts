@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
@@ -12,6 +13,7 @@ import {
   localTunnels,
   readAll,
   readExactly,
+  sha256,
   startInbound,
   streamPair,
 } from '../support.ts'
@@ -114,6 +116,50 @@ describe('HTTP on the local port', () => {
         expect(answer).toMatch(/^HTTP\/1\.1 101 /)
         program.destroy()
       }
+    }
+  })
+
+  it('an upgrade loses nothing of a body, and of what comes behind it, that no buffer holds', async () => {
+    const [body, behind] = [randomBytes(1 << 20), randomBytes(1 << 20)]
+    const origin = net.createServer((socket) => {
+      const chunks: Buffer[] = []
+      let isUpgraded = false
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        const all = Buffer.concat(chunks)
+        const length = all.length - (all.indexOf('\r\n\r\n') + 4)
+        if (length >= body.length && !isUpgraded) {
+          isUpgraded = true
+          socket.write('HTTP/1.1 101 Sure\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+        }
+        if (length >= body.length + behind.length) socket.end(sha256(all.subarray(-length)))
+      })
+    })
+    const originPort = await listen(origin)
+    const { port } = await startInbound()
+    const program = await connectTo(port)
+    const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: x', `Content-Length: ${body.length}`]
+    program.write(`POST http://127.0.0.1:${originPort}/ HTTP/1.1\r\n${head.join('\r\n')}\r\n\r\n`)
+    program.write(Buffer.concat([body, behind]))
+    const [answer, hash] = String(await readAll(program)).split('\r\n\r\n')
+    expect(answer).toMatch(/^HTTP\/1\.1 101 /)
+    expect(hash).toBe(sha256(Buffer.concat([body, behind])))
+  })
+
+  it('an upgrade is to what the server says, wherever it says so', async () => {
+    for (const order of [
+      ['Connection: Upgrade', 'Upgrade: x'],
+      ['Upgrade: x', 'Connection: Upgrade'],
+      ['Server: Upgrade', 'Upgrade: x', 'Connection: upgrade', 'Upgrade: y/1'],
+    ]) {
+      const answer = `HTTP/1.1 101 Sure\r\n${order.join('\r\n')}\r\n\r\n`
+      const originPort = await listen(rawOrigin(answer))
+      const { port } = await startInbound()
+      const line = `GET http://127.0.0.1:${originPort}/ HTTP/1.1`
+      const got = await ask(port, line, 'Host: x', 'Connection: Upgrade', 'Upgrade: x', '', '')
+      const wanted = order.length > 2 ? 'x, y/1' : 'x'
+      expect(/^Upgrade: (.*)\r$/m.exec(got)?.[1], order.join()).toBe(wanted)
+      expect(got).toMatch(/^Connection: Upgrade\r$/m)
     }
   })
 
