@@ -58,8 +58,8 @@ export class LeanRelay implements LaneSink {
 
   // From the socket to the stream.
   #paused = false
-  /** When, in milliseconds. */
-  #pausedAt = 0
+  /** When, in milliseconds; no integer, or V8 would drop what it has optimized when the first one comes that is none. */
+  #pausedAt = NaN
   /** Bytes of the last read. */
   #lastRead = 0
   /** Bytes of reads that it paused for and that left promptly, since one did not. */

@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Duplex } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CloseCode } from '../../src/engine/close-code.ts'
+import { Engine } from '../../src/engine/engine.ts'
 import { dialForRelay } from '../../src/proxy/outbound/outbound.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import type { RelayOptions } from '../../src/proxy/relay.ts'
@@ -447,13 +448,14 @@ describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was
       socketPair(socket),
     ])
     const sizes: number[] = []
-    const carrier = { takes: 0 }
+    const carrier = { takes: 0, held: [] as (() => void)[] }
     const write = clientEnd._write.bind(clientEnd)
     clientEnd._write = (chunk: Buffer, encoding, callback) => {
       sizes.push(chunk.length)
       const { takes } = carrier
       write(chunk, encoding, (error) => {
         if (takes === 0) callback(error)
+        if (takes === Infinity) carrier.held.push(() => callback(error))
         if (takes === 0 || takes === Infinity) return
         setImmediate(() => {
           time.now += takes
@@ -490,7 +492,7 @@ describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was
       expect((await received(far, bytes)).equals(data)).toBe(true)
       return [...sizes]
     }
-    return { program, near, carrier, open, carry }
+    return { program, near, carrier, open, carry, clock }
   }
 
   const wideOnes = (sizes: readonly number[]): readonly number[] =>
@@ -503,6 +505,20 @@ describe.for(['accepted', 'dialled'] as const)('a wide read of a socket that was
     const wide = wideOnes(await carry(BYTES))
     expect(wide).not.toEqual([])
     expect(Math.max(...wide)).toBeLessThanOrEqual(WIDE_JOIN)
+  })
+
+  it('N23: is not needed for what is under way to say, as it leaves, that the peer takes something', async () => {
+    const { program, near, carrier, clock } = await overTcp()
+    const progress = vi.spyOn(Engine.prototype, 'progress')
+    carrier.takes = Infinity
+    while (!near.isPaused()) {
+      program.write(Buffer.alloc(1_000))
+      await setTimeout(1)
+    }
+    await clock.advance(200)
+    expect(progress).not.toHaveBeenCalled()
+    for (const takeIt of carrier.held.splice(0)) takeIt()
+    await vi.waitFor(() => expect(progress).toHaveBeenCalledOnce())
   })
 
   it('does not follow where each is held up', async () => {
