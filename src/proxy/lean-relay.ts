@@ -372,15 +372,8 @@ export class LeanRelay implements LaneSink {
     for (let piece; (piece = this.#waiting?.take()) !== undefined;) socket.write(piece)
     // The kernel may still have it.
     this.#joined = undefined
-    if (this.#downEnded) {
-      closeGently(socket)
-    } else if (socket.writableLength === 0) {
-      resetSocket(socket)
-    } else {
-      const timer = setTimeout(() => resetSocket(socket), STALL_TIMEOUT)
-      socket.once('close', () => clearTimeout(timer))
-      socket.write('', () => resetSocket(socket))
-    }
+    if (this.#downEnded) closeGently(socket)
+    else resetOnceSent(socket)
   }
 
   /** Nobody wants what is still here. */
@@ -402,6 +395,17 @@ export function resetSocket(socket: Socket): void {
     // Only a TCP handle can send a reset: a pipe or a TLS socket is destroyed instead.
   }
   socket.destroy()
+}
+
+/** The same once it has sent what waits, or that has stood still for long. */
+export function resetOnceSent(socket: Socket): void {
+  if (socket.writableLength === 0) {
+    resetSocket(socket)
+    return
+  }
+  const timer = setTimeout(() => resetSocket(socket), STALL_TIMEOUT)
+  socket.once('close', () => clearTimeout(timer))
+  socket.write('', () => resetSocket(socket))
 }
 
 /** Ends the socket when it is silent for `timeout` milliseconds. */

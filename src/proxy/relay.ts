@@ -21,7 +21,8 @@ export interface RelayOptions {
   readonly halfOpenTimeout?: number
 }
 
-const DEFAULT_HALF_OPEN_TIMEOUT = 3_600_000
+/** In milliseconds. */
+export const DEFAULT_HALF_OPEN_TIMEOUT = 3_600_000
 
 /**
  * Carries everything from `a` to `b` and from `b` to `a`. Both must allow half-open. What one side says

@@ -2,7 +2,7 @@
 import { AnyTlsError } from '../../errors.ts'
 import type { BodyFraming } from './http-body.ts'
 import type { RawHeaders } from './http-headers.ts'
-import { endToEndHeaders, headerValues } from './http-headers.ts'
+import { endToEndHeaders, headerValues, trimSpace } from './http-headers.ts'
 
 /** The longest head that is taken, in bytes, from programs and from origins. */
 export const MAX_HEAD = 65_536
@@ -97,15 +97,17 @@ function parseAnswerHead(text: string): AnswerHead {
   if (match === null) throw invalid(NOT_HTTP)
   const [, minor, status, reason = ''] = match
   const headers: string[] = []
+  let isKept = false
   for (const line of lines) {
     if (/^[ \t]/.test(line)) {
       // A folded line (RFC 9112 section 5.2): a proxy must join it.
-      if (headers.length > 0) headers.push(`${headers.pop() ?? ''} ${clean(line)}`.trim())
+      if (isKept) headers.push(trimSpace(`${headers.pop() ?? ''} ${clean(line)}`))
       continue
     }
     const colon = line.indexOf(':')
-    const name = line.slice(0, Math.max(colon, 0)).trimEnd()
-    if (TOKEN.test(name)) headers.push(name, clean(line.slice(colon + 1)))
+    const name = trimSpace(line.slice(0, Math.max(colon, 0)))
+    isKept = TOKEN.test(name)
+    if (isKept) headers.push(name, clean(line.slice(colon + 1)))
   }
   return { minor: Number(minor), status: Number(status), reason: clean(reason), headers }
 }
@@ -115,7 +117,7 @@ const TOKEN = /^[!#$%&'*+.^`|~\w-]+$/
 /** RFC 9110 section 5.5: what must not stand in a value becomes a space. */
 function clean(value: string): string {
   // eslint-disable-next-line no-control-regex
-  return value.replace(/[\0-\x08\n-\x1f\x7f]/g, ' ').trim()
+  return trimSpace(value.replace(/[\0-\x08\n-\x1f\x7f]/g, ' '))
 }
 
 /**

@@ -78,7 +78,7 @@ export class BodyReader {
     switch (state) {
       case 'size': {
         // 13 digits are still a safe integer.
-        const [, size] = /^\s*([\da-f]{1,13})\s*(?:;.*)?$/i.exec(line) ?? []
+        const [, size] = /^\s*0*([\da-f]{1,13})\s*(?:;.*)?$/i.exec(line) ?? []
         if (size === undefined) throw invalid()
         this.#left = Number.parseInt(size, 16)
         this.#state = this.#left === 0 ? 'trailers' : 'data'

@@ -30,14 +30,21 @@ export interface Exchange {
 export type Ending =
   /** The answer is on its way as a whole; `reusable` when the stream can carry the next request. */
   | { readonly type: 'answered'; readonly reusable: boolean }
-  /** The origin speaks another protocol now: `head` goes to the program, and `rest` behind it. */
-  | { readonly type: 'upgraded'; readonly head: string; readonly rest: Buffer }
+  /** The origin speaks another protocol now: `head` goes to the program, and `rest` behind it. `body` is still on its way. */
+  | {
+      readonly type: 'upgraded'
+      readonly head: string
+      readonly rest: Buffer
+      readonly body: Readable | undefined
+    }
   /** Nothing, or not everything, came from the origin. */
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'left' }
 
 /** Interim answers that are passed on for one request. */
 const MAX_INTERIM = 64
+
+const NO_BYTES = new Uint8Array(0)
 
 const ANSWERS_NOTHING = 'the target has not answered'
 const CUT_SHORT = 'the answer of the target was cut short'
@@ -56,6 +63,8 @@ class Forwarding {
   readonly #heads = new HeadReader()
   #answer: { readonly body: BodyReader; readonly staysOpen: boolean } | undefined
   #interim = 0
+  /** The body of the request, as it is sent. */
+  #sending: Readable | undefined
 
   constructor(exchange: Exchange, resolve: (ending: Ending) => void) {
     this.#exchange = exchange
@@ -79,8 +88,8 @@ class Forwarding {
     const head = requestHead(this.#exchange)
     stream.write(head.text, 'latin1')
     if (head.framing === 'none') return
-    if (head.framing === 'length') body.pipe(stream, { end: false })
-    else body.pipe(chunkEncoder()).pipe(stream, { end: false })
+    this.#sending = head.framing === 'length' ? body : body.pipe(chunkEncoder())
+    this.#sending.pipe(stream, { end: false })
   }
 
   readonly #onData = (bytes: Buffer): void => {
@@ -100,7 +109,9 @@ class Forwarding {
       if (read === undefined) return
       left = read.rest
       if (read.head.status === 101 && this.#exchange.upgrade) {
-        this.#settle({ type: 'upgraded', head: interimText(read.head, 'upgrade'), rest: left })
+        const head = interimText(read.head, 'upgrade')
+        const body = this.#sending?.readableEnded === false ? this.#sending : undefined
+        this.#settle({ type: 'upgraded', head, rest: left, body })
         return
       }
       this.#onHead(read.head)
@@ -113,8 +124,9 @@ class Forwarding {
       if (!response.write(data)) stream.pause()
     })
     if (body.isOver) this.#complete(taken === left.length)
-    // A head that comes alone is what a program waits for: of events, or to go on with its own body.
-    else if (isFirst && delivered === 0) response.flushHeaders()
+    // A head that comes alone is what a program waits for: of events, or to go on with its own body. (Not by `flushHeaders`,
+    // which writes it in UTF-8.)
+    else if (isFirst && delivered === 0) response.write(NO_BYTES)
   }
 
   #onHead(head: AnswerHead): void {
@@ -127,7 +139,8 @@ class Forwarding {
       return
     }
     const body = bodyOf(head, request.method ?? '')
-    if (request.httpVersion === '1.0' && body.headers.includes('Transfer-Encoding')) {
+    const codings = headerValues(body.headers, 'transfer-encoding')
+    if (request.httpVersion === '1.0' && codings.length > 0) {
       const problem = 'a transfer coding that a program of HTTP/1.0 does not know'
       throw new AnyTlsError('ERR_HTTP_INVALID', problem)
     }
@@ -185,7 +198,7 @@ class Forwarding {
     stream.pause()
     response.off('drain', this.#onDrain).off('close', this.#onLeft)
     gone.removeEventListener('abort', this.#onLeft)
-    body.unpipe()
+    if (ending.type !== 'upgraded') body.unpipe()
     this.#resolve(ending)
   }
 }

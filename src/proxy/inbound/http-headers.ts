@@ -33,8 +33,20 @@ export function headerValues(headers: RawHeaders, wanted: string): string[] {
   return pairs(headers)
     .filter(([name]) => name.toLowerCase() === wanted)
     .flatMap(([, value]) => value.split(','))
-    .map((member) => member.trim())
+    .map(trimSpace)
     .filter((member) => member !== '')
+}
+
+/** Without the spaces and tabs around it, which are all that is no part of a value (RFC 9110 section 5.6.3). */
+export function trimSpace(value: string): string {
+  let [start, end] = [0, value.length]
+  while (start < end && isSpace(value.charCodeAt(start))) start += 1
+  while (end > start && isSpace(value.charCodeAt(end - 1))) end -= 1
+  return value.slice(start, end)
+}
+
+function isSpace(code: number): boolean {
+  return code === 32 || code === 9
 }
 
 function pairs(headers: RawHeaders): [string, string][] {

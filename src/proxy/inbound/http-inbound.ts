@@ -4,9 +4,12 @@ import { setMaxListeners } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { closeGently } from '../close-gently.ts'
 import { FAILURES, reportFailure } from '../failure.ts'
+import { limitSilence, resetOnceSent } from '../lean-relay.ts'
+import { DEFAULT_HALF_OPEN_TIMEOUT, relay } from '../relay.ts'
 import { MAX_HEAD } from './http-answer.ts'
 import { BodyReader } from './http-body.ts'
 import { forward, forwardsLeft } from './http-forward.ts'
@@ -15,22 +18,10 @@ import { authenticatesConnection, KeptOrigin } from './http-kept.ts'
 import { mendRequestLine, parseConnectTarget, parseOrigin } from './http-target.ts'
 import type { Origin } from './http-target.ts'
 import type { InboundContext, InboundProtocol } from './inbound-tunnel.ts'
-import {
-  carryTunnel,
-  openForProgram,
-  refusalOf,
-  sourceOf,
-  watchDeparture,
-} from './inbound-tunnel.ts'
+import { openForProgram, refusalOf, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 
 // Requests that one connection may have under way at once. Programs that pipeline send some ten.
 const MAX_PIPELINED = 32
-
-/**
- * After the program has ended its direction, when to ask its system whether it is still there, in ms: one that has
- * closed looks the same as one that waits for its answer.
- */
-const HALF_OPEN_PROBE = 10_000
 
 /** The first byte of a program that takes this for a proxy behind TLS. */
 const TLS_HANDSHAKE = 22
@@ -157,16 +148,19 @@ export class HttpInbound {
     body.on('error', () => socket.destroy())
     const exchange = { request, body, response, origin, stream, upgrade: true, keep: false, gone }
     const ending = await forward(exchange)
-    departure.release()
     if (ending.type !== 'upgraded') {
+      departure.release()
       stream.destroy()
       await this.#finish(exchange, ending)
       return
     }
     response.detachSocket(socket)
     socket.write(ending.head, 'latin1')
+    // The other protocol begins behind the request (RFC 9110 section 7.8). Without its end the program has gone.
+    if (ending.body !== undefined) await finished(ending.body).catch(() => {})
+    departure.release()
     if (ending.rest.length > 0) stream.unshift(ending.rest)
-    await carryTunnel(socket, stream)
+    await relay(socket, stream)
   }
 
   async #serveConnect(request: IncomingMessage, socket: Socket): Promise<void> {
@@ -192,7 +186,7 @@ export class HttpInbound {
     }
     departure.release()
     socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-    await carryTunnel(socket, stream)
+    await relay(socket, stream)
   }
 
   /** Where a request goes; `undefined` when it has been refused. */
@@ -255,8 +249,10 @@ export class HttpInbound {
       refusal === undefined
         ? { httpStatus: FAILURES.general.httpStatus, reason: ending.reason }
         : reportFailure(refusal)
-    if (response.headersSent) response.destroy()
-    else answer(response, httpStatus, reason)
+    if (!response.headersSent) answer(response, httpStatus, reason)
+    // To a program of HTTP/1.0 the end of its connection may be that of the answer.
+    else if (request.httpVersion === '1.0') resetOnceSent(request.socket)
+    else response.destroy()
   }
 
   /** Whether the parser has let go of the connection with nothing else under way on it. */
@@ -328,7 +324,7 @@ function newConnection(socket: Socket): Connection {
     gone.abort()
     kept.close()
   })
-  socket.once('end', () => socket.setKeepAlive(true, HALF_OPEN_PROBE))
+  socket.once('end', () => limitSilence(socket, DEFAULT_HALF_OPEN_TIMEOUT))
   return { underWay: 0, served: 0, mended: false, gone: gone.signal, kept }
 }
 

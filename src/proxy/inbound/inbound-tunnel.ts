@@ -8,8 +8,6 @@ import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { unmappedHost } from '../../codec/ip.ts'
 import type { CheckCredentials } from './credentials.ts'
-import { leaveWithProgram } from './leaving.ts'
-import { relay } from '../relay.ts'
 import type { OpenTunnel, TunnelStream } from '../tunnel.ts'
 import type { UdpCounts } from '../udp/udp-socket.ts'
 
@@ -140,12 +138,6 @@ export async function refusalOf(stream: TunnelStream): Promise<unknown> {
 
 function resetUnwanted(stream: TunnelStream): void {
   if (!stream.destroyed) stream.reset(CloseCode.RemoteDisconnect)
-}
-
-/** Carries the tunnel of the program on `socket` to its end. */
-export async function carryTunnel(socket: Socket, stream: TunnelStream): Promise<void> {
-  leaveWithProgram(socket)
-  await relay(socket, stream)
 }
 
 /** `HOST:PORT` of the program at the other end of `socket`. To be asked while it is connected. */

@@ -9,6 +9,7 @@ import { HttpInbound } from './http-inbound.ts'
 import { KEPT_IDLE } from './http-kept.ts'
 import type { InboundEvents } from './inbound-tunnel.ts'
 import { sourceOf } from './inbound-tunnel.ts'
+import { leaveWithProgram } from './leaving.ts'
 import { serveSocks } from './socks-inbound.ts'
 import type { SocksContext } from './socks-inbound.ts'
 import { tell } from '../../session/callbacks.ts'
@@ -84,6 +85,7 @@ export function createInbound(options: InboundOptions): Inbound {
     socket.once('close', () => sockets.delete(socket))
     // An error is followed by close, which is what is acted upon.
     socket.on('error', () => {})
+    leaveWithProgram(socket)
     tellApart(socket, context, handshakeTimeout, (bytes) => {
       socket.unshift(httpInbound.prepare(socket, bytes))
       parseHttp.call(server, socket)

@@ -5,7 +5,8 @@ import { dropReads } from '../../session/lent-reads.ts'
 import { closeGently } from '../close-gently.ts'
 import { reportFailure } from '../failure.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
-import { carryTunnel, openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
+import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
+import { relay } from '../relay.ts'
 import { encodeSocks4Reply, Socks4Handshake } from './socks4.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
 import type { Socks5Event } from './socks5.ts'
@@ -100,7 +101,7 @@ async function serveTunnel(
   }
   departure.release()
   socket.write(reply(Socks5Reply.Succeeded))
-  await carryTunnel(socket, stream)
+  await relay(socket, stream)
 }
 
 /** What the program still sends is for nobody. */

@@ -60,6 +60,10 @@ describe.skipIf(curlProgram.isMissing)(`answers that curl takes${curlProgram.not
       'HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nbody\r\n0\r\nX-T: 1\r\n\r\n',
     ],
     [
+      'chunks whose sizes have many digits',
+      'HTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000004\r\nbody\r\n0000\r\n\r\n',
+    ],
+    [
       'a length beside chunks',
       'HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n',
     ],

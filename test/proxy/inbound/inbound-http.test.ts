@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { createBypass, parseBypass } from '../../../src/proxy/bypass.ts'
 import { parseOrigin } from '../../../src/proxy/inbound/http-target.ts'
 import { endToEndHeaders } from '../../../src/proxy/inbound/http-headers.ts'
 import {
@@ -146,6 +147,40 @@ describe('HTTP on the local port', () => {
     expect(hash).toBe(sha256(Buffer.concat([body, behind])))
   })
 
+  it('an upgrade that is granted before the body is over begins behind it', async () => {
+    for (const openTunnel of [
+      undefined,
+      createBypass([parseBypass('127.0.0.1')], localTunnels()),
+    ]) {
+      for (const [framing, pieces, wanted] of [
+        ['Content-Length: 9', ['12345', '6789more'], '123456789more'],
+        ['Transfer-Encoding: chunked', ['5\r\n12345\r\n', '4\r\n6789\r\n0\r\n\r\nmore'], undefined],
+      ] as const) {
+        let received = ''
+        const origin = net.createServer((socket) => {
+          socket.on('data', (chunk: Buffer) => {
+            if (received === '')
+              socket.write('HTTP/1.1 101 Sure\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+            received += chunk.toString('latin1')
+            if (received.endsWith('more')) socket.end('bye')
+          })
+        })
+        const originPort = await listen(origin)
+        const { port } = await startInbound({ ...(openTunnel && { openTunnel }) })
+        const program = await connectTo(port)
+        const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: x', framing]
+        const line = `POST http://127.0.0.1:${originPort}/ HTTP/1.1`
+        program.write(`${[line, ...head].join('\r\n')}\r\n\r\n${pieces[0]}`)
+        const [answer] = (await once(program, 'data')) as [Buffer]
+        expect(answer.toString()).toMatch(/^HTTP\/1\.1 101 /)
+        program.write(pieces[1])
+        expect(String(await readAll(program))).toBe('bye')
+        const body = received.split('\r\n\r\n').slice(1).join('\r\n\r\n')
+        expect(body).toBe(wanted ?? pieces.join(''))
+      }
+    }
+  })
+
   it('an upgrade is to what the server says, wherever it says so', async () => {
     for (const order of [
       ['Connection: Upgrade', 'Upgrade: x'],
@@ -160,6 +195,80 @@ describe('HTTP on the local port', () => {
       const wanted = order.length > 2 ? 'x, y/1' : 'x'
       expect(/^Upgrade: (.*)\r$/m.exec(got)?.[1], order.join()).toBe(wanted)
       expect(got).toMatch(/^Connection: Upgrade\r$/m)
+    }
+  })
+
+  it('the bytes of a head arrive as the origin sent them, with its body or before it', async () => {
+    const head = [
+      'HTTP/1.1 200 d\xc3\xa0',
+      'X-A:\t citt\xc3\xa0 \t',
+      'X-B: caf\xc3\xa9\xa0',
+      'X-C: a',
+      ' b\xa0 ',
+    ]
+    for (const [length, body] of [
+      ['Content-Length: 4', ''],
+      ['Content-Length: 4', 'body'],
+      ['Transfer-Encoding: chunked', ''],
+      ['X-D: until the end', ''],
+    ] as const) {
+      const origin = net.createServer((socket) => {
+        socket.once('data', () => {
+          socket.write(`${[...head, length].join('\r\n')}\r\n\r\n${body}`, 'latin1')
+        })
+        socket.on('error', () => {})
+      })
+      const originPort = await listen(origin)
+      for (const version of length.startsWith('T') ? ['1.1'] : ['1.1', '1.0']) {
+        const { port } = await startInbound()
+        const program = await connectTo(port)
+        program.write(`GET http://127.0.0.1:${originPort}/ HTTP/${version}\r\nHost: x\r\n\r\n`)
+        const [chunk] = (await once(program, 'data')) as [Buffer]
+        const lines = chunk.toString('latin1').split('\r\n')
+        expect(lines[0]).toBe('HTTP/1.1 200 d\xc3\xa0')
+        expect(lines).toContain('X-A: citt\xc3\xa0')
+        expect(lines).toContain('X-B: caf\xc3\xa9\xa0')
+        expect(lines).toContain('X-C: a b\xa0')
+        program.destroy()
+      }
+    }
+  })
+
+  it('a line that is folded behind one that is no header belongs to no other', async () => {
+    const answer =
+      'HTTP/1.1 204 OK\r\nSet-Cookie: a=b\r\nBad@(Name: foo\r\n bar\r\nX: y\r\n z\r\n\r\n'
+    const originPort = await listen(rawOrigin(answer))
+    const { port } = await startInbound()
+    const got = await ask(port, `GET http://127.0.0.1:${originPort}/ HTTP/1.0`, '', '')
+    expect(got).toContain('\r\nSet-Cookie: a=b\r\nX: y z\r\n')
+  })
+
+  it('an answer that only names Transfer-Encoding is one for a program of HTTP/1.0', async () => {
+    const answer = 'HTTP/1.1 200 OK\r\nVary: Transfer-Encoding\r\nContent-Length: 2\r\n\r\nok'
+    const originPort = await listen(rawOrigin(answer))
+    const { port } = await startInbound()
+    const got = await ask(port, `GET http://127.0.0.1:${originPort}/ HTTP/1.0`, '', '')
+    expect(got).toMatch(/^HTTP\/1\.1 200 OK\r\nVary: Transfer-Encoding\r\n/)
+  })
+
+  it('an answer that is cut short does not look whole to a program of HTTP/1.0', async () => {
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'
+    for (const [start, end] of [
+      [chunked, (socket: net.Socket) => void socket.end()],
+      ['HTTP/1.1 200 OK\r\n\r\nhello', (socket: net.Socket) => void socket.resetAndDestroy()],
+    ] as const) {
+      const origin = net.createServer((socket) => {
+        socket.once('data', () => socket.write(start, () => setTimeout(() => end(socket), 50)))
+      })
+      const originPort = await listen(origin)
+      const { port } = await startInbound()
+      const program = await connectTo(port)
+      program.write(`GET http://127.0.0.1:${originPort}/ HTTP/1.0\r\n\r\n`)
+      let received = ''
+      program.on('data', (chunk: Buffer) => (received += chunk.toString()))
+      const [error] = (await once(program, 'error')) as [NodeJS.ErrnoException]
+      expect(error.code).toBe('ECONNRESET')
+      expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*hello$/)
     }
   })
 

@@ -88,6 +88,27 @@ describe.skipIf(!onLinux)(`a program that closes its socket${note}`, () => {
     },
   )
 
+  it.for(['before', 'in the middle of'] as const)(
+    'leaves a plain request %s its answer: the origin is told as soon',
+    async (when) => {
+      const { session, inbound } = await startProxy({}, 'legacy')
+      let open = 0
+      const origin = net.createServer((socket) => {
+        open += 1
+        socket.on('close', () => (open -= 1)).resume()
+        if (when !== 'before') socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart')
+      })
+      const { port } = inbound.address() as net.AddressInfo
+      const program = await connectTo(port)
+      program.write(`GET http://127.0.0.1:${await listen(origin)}/ HTTP/1.1\r\nHost: x\r\n\r\n`)
+      if (when === 'before') await settled(() => open === 1, 2_000)
+      else await once(program, 'data')
+      program.destroy()
+      const took = await settled(() => session.streamCount === 0 && open === 0, 5_000)
+      expect(took).toBeLessThan(2_500)
+    },
+  )
+
   it('after a while of waiting for the answer takes the stream along', async () => {
     const { session, open } = await startProxy({}, 'legacy')
     const program = await open((await startTarget()).port)
