@@ -65,12 +65,20 @@ describe('amounts', () => {
     expect(new Date(parseDate('2030-12-31T18:00:00+02:00')).toISOString()).toBe(
       '2030-12-31T16:00:00.000Z',
     )
+    expect(new Date(parseDate('0000-01-01T00:00:00Z')).toISOString()).toMatch(/^0000-/)
     for (const text of ['2030-02-30', '2030-13-01', '2030', 'tomorrow', '2030-12-31T18:00', '']) {
       expect(() => parseDate(text), text).toThrow(
         expect.objectContaining({ code: 'ERR_OPTION_INVALID' }),
       )
     }
   })
+
+  it.each(['9999-12-31T23:59:59-01:00', '0000-01-01T00:00:00+01:00'])(
+    '"%s" is in UTC in a year that no date can say',
+    (text) => {
+      expect(() => parseDate(text)).toThrow(expect.objectContaining({ code: 'ERR_OPTION_INVALID' }))
+    },
+  )
 
   it('periods are the calendar`s in UTC, a week begins on Monday', () => {
     const sunday = Date.parse('2026-11-29T23:59:59Z')

@@ -86,7 +86,8 @@ export function parseRate(text: string): number {
 }
 
 /**
- * A day, which ends with its last millisecond in UTC, or a point in time with a zone: milliseconds since 1970.
+ * A day, which ends with its last millisecond in UTC, or a point in time with a zone: milliseconds since 1970. In UTC,
+ * too, its year has four digits.
  *
  * @throws AnyTlsError `ERR_OPTION_INVALID`
  */
@@ -100,8 +101,9 @@ export function parseDate(text: string): number {
     throw invalidOption('there is no such day')
   }
   const instant = time === undefined ? start + 86_399_999 : Date.parse(text.toUpperCase())
-  if (Number.isNaN(instant)) throw invalidOption('there is no such time')
-  return instant
+  const year = new Date(instant).getUTCFullYear()
+  if (year >= 0 && year <= 9999) return instant
+  throw invalidOption('there is no such time')
 }
 
 const DATE =
