@@ -109,6 +109,19 @@ describe('Issue 12.2: the journal of what was used', () => {
     )
   })
 
+  it('a user whose id is a word of the language is counted as every other', async () => {
+    const path = makePath()
+    const journal = new UsageJournal(path, () => {})
+    for (const id of ['__proto__', 'constructor']) journal.add(id, 5, 7)
+    await journal.flush()
+    for (const one of [journal, await read(path)]) {
+      expect(['__proto__', 'constructor'].map((id) => one.of(id))).toEqual([
+        { up: 5, down: 7 },
+        { up: 5, down: 7 },
+      ])
+    }
+  })
+
   it('a batch that was written twice counts once', async () => {
     const path = makePath()
     const journal = new UsageJournal(path, () => {})

@@ -2,6 +2,7 @@
 // Must never count a byte twice, or let go of one that Redis has not said it has.
 import type { Trouble } from '../remote/trouble.ts'
 import type { Batch, WaitingCounts } from '../remote/waiting-counts.ts'
+import { Tally } from '../usage/tally.ts'
 import { RedisError } from './redis-link.ts'
 import type { RedisLink } from './redis-link.ts'
 import { COUNT } from './redis-scripts.ts'
@@ -97,9 +98,9 @@ function* chunksOf(
     .sort()
     .flatMap((id) => tally.days(id).map(({ day, up, down }) => ({ id, day, up, down })))
   for (let chunk = 0; chunk * COUNTED_AT_ONCE < all.length; chunk += 1) {
-    const used: Record<string, Record<string, readonly [number, number]>> = {}
+    const part = new Tally()
     const some = all.slice(chunk * COUNTED_AT_ONCE, (chunk + 1) * COUNTED_AT_ONCE)
-    for (const { id, day, up, down } of some) (used[day] ??= {})[id] = [up, down]
-    yield [writer, number * MAX_CHUNKS + chunk, JSON.stringify(used), prefix, epoch]
+    for (const { id, day, up, down } of some) part.add(id, day, up, down)
+    yield [writer, number * MAX_CHUNKS + chunk, JSON.stringify(part.byDay()), prefix, epoch]
   }
 }

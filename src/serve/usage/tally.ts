@@ -70,9 +70,14 @@ export class Tally {
 
   /** By day and user. */
   byDay(): Readonly<Record<string, Readonly<Record<string, readonly [up: number, down: number]>>>> {
-    const result: Record<string, Record<string, readonly [number, number]>> = {}
+    type Used = Record<string, readonly [number, number]>
+    const result: Record<string, Used> = {}
     for (const id of this.#accounts.keys()) {
-      for (const { day, up, down } of this.days(id)) (result[day] ??= {})[id] = [up, down]
+      for (const { day, up, down } of this.days(id)) {
+        // Without a prototype, as an id may be `__proto__`.
+        const users = (result[day] ??= Object.create(null) as Used)
+        users[id] = [up, down]
+      }
     }
     return result
   }
