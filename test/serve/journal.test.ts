@@ -238,4 +238,27 @@ describe('Issue 12.2: the journal of what was used', () => {
     await journal.flush()
     expect(journal.of('a')).toEqual({ up: 61, down: 40 })
   })
+
+  it('what a clock that was ahead has dated counts in its own period alone', () => {
+    let now = 0
+    const journal = new UsageJournal(
+      makePath(),
+      () => {},
+      () => now,
+    )
+    for (const day of ['2026-11-29', '2026-11-30', '2026-12-01', '2036-01-01', '2028-02-29']) {
+      now = Date.parse(day)
+      journal.add('a', 1, 0)
+    }
+    const used = (per: 'day' | 'week' | 'month' | 'all', day: string) =>
+      usedOf(journal, 'a', { bytes: 1, per }, Date.parse(day))
+    // A Sunday, the last but one day of a month.
+    expect(['2026-11-29', '2026-11-30'].map((day) => used('day', day))).toEqual([1, 1])
+    expect(['2026-11-29', '2026-11-30'].map((day) => used('week', day))).toEqual([1, 2])
+    expect(['2026-11-01', '2026-12-31', '2027-01-01'].map((day) => used('month', day))).toEqual([
+      ...[2, 1, 0],
+    ])
+    expect(['2028-02-01', '2028-01-31'].map((day) => used('month', day))).toEqual([1, 0])
+    expect(used('all', '2026-11-29')).toBe(5)
+  })
 })

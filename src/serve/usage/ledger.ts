@@ -39,6 +39,9 @@ export function usedOf(ledger: UsageLedger, id: string, { per }: Quota, now: num
   return up + down
 }
 
+/** The most days that a period has. */
+const MOST_DAYS = { day: 1, week: 7, month: 31 } as const
+
 /** What was used in the period that `now` is in. */
 export function usageIn(ledger: UsageLedger, id: string, per: QuotaPeriod, now: number): Usage {
   if (per === 'all') return ledger.of(id)
@@ -46,9 +49,12 @@ export function usageIn(ledger: UsageLedger, id: string, per: QuotaPeriod, now: 
   const days = ledger.days(id)
   // Of most of many users, and dates take longer.
   if (days.length === 0) return used
-  const first = dayOf(startOfPeriod(per, now))
+  const start = startOfPeriod(per, now)
+  const first = dayOf(start)
+  // A clock that was ahead has dated what it counted in periods to come.
+  const next = dayOf(startOfPeriod(per, start + MOST_DAYS[per] * 86_400_000))
   for (const { day, up, down } of days) {
-    if (day < first) continue
+    if (day < first || day >= next) continue
     used.up += up
     used.down += down
   }
