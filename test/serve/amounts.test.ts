@@ -10,6 +10,7 @@ import {
   parseQuota,
   parseRate,
   QUOTA_PERIODS,
+  shortBytes,
   startOfPeriod,
 } from '../../src/serve/users/amounts.ts'
 
@@ -58,6 +59,13 @@ describe('amounts', () => {
     )
     expect(formatBytes(1_500_000)).toBe('1.5MB')
     expect(formatBytes(100_000_000_000)).toBe('100GB')
+  })
+
+  it('for people there are three digits at most, in the unit that they round to', () => {
+    const texts = [0, 999, 1_000, 123_456, 999_499, 999_999, 999_999_999, Number.MAX_SAFE_INTEGER]
+    expect(texts.map(shortBytes)).toEqual([
+      ...['0B', '999B', '1KB', '123KB', '999KB', '1MB', '1GB', '9.01PB'],
+    ])
   })
 
   it('a date is the whole day in UTC; a time has a zone; days that are not in the calendar are none', () => {

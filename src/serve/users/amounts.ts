@@ -50,10 +50,10 @@ export function formatBytes(bytes: number): string {
 
 /** Three digits and a unit, for people. */
 export function shortBytes(bytes: number): string {
-  const power = Math.floor(Math.log10(Math.max(bytes, 1)) / 3)
+  const rounded = Number(bytes.toPrecision(3))
+  const power = Math.floor(Math.log10(Math.max(rounded, 1)) / 3)
   const unit = Math.min(power, UNITS.length - 1)
-  const value = bytes / 1000 ** unit
-  return `${unit === 0 ? value : Number(value.toPrecision(3))}${UNITS[unit] ?? ''}`
+  return `${rounded / 1000 ** unit}${UNITS[unit] ?? ''}`
 }
 
 /**
