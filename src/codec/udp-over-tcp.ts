@@ -111,8 +111,8 @@ export class UdpOverTcpDecoder {
     const head =
       this.#form === 'request' ? decodeRequest(bytes, offset) : this.#packetHead(bytes, offset)
     if (head === undefined) {
-      // A copy: the rest of the chunk must not be kept for the sake of a few bytes.
-      this.#head = bytes.slice(offset)
+      // A copy, which the slice of a Buffer is not: the chunk must not be kept for the sake of a few bytes.
+      this.#head = new Uint8Array(bytes.subarray(offset))
       return chunk.length
     }
     this.#head = NO_BYTES

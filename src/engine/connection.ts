@@ -143,7 +143,8 @@ export class Connection<Input extends string> {
   /** Another owner has the connection. To be called behind the move to that state; `unread` is copied. */
   handOver({ unread, ...handover }: Handover): void {
     this.streams.clear()
-    const kept = unread.map((part) => part.slice())
+    // The slice of a Buffer would be a view.
+    const kept = unread.map((part) => new Uint8Array(part))
     this.channel.emit({ type: 'handover', handover: { ...handover, unread: kept } })
   }
 

@@ -111,13 +111,15 @@ describe('UDP over TCP', () => {
   })
 
   it('a head that came in pieces is kept as a copy, not as a view of what came with it', () => {
-    const chunk = fromHex('00c0000201')
-    const decoder = new UdpOverTcpDecoder('addressed')
-    const events: WrittenEvent[] = []
-    decoder.receive(chunk, (event) => events.push(written(event)))
-    chunk.fill(0xff)
-    decoder.receive(fromHex('0035000161'), (event) => events.push(written(event)))
-    expect(events).toEqual([{ packet: '61', from: { host: '192.0.2.1', port: 53 } }])
+    // Of a Buffer, too, whose slice is a view.
+    for (const chunk of [fromHex('00c0000201'), Buffer.from('00c0000201', 'hex')]) {
+      const decoder = new UdpOverTcpDecoder('addressed')
+      const events: WrittenEvent[] = []
+      decoder.receive(chunk, (event) => events.push(written(event)))
+      chunk.fill(0xff)
+      decoder.receive(fromHex('0035000161'), (event) => events.push(written(event)))
+      expect(events).toEqual([{ packet: '61', from: { host: '192.0.2.1', port: 53 } }])
+    }
   })
 
   it('UDP over TCP: the address of a request or datagram that cannot be encoded is refused', () => {

@@ -191,8 +191,8 @@ export class UdpTargets {
     }
     this.#waiting += 1
     this.#waitingBytes += data.length
-    // A copy: the view may be a small part of a large chunk.
-    entry.waiting.push(data.slice())
+    // A copy, which the slice of a Buffer is not: the view may be a small part of a large chunk.
+    entry.waiting.push(new Uint8Array(data))
   }
 
   #takeWaiting(entry: Entry): readonly Uint8Array[] {

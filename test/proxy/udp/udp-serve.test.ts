@@ -9,6 +9,8 @@ import type {
   ServeStreamOptions,
 } from '../../../src/proxy/outbound/serve-target.ts'
 import type { UdpCounts } from '../../../src/proxy/udp/udp-socket.ts'
+import { noCounts } from '../../../src/proxy/udp/udp-socket.ts'
+import { UdpTargets } from '../../../src/proxy/udp/udp-targets.ts'
 import { encodeAddress } from '../../../src/codec/address.ts'
 import type { Address } from '../../../src/codec/address.ts'
 import { concatBytes } from '../../../src/codec/bytes.ts'
@@ -260,6 +262,21 @@ describe('UDP over TCP on the server', () => {
     client.write(hello)
     expect((await waitFor(1))[0]).toEqual({ address: undefined, data: 'hello' })
     await counts()
+  })
+
+  it('a datagram that waits for a name keeps its own bytes alone, not the chunk they came in', async () => {
+    const transmitted: Uint8Array[] = []
+    const targets = new UdpTargets({
+      allowTarget: undefined,
+      allowAddress: () => true,
+      lookup: () => Promise.resolve([{ address: '192.0.2.1', family: 4 }]),
+      counts: noCounts(),
+      transmit: (_endpoint, data) => transmitted.push(data),
+      onRefused: () => {},
+    })
+    targets.send({ host: 'one.test', port: 53 }, Buffer.alloc(60_000, 'x').subarray(0, 1))
+    await settle()
+    expect(transmitted.map(({ length, buffer }) => [length, buffer.byteLength])).toEqual([[1, 1]])
   })
 
   it('what is malformed ends the stream with code 3', async () => {
