@@ -38,6 +38,13 @@ const SURELY_TAKEN = 8_000
 // A server that takes no such datagram ends the stream at once: one round trip, with much to spare, in ms.
 const VERDICT_TIME = 2_000
 
+/** A datagram as it is sent, with its head. */
+interface Packet {
+  readonly bytes: Uint8Array
+  /** Of its data alone. */
+  readonly size: number
+}
+
 /**
  * Carries datagrams to any number of targets and back over one stream of version 2 with isConnect = 0. When
  * the stream ends, the next datagram opens a new one. The request and the first datagram leave together
@@ -51,7 +58,7 @@ export class UdpTunnel {
   readonly #options: UdpTunnelOptions
   #stream: TunnelStream | undefined
   /** Datagrams that wait for the stream that is being opened. */
-  #waiting: Uint8Array[] | undefined
+  #waiting: Packet[] | undefined
   #waitingBytes = 0
   #notBefore = -Infinity
   #closed = false
@@ -71,9 +78,8 @@ export class UdpTunnel {
       this.#options.counts.dropped += 1
       return
     }
-    this.#remember(data.length)
-    if (this.#stream !== undefined) this.#write(this.#stream, encodeUdpPacket(target, data))
-    else if (this.#waiting !== undefined) this.#wait(this.#waiting, encodeUdpPacket(target, data))
+    if (this.#stream !== undefined) this.#write(this.#stream, packetOf(target, data))
+    else if (this.#waiting !== undefined) this.#wait(this.#waiting, packetOf(target, data))
     else if (performance.now() >= this.#notBefore) void this.#open(target, data)
     else this.#options.counts.dropped += 1
   }
@@ -85,7 +91,8 @@ export class UdpTunnel {
     this.#stream = undefined
   }
 
-  #remember(size: number): void {
+  #onSent(size: number): void {
+    this.#options.counts.sent += 1
     const now = performance.now()
     const isOver = now - this.#large.sent > VERDICT_TIME
     if (size > SURELY_TAKEN && (isOver || size >= this.#large.size))
@@ -102,7 +109,7 @@ export class UdpTunnel {
 
   async #open(target: Address, data: Uint8Array): Promise<void> {
     const { counts, open } = this.#options
-    const waiting: Uint8Array[] = []
+    const waiting: Packet[] = []
     this.#waiting = waiting
     this.#notBefore = performance.now() + REOPEN_DELAY
     let stream
@@ -119,7 +126,7 @@ export class UdpTunnel {
       stream.destroy()
       return
     }
-    counts.sent += 1
+    this.#onSent(data.length)
     this.#use(stream)
     for (const packet of waiting) this.#write(stream, packet)
   }
@@ -151,25 +158,26 @@ export class UdpTunnel {
     if (stream.destroyed) onOver()
   }
 
-  #write(stream: TunnelStream, packet: Uint8Array): void {
-    const { counts } = this.#options
-    if (stream.destroyed || stream.writableLength + packet.length > UDP_MAX_WAITING_BYTES) {
-      counts.dropped += 1
-      return
-    }
-    counts.sent += 1
-    stream.write(packet)
-  }
-
-  #wait(waiting: Uint8Array[], packet: Uint8Array): void {
-    if (
-      waiting.length >= UDP_MAX_WAITING ||
-      this.#waitingBytes + packet.length > UDP_MAX_WAITING_BYTES
-    ) {
+  #write(stream: TunnelStream, { bytes, size }: Packet): void {
+    if (stream.destroyed || stream.writableLength + bytes.length > UDP_MAX_WAITING_BYTES) {
       this.#options.counts.dropped += 1
       return
     }
-    this.#waitingBytes += packet.length
+    this.#onSent(size)
+    stream.write(bytes)
+  }
+
+  #wait(waiting: Packet[], packet: Packet): void {
+    const { length } = packet.bytes
+    if (waiting.length >= UDP_MAX_WAITING || this.#waitingBytes + length > UDP_MAX_WAITING_BYTES) {
+      this.#options.counts.dropped += 1
+      return
+    }
+    this.#waitingBytes += length
     waiting.push(packet)
   }
+}
+
+function packetOf(target: Address, data: Uint8Array): Packet {
+  return { bytes: encodeUdpPacket(target, data), size: data.length }
 }

@@ -257,4 +257,49 @@ describe('datagrams over a stream, on the client', () => {
     expect(counts.dropped).toBe(1)
     tunnel.close()
   })
+
+  it('a large datagram that was not sent says nothing of the server', async () => {
+    const { tunnel, send, counts, openings } = tunnelTo()
+    const large = 'x'.repeat(20_000)
+    send(ONE, 'first')
+    openings[0]?.open().reset(CloseCode.Graceful)
+    await settle()
+    // One too soon, and those that an opening takes with it that fails.
+    send(ONE, large)
+    passTime(1_000)
+    send(ONE, large)
+    send(ONE, large)
+    openings[1]?.fail()
+    await settle()
+    expect(counts.dropped).toBe(3)
+    passTime(1_000)
+    send(ONE, 'second')
+    openings[2]?.open().reset(CloseCode.Graceful)
+    await settle()
+    passTime(1_000)
+    send(ONE, large)
+    expect(openings).toHaveLength(4)
+    tunnel.close()
+  })
+
+  it.each([
+    ['goes with the opening', [20_000]],
+    ['has waited for it', [1, 20_000]],
+  ])(
+    'a datagram too large for the server is known by its end also when it %s',
+    async (_, sizes) => {
+      const { tunnel, send, counts, openings } = tunnelTo()
+      for (const size of sizes) send(ONE, 'x'.repeat(size))
+      // Longer than the server takes to say that it is too much.
+      passTime(3_000)
+      const server = openings[0]?.open()
+      await settle()
+      server?.reset(CloseCode.Graceful)
+      await settle()
+      send(ONE, 'x'.repeat(20_000))
+      expect(counts.dropped).toBe(1)
+      expect(openings).toHaveLength(1)
+      tunnel.close()
+    },
+  )
 })
