@@ -107,7 +107,8 @@ const UNKNOWN: ProxyProtocolEnds = Object.freeze({ source: undefined, destinatio
 /**
  * Takes the header off the front of `bytes`, in either version; `undefined` when bytes are missing, of which
  * no more than {@link PROXY_HEADER_MAX} are ever waited for. What cannot be a header is seen at its first byte
- * that is wrong. TLVs are skipped.
+ * that is wrong, but for the addresses and ports of version 1: they are read when their line has ended. TLVs are
+ * skipped.
  *
  * @throws AnyTlsError `ERR_PROXY_PROTOCOL`
  */
@@ -121,8 +122,14 @@ export function decodeProxyProtocol(bytes: Uint8Array): DecodedProxyProtocol | u
 }
 
 const TEXT_START = new TextEncoder().encode('PROXY ')
+/** What may stand behind it, with what ends the word. */
+const PROTOCOLS = ['TCP4 ', 'TCP6 ', 'UNKNOWN ', 'UNKNOWN\r']
 
 function decodeText(bytes: Uint8Array): DecodedProxyProtocol | undefined {
+  const protocol = String.fromCharCode(...bytes.subarray(TEXT_START.length, TEXT_START.length + 8))
+  if (!PROTOCOLS.some((known) => known.startsWith(protocol) || protocol.startsWith(known))) {
+    throw invalid('its line names no two ends')
+  }
   const end = bytes.subarray(0, TEXT_MAX).indexOf(13)
   if (end === -1) {
     if (bytes.length < TEXT_MAX) return undefined

@@ -104,6 +104,13 @@ describe('a PROXY protocol header that comes in', () => {
     expect(() => decodeProxyProtocol(line(300).subarray(0, 107))).toThrow('too long')
   })
 
+  it.each(['GET / HTTP', 'x', 'TCP5', 'TCP4\r', 'UNKNOWNS'])(
+    'PROXY v1 in: another word than a protocol`s is refused at its first wrong byte: %j',
+    (word) => {
+      expect(() => decodeProxyProtocol(Buffer.from(`PROXY ${word}`))).toThrow('names no two ends')
+    },
+  )
+
   it('PROXY v1 in: a line names what it says and nothing before it', () => {
     const line = (text: string) => decodeProxyProtocol(Buffer.from(`${text}\r\n`, 'latin1'))
     expect(line('PROXY TCP4 192.0.2.1 192.0.2.2 65535 0')?.ends).toEqual({
