@@ -238,6 +238,7 @@ export class SessionCore implements LaneHost {
   }
 
   accept(lane: Lane): void {
+    if (!this.#isOpen(lane)) return
     this.#machine.acceptStream(lane.id, this.#now)
     this.#schedule()
   }
@@ -257,7 +258,7 @@ export class SessionCore implements LaneHost {
 
   consumed(lane: Lane, bytes: number): void {
     const now = this.#now
-    this.#machine.consumed(lane.id, bytes, now)
+    if (this.#isOpen(lane)) this.#machine.consumed(lane.id, bytes, now)
     this.#unread.consumed(lane, bytes, now)
     this.#schedule()
   }
@@ -269,6 +270,11 @@ export class SessionCore implements LaneHost {
 
   schedule(delay: number, callback: () => void): Timer {
     return this.#clock.schedule(delay, callback)
+  }
+
+  /** One that is over may have left its id to another. */
+  #isOpen(lane: Lane): boolean {
+    return this.#lanes.get(lane.id) === lane
   }
 
   get #now(): number {

@@ -228,7 +228,7 @@ export class Stream extends Duplex {
    * write does it too. On a stream that was opened here it does nothing.
    */
   accept(): void {
-    if (this.#lane.openedHere || this.#accepted || this.destroyed) return
+    if (this.#lane.openedHere || this.#accepted || this.#over) return
     this.#accepted = true
     this.#lane.accept()
   }

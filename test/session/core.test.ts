@@ -149,6 +149,31 @@ describe('what comes', () => {
     expect(machine.called('consumed')).toEqual([[1, 4, clock.now()]])
   })
 
+  it('is neither accepted nor given credit for in the name of a later stream with the same id', async () => {
+    const { receive, lanes, machine, clock } = makeCore()
+    await receive({ type: 'open', stream: 1 }, data(1, 'four'))
+    const first = lanes.get(1)!
+    await receive(close(1))
+    await receive({ type: 'open', stream: 1 }, data(1, 'five!'))
+    first.accept()
+    first.consumed(4)
+    expect(machine.called('acceptStream')).toEqual([])
+    expect(machine.called('consumed')).toEqual([])
+    lanes.get(1)!.accept()
+    lanes.get(1)!.consumed(5)
+    expect(machine.called('acceptStream')).toEqual([[1, clock.now()]])
+    expect(machine.called('consumed')).toEqual([[1, 5, clock.now()]])
+  })
+
+  it('is counted as read of a stream that is over, so that it holds nothing up', async () => {
+    const { receive, lanes, end } = makeCore()
+    await receive({ type: 'open', stream: 1 }, data(1, 'x'.repeat(17 << 20)), close(1))
+    expect(end.isPaused()).toBe(true)
+    lanes.get(1)!.consumed(17 << 20)
+    await settle()
+    expect(end.isPaused()).toBe(false)
+  })
+
   it('tells a stream that is over after all that came on it, and the session that it has ended', async () => {
     const { receive, told, core } = makeCore()
     await receive({ type: 'open', stream: 1 }, { type: 'open', stream: 2 })

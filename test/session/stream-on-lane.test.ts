@@ -61,6 +61,15 @@ describe('a stream that the peer opened', () => {
     expect(asked('accept')).toEqual([])
   })
 
+  it('is not accepted once it is over for the peer, though what came is still unread', () => {
+    const { stream, sink, asked, deliver } = makeStream({ openedHere: false })
+    deliver('unread')
+    sink().closed(undefined)
+    expect(stream.destroyed).toBe(false)
+    stream.accept()
+    expect(asked('accept')).toEqual([])
+  })
+
   it('tells that it was accepted once, and not where this end opened it and accepts', () => {
     const { stream, sink, asked } = makeStream()
     stream.accept()
