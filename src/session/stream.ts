@@ -135,6 +135,7 @@ export class Stream extends Duplex {
 
     data(view: Uint8Array): void {
       const stream = this.#stream
+      stream.#timer?.refresh()
       if (stream.#taker === undefined) stream.#onData(view)
       else stream.#taker.data(view)
     }
@@ -170,12 +171,14 @@ export class Stream extends Duplex {
 
     sent(): void {
       const stream = this.#stream
+      stream.#timer?.refresh()
       if (stream.#taker === undefined) stream.#onSent()
       else stream.#taker.sent()
     }
 
     left(): void {
       const stream = this.#stream
+      stream.#timer?.refresh()
       // What is told to the stream may divert it.
       const taker = stream.#taker
       // What was written before it was diverted.
@@ -399,7 +402,6 @@ export class Stream extends Duplex {
 
   #onData(view: Uint8Array): void {
     if (this.destroyed) return
-    this.#timer?.refresh()
     this.#inbox.push(view)
   }
 

@@ -93,6 +93,21 @@ describe('a stream that is diverted', () => {
     expect(told).toEqual(['sent', 'left', 'left'])
   })
 
+  it('emits timeout after silence in both directions, not while data comes or leaves', async () => {
+    const { ours, theirs, lane, clock } = await divert()
+    theirs.resume()
+    let timeouts = 0
+    ours.setTimeout(1_000).on('timeout', () => (timeouts += 1))
+    await clock.advance(999)
+    theirs.write('comes')
+    await clock.advance(999)
+    lane.writeLent(Buffer.from('leaves'))
+    await clock.advance(999)
+    expect(timeouts).toBe(0)
+    await clock.advance(1)
+    expect([timeouts, ours.destroyed]).toEqual([1, false])
+  })
+
   it('still calls back the write that was on its way', async () => {
     const { open } = makeSessionPair({ pair: { highWaterMark: 1 } })
     const [ours, theirs] = await open()
