@@ -2,6 +2,7 @@
 // Must never look a name up to find out, for that would tell its resolver where the program goes.
 import type { Socket } from 'node:net'
 import { isIP } from 'node:net'
+import { addAbortSignal } from 'node:stream'
 import type { Address } from '../codec/address.ts'
 import { isInNetworks, parseNetwork } from '../codec/network.ts'
 import type { Network } from '../codec/network.ts'
@@ -9,6 +10,7 @@ import { invalidOption } from '../errors.ts'
 import { toAsciiName } from './host.ts'
 import { dial } from './outbound/outbound.ts'
 import type { OpenTunnel, TunnelStream } from './tunnel.ts'
+import { isUdpOverTcp } from './udp/udp-serve.ts'
 
 /** What is reached directly. */
 export type BypassRule =
@@ -80,8 +82,8 @@ export function createBypass(
 ): OpenTunnel {
   if (rules.length === 0) return openTunnel
   return async (target, signal, early) =>
-    isBypassed(rules, target.host)
-      ? asTunnel(await connect(target, signal))
+    isBypassed(rules, target.host) && !isUdpOverTcp(target)
+      ? asTunnel(addAbortSignal(signal, await connect(target, signal)))
       : openTunnel(target, signal, early)
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { UdpOverTcpHost } from '../../src/codec/udp-over-tcp.ts'
 import { createBypass, isBypassed, parseBypass } from '../../src/proxy/bypass.ts'
 import type { OpenTunnel } from '../../src/proxy/tunnel.ts'
 import { closedPort, curl, startInbound } from './support.ts'
@@ -83,5 +84,30 @@ describe('targets under a rule', () => {
       '%{http_code}',
     )
     expect(String(other.stdout)).toContain('502')
+  })
+
+  it('end with the signal later on, too', async () => {
+    const origin = createServer((socket) => void socket.on('error', () => {}).resume())
+    await once(origin.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void origin.close())
+    const { port } = origin.address() as AddressInfo
+    const abort = new AbortController()
+    const open = createBypass([parseBypass('127.0.0.0/8')], none)
+    const tunnel = await open({ host: '127.0.0.1', port }, abort.signal)
+    onTestFinished(() => void tunnel.destroy())
+    const failed = once(tunnel, 'error')
+    abort.abort()
+    expect(tunnel.destroyed).toBe(true)
+    expect(await failed).toMatchObject([{ name: 'AbortError' }])
+  })
+
+  it('are not those of datagrams, whatever their name falls under', async () => {
+    const directly = () => Promise.reject(new Error('directly'))
+    const open = createBypass([parseBypass('.arpa')], none, directly)
+    const { signal } = new AbortController()
+    for (const host of Object.values(UdpOverTcpHost)) {
+      await expect(open({ host, port: 0 }, signal), host).rejects.toThrow('through the server')
+    }
+    await expect(open({ host: 'home.arpa', port: 80 }, signal)).rejects.toThrow('directly')
   })
 })
