@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { ErrorCode } from '../errors.ts'
 import { AnyTlsError, PeerCloseError, isWordlessRefusal, invalidOption } from '../errors.ts'
 import { CloseCode } from '../engine/close-code.ts'
+import { MAX_DELAY } from '../session/clock.ts'
 import { Session } from '../session/session.ts'
 import { encodeAddress } from '../codec/address.ts'
 import { concatBytes } from '../codec/bytes.ts'
@@ -16,9 +17,6 @@ const DEFAULT_REPLY_WAIT = 10
 
 /** Answers that are remembered, to know whether waiting for the next one is of use. */
 const REMEMBERED_ANSWERS = 16
-
-/** The longest delay that Node's timers take, in ms: nobody waits so long for an answer. */
-const MAX_DELAY = 2_147_483_647
 
 /** Options of {@link createTunnelOpener}. */
 export interface TunnelOpenerOptions {

@@ -4,6 +4,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
+import { MAX_DELAY } from '../session/clock.ts'
 import type { OpenTunnel } from './tunnel.ts'
 
 /** How long a tunnel and TLS through it may take, in ms: as undici has it. */
@@ -48,7 +49,8 @@ export function createConnector(
 ): (target: ConnectorTarget, callback: ConnectorCallback) => void {
   return (target, callback) => {
     const late = new AbortController()
-    const timer = setTimeout(() => late.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
+    const limit = Math.min(timeout, MAX_DELAY)
+    const timer = setTimeout(() => late.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), limit)
     connect(openTunnel, target, settings, late.signal)
       .finally(() => clearTimeout(timer))
       .then(

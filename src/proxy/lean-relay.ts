@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { BlockQueue } from '../codec/block-queue.ts'
 import { CloseCode } from '../engine/close-code.ts'
 import { AnyTlsError } from '../errors.ts'
+import { MAX_DELAY } from '../session/clock.ts'
 import { JOIN_SIZE, giveJoinBuffer, takeJoinBuffer } from '../session/join-buffers.ts'
 import type { Lane, LaneSink } from '../session/lane.ts'
 import { lendReads, READ_SIZE, takeReads, widenReads } from '../session/lent-reads.ts'
@@ -410,7 +411,7 @@ export function resetOnceSent(socket: Socket): void {
 
 /** Ends the socket when it is silent for `timeout` milliseconds. */
 export function limitSilence(socket: Socket, timeout: number): void {
-  socket.setTimeout(timeout)
+  socket.setTimeout(Math.min(timeout, MAX_DELAY))
   if (socket.listeners('timeout').includes(onTimeout)) return
   // First of all listeners: node:http leaves one behind after CONNECT that would destroy without a reason.
   socket.prependListener('timeout', onTimeout)

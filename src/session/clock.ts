@@ -16,8 +16,8 @@ export interface Clock {
   schedule(delay: number, callback: () => void): Timer
 }
 
-// The longest delay that Node's timers take; a longer wait comes due early and is set again.
-const MAX_DELAY = 2_147_483_647
+/** The longest delay that Node's timers take (ms): long enough for a limit; a session's wait comes due early and is set again. */
+export const MAX_DELAY = 2_147_483_647
 
 /**
  * A timer that comes so late, in milliseconds, does so because the process or its machine stood still: what came meanwhile

@@ -2,6 +2,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { Agent, fetch } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createConnector } from '../../src/proxy/connector.ts'
@@ -96,6 +97,18 @@ describe('undici', () => {
       })
     }
     expect(uncaught).toEqual([])
+  })
+
+  it('a tunnel may take as long as it does where there is no limit', async () => {
+    const port = await listen(http.createServer((_request, response) => response.end('late')))
+    const openTunnel: OpenTunnel = async (target, signal) => {
+      await setTimeout(20)
+      signal.throwIfAborted()
+      return localTunnels({ dial: { lookup } })(target, signal)
+    }
+    const dispatcher = agentOf(openTunnel, { timeout: Infinity })
+    const response = await fetch(`http://late.test:${port}/`, { dispatcher })
+    expect(await response.text()).toBe('late')
   })
 
   it('an aborted request gives its tunnel back', async () => {

@@ -209,6 +209,16 @@ describe.for(KINDS)('a stream and a socket that was $socket, mux1 $mux1', (kind)
     expect(far.errored).toMatchObject({ closeCode: CloseCode.Timeout })
   })
 
+  it('a direction may be silent after half-close without a limit', async () => {
+    if (!kind.mux1) return
+    const { program, far, over } = await relayed(kind, { halfOpenTimeout: Infinity })
+    program.end('question')
+    expect((await readAll(far)).toString()).toBe('question')
+    far.end('answer')
+    expect((await readAll(program)).toString()).toBe('answer')
+    await over
+  })
+
   it('half-close: the end of one direction leaves the other open, both ways', async () => {
     if (!kind.mux1) return
     const question = await relayed(kind)

@@ -120,6 +120,15 @@ describe('relay', () => {
     expect(stream.resets).toEqual([{ code: CloseCode.Timeout, reason: '' }])
   })
 
+  it('a direction may be silent after half-close without a limit', async () => {
+    const { program, far, over } = await relayed({ halfOpenTimeout: Infinity })
+    program.end('question')
+    expect((await readAll(far)).toString()).toBe('question')
+    far.end('answer')
+    expect((await readAll(program)).toString()).toBe('answer')
+    await over
+  })
+
   it('the time limit of half-close holds when one side had ended before the relay began', async () => {
     const [program, near] = await socketPair()
     const [stream, far] = streamPair()

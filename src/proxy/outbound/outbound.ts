@@ -5,6 +5,7 @@ import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { AnyTlsError } from '../../errors.ts'
 import { orAborted } from '../../session/callbacks.ts'
+import { MAX_DELAY } from '../../session/clock.ts'
 import { LentReads } from '../../session/lent-reads.ts'
 import type { Address } from '../../codec/address.ts'
 import { allowedOf } from './policy.ts'
@@ -90,7 +91,8 @@ function dialAddress(
       socket.destroy()
     }
     const onAbort = () => fail(signal?.reason as Error)
-    const timer = setTimeout(() => fail(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
+    const limit = Math.min(timeout, MAX_DELAY)
+    const timer = setTimeout(() => fail(new AnyTlsError('ERR_DIAL_TIMEOUT')), limit)
     signal?.addEventListener('abort', onAbort)
     socket.on('error', (cause) => fail(new AnyTlsError('ERR_DIAL_FAILED', undefined, { cause })))
     socket.once('connect', () => {
@@ -105,7 +107,8 @@ async function dialName(open: Open, target: Address, options: DialOptions): Prom
   const stop = new AbortController()
   const onAbort = () => stop.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort)
-  const timer = setTimeout(() => stop.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
+  const limit = Math.min(timeout, MAX_DELAY)
+  const timer = setTimeout(() => stop.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), limit)
   try {
     const found = await orAborted(resolve(target.host, options.lookup), stop.signal)
     const addresses = allowedOf(found, target.port, options.allowAddress)
@@ -181,7 +184,7 @@ function race(
         reject(errors.length === 1 && errors[0] ? errors[0] : new AggregateError(errors))
         return
       }
-      if (next < addresses.length) timer = setTimeout(attempt, attemptDelay)
+      if (next < addresses.length) timer = setTimeout(attempt, Math.min(attemptDelay, MAX_DELAY))
       const socket = open(host, port)
       underWay.add(socket)
       socket.on('connect', () => {

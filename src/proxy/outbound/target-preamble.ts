@@ -5,6 +5,7 @@ import { AnyTlsError } from '../../errors.ts'
 import type { Address } from '../../codec/address.ts'
 import { decodeAddress } from '../../codec/address.ts'
 import { concatBytes } from '../../codec/bytes.ts'
+import { MAX_DELAY } from '../../session/clock.ts'
 
 /** Options of {@link readTarget}. */
 export interface ReadTargetOptions {
@@ -59,7 +60,8 @@ export function readTarget(stream: Duplex, options: ReadTargetOptions = {}): Pro
       resolve(decoded.address)
     }
 
-    const timer = setTimeout(() => fail(new AnyTlsError('ERR_STREAM_TIMEOUT')), timeout)
+    const limit = Math.min(timeout, MAX_DELAY)
+    const timer = setTimeout(() => fail(new AnyTlsError('ERR_STREAM_TIMEOUT')), limit)
     stream.on('readable', onReadable)
     stream.on('end', onEnd)
     stream.on('close', onEnd)

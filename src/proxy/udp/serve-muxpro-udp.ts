@@ -7,6 +7,7 @@ import { isIPv4 } from 'node:net'
 import { AnyTlsError, ERROR_TEXT } from '../../errors.ts'
 import { CloseCode } from '../../engine/close-code.ts'
 import { guarded, orAborted } from '../../session/callbacks.ts'
+import { MAX_DELAY } from '../../session/clock.ts'
 import type { Address } from '../../codec/address.ts'
 import { resolve } from '../outbound/outbound.ts'
 import { allowedOf, requireAllowed } from '../outbound/policy.ts'
@@ -49,7 +50,8 @@ async function openSocket(
 ): Promise<Socket> {
   const { timeout = DEFAULT_TIMEOUT, lookup } = options.dial ?? {}
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), timeout)
+  const limit = Math.min(timeout, MAX_DELAY)
+  const timer = setTimeout(() => late.abort(new AnyTlsError('ERR_DIAL_TIMEOUT')), limit)
   const stop = AbortSignal.any([signal, late.signal])
   let socket: Socket | undefined
   try {
@@ -95,7 +97,8 @@ function relayDatagrams(
       guarded(() => observe?.({ type: 'udp-closed', counts, traffic, error }))
       done()
     }
-    const idle = setTimeout(() => close(new AnyTlsError('ERR_STREAM_TIMEOUT')), idleTimeout)
+    const limit = Math.min(idleTimeout, MAX_DELAY)
+    const idle = setTimeout(() => close(new AnyTlsError('ERR_STREAM_TIMEOUT')), limit)
     const send = createSender(counts, 'sent', traffic)
 
     stream.on('data', (data: Uint8Array) => {

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { isIPv4 } from 'node:net'
 import type { Address } from '../../codec/address.ts'
 import { formatHostPort } from '../../codec/host-port.ts'
+import { MAX_DELAY } from '../../session/clock.ts'
 import { closeGently } from '../close-gently.ts'
 import { unmappedHost } from '../../codec/ip.ts'
 import type { InboundContext } from '../inbound/inbound-tunnel.ts'
@@ -134,7 +135,7 @@ class Association {
   #onBound(): void {
     this.#udp.on('error', () => (this.#counts.failed += 1))
     this.#udp.on('message', (bytes, from) => this.#receive(bytes, from))
-    this.#idle = setTimeout(() => this.#close(), this.#idleTimeout)
+    this.#idle = setTimeout(() => this.#close(), Math.min(this.#idleTimeout, MAX_DELAY))
     const { address, port } = this.#udp.address()
     const bound = { host: withoutZone(address), port }
     const told = { source: this.#source, address: formatHostPort(bound) }

@@ -7,6 +7,7 @@ import type { Address } from '../../codec/address.ts'
 import { encodeUdpPacket, UdpOverTcpDecoder, UdpOverTcpHost } from '../../codec/udp-over-tcp.ts'
 import type { UdpOverTcpEvent } from '../../codec/udp-over-tcp.ts'
 import { guarded } from '../../session/callbacks.ts'
+import { MAX_DELAY } from '../../session/clock.ts'
 import type { Lookup } from '../outbound/outbound.ts'
 import type { AllowAddress, AllowTarget } from '../outbound/policy.ts'
 import type { Traffic } from '../traffic.ts'
@@ -139,7 +140,7 @@ class UdpAssociation {
     })
     this.#idle = setTimeout(
       () => this.#cut(CloseCode.Timeout, new AnyTlsError('ERR_STREAM_TIMEOUT')),
-      idleTimeout,
+      Math.min(idleTimeout, MAX_DELAY),
     )
   }
 

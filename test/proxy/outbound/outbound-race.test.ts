@@ -92,6 +92,17 @@ describe('happy eyeballs', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it.for([
+    ['a name', TARGET],
+    ['an address', { host: '192.0.2.1', port: 443 }],
+  ] as const)('waits for %s as long as is wanted, also without a limit', async ([, target]) => {
+    const dialled = dial(target, { lookup, timeout: Infinity, attemptDelay: Infinity })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(hosts()).toHaveLength(1)
+    attempts[0]!.socket.emit('connect')
+    expect(await dialled).toBe(attempts[0]!.socket)
+  })
+
   it('a signal ends every attempt', async () => {
     const controller = new AbortController()
     const dialled = expect(dial(TARGET, { lookup, signal: controller.signal })).rejects.toThrow(

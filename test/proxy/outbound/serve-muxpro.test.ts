@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CloseCode } from '../../../src/engine/close-code.ts'
 import { isMuxPro, serveMuxPro } from '../../../src/proxy/outbound/serve-muxpro.ts'
@@ -276,5 +277,19 @@ describe('UDP through mux.pro', () => {
       type: 'udp-closed',
       error: { code: 'ERR_STREAM_TIMEOUT' },
     })
+  })
+
+  it('neither silence nor a slow lookup ends it where there is no limit', async () => {
+    const port = await udpServer((data) => [data])
+    const lookup = () => setTimeout(20, [{ address: '127.0.0.1', family: 4 }])
+    const { client } = served({
+      dial: { timeout: Infinity, lookup },
+      udp: { idleTimeout: Infinity },
+    })
+    const stream = client.openStream({ target: { host: 'slow.test', port }, network: 'udp' })
+    await stream.accepted()
+    await setTimeout(20)
+    stream.write('hello')
+    expect(String((await datagrams(stream, 1))[0])).toBe('hello')
   })
 })

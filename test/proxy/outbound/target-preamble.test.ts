@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { CloseCode } from '../../../src/engine/close-code.ts'
 import { readTarget } from '../../../src/proxy/outbound/target-preamble.ts'
@@ -62,6 +63,14 @@ describe('target preamble', () => {
     client.write(encodeAddress(TARGET).subarray(0, 7))
     const target = readTarget(server, { timeout: 20 })
     await expect(target).rejects.toMatchObject({ code: 'ERR_STREAM_TIMEOUT' })
+  })
+
+  it('a stream may be silent without a limit', async () => {
+    const [client, server] = streamPair()
+    const target = readTarget(server, { timeout: Infinity })
+    await setTimeout(20)
+    client.write(encodeAddress(TARGET))
+    expect(await target).toEqual(TARGET)
   })
 
   it('a stream that is reset or destroyed is no hang', async () => {

@@ -215,6 +215,14 @@ describe('UDP ASSOCIATE on the local port', () => {
     await Promise.all([ended(), closed])
   })
 
+  it('an association without datagrams stays open where there is no limit', async () => {
+    const { port, over } = await startProxy({ udp: { idleTimeout: Infinity } })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    await program(port)
+    vi.advanceTimersByTime(3_600_000)
+    expect(over).toEqual([])
+  })
+
   it('datagrams in either direction keep an association open', async () => {
     const target = await bindUdp()
     onTestFinished(() => void target.close())

@@ -319,6 +319,16 @@ describe('UDP over TCP on the server', () => {
     }
   })
 
+  it('an association without datagrams stays open where there is no limit', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { client, server } = served({ udp: { idleTimeout: Infinity } })
+    client.write(TO_ANY)
+    await client.accepted()
+    vi.advanceTimersByTime(3_600_000)
+    expect(server.destroyed).toBe(false)
+    client.destroy()
+  })
+
   it('datagrams in either direction keep an association open', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const target = use(await bindUdp())
