@@ -87,6 +87,8 @@ interface Pooled {
   readonly session: Session
   /** When the last stream ended; `Infinity` while there are streams. */
   idleSince: number
+  /** Callers that wait for an answer on it. */
+  awaited: number
   readonly peer: SignsOfLife
   /** When it was last taken into use, and what it had carried by then (bytes). */
   usedSince: number
@@ -222,13 +224,14 @@ export class SessionPool {
     if (this.#closed) throw new AnyTlsError('ERR_POOL_CLOSED')
     // Behind streams the answer would take longer.
     const pooled = this.#pickIdle(this.#isProven) ?? this.#pick(this.#isProven)
-    const session = pooled?.session
-    return orAborted(session?.ping() ?? this.#dials.wait((made) => made.ping(), signal), signal)
+    const ask = (session: Session): Promise<number> =>
+      this.#awaitOn(session, orAborted(session.ping(), signal))
+    return pooled === undefined ? this.#dials.wait(ask, signal) : ask(pooled.session)
   }
 
   /**
-   * Lets the process end while streams are open. (Sessions without streams never keep it up; a connection that
-   * is being made does.)
+   * Lets the process end while streams are open. (Sessions without streams keep it up only while a caller waits for
+   * their answer; a connection that is being made does.)
    */
   unref(): this {
     return this.#setReferenced(false)
@@ -269,8 +272,22 @@ export class SessionPool {
   }
 
   #holdProcess(pooled: Pooled): void {
-    if (this.#referenced && !isIdle(pooled)) pooled.session.ref()
+    if (this.#referenced && (!isIdle(pooled) || pooled.awaited > 0)) pooled.session.ref()
     else pooled.session.unref()
+  }
+
+  /** Holds the process as well while nothing but a caller waits for an answer on the session. */
+  async #awaitOn<T>(session: Session, answer: Promise<T>): Promise<T> {
+    const pooled = this.#pooled.get(session)
+    if (pooled === undefined) return answer
+    pooled.awaited += 1
+    this.#holdProcess(pooled)
+    try {
+      return await answer
+    } finally {
+      pooled.awaited -= 1
+      this.#holdProcess(pooled)
+    }
   }
 
   /**
@@ -369,7 +386,8 @@ export class SessionPool {
       if (!this.#hasRoom(session) || this.#isProven(pooled) || !session.pingable) continue
       // It has been asked already, and has streams that may wait for the answer; new ones do not.
       if (!isIdle(pooled) && peer.isDoubted) continue
-      probes.push(peer.ask().then((alive) => (alive ? pooled : Promise.reject(new Error()))))
+      const asked = this.#awaitOn(session, peer.ask())
+      probes.push(asked.then((alive) => (alive ? pooled : Promise.reject(new Error()))))
     }
     return Promise.any(probes).catch(() => undefined)
   }
@@ -381,6 +399,7 @@ export class SessionPool {
     const pooled: Pooled = {
       session,
       idleSince: Infinity,
+      awaited: 0,
       peer: new SignsOfLife(session, this.#signs),
       usedSince: this.#clock.now(),
       carriedBefore: 0,

@@ -706,6 +706,48 @@ describe('SessionPool and the process', () => {
     expect(held).toBe(false)
     expect(pairs).toHaveLength(1)
   })
+
+  it('holds the process while a caller waits for an answer on an idle session, and with unref() not then', async () => {
+    const { pool, clock, pairs } = makePool({ probeAfter: 5_000 })
+    await finish(await pool.openStream())
+    const pair = pairs[0]!
+    let held = false
+    Object.assign(pair.client, { ref: () => (held = true), unref: () => (held = false) })
+    const pings = [pool.ping(), pool.ping()]
+    expect(held).toBe(true)
+    await Promise.all(pings)
+    expect(held).toBe(false)
+    await clock.advance(6_000)
+    const opened = pool.openStream()
+    expect(held).toBe(true)
+    await finish(await opened)
+    expect(held).toBe(false)
+    cutOff(pair)
+    const abort = new AbortController()
+    const given = expect(pool.ping(abort.signal)).rejects.toThrow('enough')
+    expect(held).toBe(true)
+    abort.abort(new Error('enough'))
+    await given
+    expect(held).toBe(false)
+    pool.unref()
+    pool.ping().catch(() => {})
+    expect(held).toBe(false)
+    expect(pairs).toHaveLength(1)
+  })
+
+  it('holds the process for the ping of a session that it makes for one', async () => {
+    const { pool, dials } = makePool({ manual: true })
+    const pinged = pool.ping()
+    await settle()
+    const { client } = dials[0]!.succeed()
+    let held = false
+    Object.assign(client, { ref: () => (held = true), unref: () => (held = false) })
+    await settle()
+    expect(held).toBe(true)
+    await finish(await pool.openStream())
+    await pinged
+    expect(held).toBe(false)
+  })
 })
 
 describe('SessionPool: streams in all', () => {
