@@ -115,13 +115,19 @@ export class Programs {
     return this.#ours(this.#far, 'server', ['--key', key, '--cert', cert, '--no-link', ...more])
   }
 
-  client(maker: Maker, server: string, wire: 'legacy' | 'v1'): Promise<RunningProgram> {
+  /** @param more flags for ours */
+  client(
+    maker: Maker,
+    server: string,
+    wire: 'legacy' | 'v1',
+    more: readonly string[] = [],
+  ): Promise<RunningProgram> {
     const { cert, pin } = this.#certificate
     if (maker === 'Go') {
       const flags = ['-server', server, '-ca', cert, '-password', PASSWORD]
       return start(this.#near, this.#go, ['client', '-listen', portOf(this.#near), ...flags])
     }
-    return this.#ours(this.#near, 'client', ['-s', server, '--pin', pin, '--wire', wire])
+    return this.#ours(this.#near, 'client', ['-s', server, '--pin', pin, '--wire', wire, ...more])
   }
 
   #ours(place: Place, command: string, flags: readonly string[]): Promise<RunningProgram> {

@@ -1,7 +1,8 @@
 // The proxy as its users meet it, in one run: ours on Node 20, 24 and 26 and both wires, tunnels of Node alone without
 // frames, and the Go implementation, over SOCKS5 to one origin on this machine. Alternating rounds, medians.
 // `npm run bench:proxy`, with `-- --quick` for one round of little; `-- --node 24` for that version alone, also
-// `--node 20,24`. Linux alone.
+// `--node 20,24`; `--at-once` for ours also as Go does it, which tells a program that it may speak before the server has
+// said so. Linux alone.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { cpus, homedir, tmpdir } from 'node:os'
@@ -23,6 +24,11 @@ const BARE_ON = '24'
 const quick = process.argv.includes('--quick')
 const at = process.argv.indexOf('--node')
 const VERSIONS = at === -1 ? ['20', '24', '26'] : (process.argv[at + 1] ?? '24').split(',')
+/** How ours answer a program, and how that is told. */
+const ANSWERS: readonly (readonly [flags: readonly string[], name: string])[] = [
+  [[], ''],
+  ...(process.argv.includes('--at-once') ? [[['--reply-wait', '0'], ', at once'] as const] : []),
+]
 const ROUNDS = quick ? 1 : 3
 const MIB = 1_048_576
 const GIB = 1_024 * MIB
@@ -64,13 +70,15 @@ const BARE: readonly (readonly [BareStyle, string])[] = [
 ]
 const lines: Line[] = VERSIONS.flatMap((version) => {
   const programs = new Programs(go, certificate, folder, nodeOf(version))
-  const ours = (['v1', 'legacy'] as const).map((wire) => {
-    return {
-      name: `ours, Node ${version}, ${wire}`,
-      start: pairOf(programs, 'anytls', wire),
-      programs,
-    }
-  })
+  const ours = ANSWERS.flatMap(([flags, answers]) =>
+    (['v1', 'legacy'] as const).map((wire) => {
+      return {
+        name: `ours, Node ${version}, ${wire}${answers}`,
+        start: pairOf(programs, 'anytls', wire, flags),
+        programs,
+      }
+    }),
+  )
   if (version !== BARE_ON) return ours
   const bare = BARE.map(([style, name]) => {
     return { name, start: (origin: string) => programs.bare(style, origin), programs }
@@ -90,10 +98,15 @@ await origin.stop()
 rmSync(folder, { recursive: true })
 print()
 
-function pairOf(programs: Programs, maker: Maker, wire: 'v1' | 'legacy'): Line['start'] {
+function pairOf(
+  programs: Programs,
+  maker: Maker,
+  wire: 'v1' | 'legacy',
+  flags: readonly string[] = [],
+): Line['start'] {
   return async () => {
     const server = await programs.server(maker)
-    return [await programs.client(maker, server.address, wire), server]
+    return [await programs.client(maker, server.address, wire, flags), server]
   }
 }
 
