@@ -398,7 +398,7 @@ export function resetSocket(socket: Socket): void {
   socket.destroy()
 }
 
-/** The same once it has sent what waits, or that has stood still for long. */
+/** The same once it has sent what waits, or has not within {@link STALL_TIMEOUT}. */
 export function resetOnceSent(socket: Socket): void {
   if (socket.writableLength === 0) {
     resetSocket(socket)

@@ -30,21 +30,14 @@ export interface Exchange {
 export type Ending =
   /** The answer is on its way as a whole; `reusable` when the stream can carry the next request. */
   | { readonly type: 'answered'; readonly reusable: boolean }
-  /** The origin speaks another protocol now: `head` goes to the program, and `rest` behind it. `body` is still on its way. */
-  | {
-      readonly type: 'upgraded'
-      readonly head: string
-      readonly rest: Buffer
-      readonly body: Readable | undefined
-    }
+  /** The origin speaks another protocol now: `head` goes to the program, and `rest` behind it. */
+  | { readonly type: 'upgraded'; readonly head: string; readonly rest: Buffer }
   /** Nothing, or not everything, came from the origin. */
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'left' }
 
 /** Interim answers that are passed on for one request. */
 const MAX_INTERIM = 64
-
-const NO_BYTES = new Uint8Array(0)
 
 const ANSWERS_NOTHING = 'the target has not answered'
 const CUT_SHORT = 'the answer of the target was cut short'
@@ -63,8 +56,6 @@ class Forwarding {
   readonly #heads = new HeadReader()
   #answer: { readonly body: BodyReader; readonly staysOpen: boolean } | undefined
   #interim = 0
-  /** The body of the request, as it is sent. */
-  #sending: Readable | undefined
 
   constructor(exchange: Exchange, resolve: (ending: Ending) => void) {
     this.#exchange = exchange
@@ -88,8 +79,8 @@ class Forwarding {
     const head = requestHead(this.#exchange)
     stream.write(head.text, 'latin1')
     if (head.framing === 'none') return
-    this.#sending = head.framing === 'length' ? body : body.pipe(chunkEncoder())
-    this.#sending.pipe(stream, { end: false })
+    if (head.framing === 'length') body.pipe(stream, { end: false })
+    else body.pipe(chunkEncoder()).pipe(stream, { end: false })
   }
 
   readonly #onData = (bytes: Buffer): void => {
@@ -102,31 +93,23 @@ class Forwarding {
   }
 
   #receive(bytes: Buffer): void {
-    const isFirst = this.#answer === undefined
     let left = bytes
     while (this.#answer === undefined) {
       const read = this.#heads.receive(left)
       if (read === undefined) return
       left = read.rest
       if (read.head.status === 101 && this.#exchange.upgrade) {
-        const head = interimText(read.head, 'upgrade')
-        const body = this.#sending?.readableEnded === false ? this.#sending : undefined
-        this.#settle({ type: 'upgraded', head, rest: left, body })
+        this.#settle({ type: 'upgraded', head: interimText(read.head, 'upgrade'), rest: left })
         return
       }
       this.#onHead(read.head)
     }
     const { body } = this.#answer
     const { response, stream } = this.#exchange
-    let delivered = 0
     const taken = body.receive(left, (data) => {
-      delivered += data.length
       if (!response.write(data)) stream.pause()
     })
     if (body.isOver) this.#complete(taken === left.length)
-    // A head that comes alone is what a program waits for: of events, or to go on with its own body. (Not by `flushHeaders`,
-    // which writes it in UTF-8.)
-    else if (isFirst && delivered === 0) response.write(NO_BYTES)
   }
 
   #onHead(head: AnswerHead): void {
@@ -147,6 +130,9 @@ class Forwarding {
     this.#answer = { body: new BodyReader(body.framing), staysOpen: staysOpen(head, body) }
     response.sendDate = false
     response.writeHead(status, reason, [...body.headers])
+    // It may come alone, and a program may wait for it: of events, or to go on with its own body. `flushHeaders` would write
+    // it in UTF-8, and bytes behind it would put it in front of a 100 that waits for its turn.
+    response.write('', 'latin1')
   }
 
   /** RFC 9110 section 15.2: interim answers are passed on, but for programs that know none. */
@@ -198,7 +184,7 @@ class Forwarding {
     stream.pause()
     response.off('drain', this.#onDrain).off('close', this.#onLeft)
     gone.removeEventListener('abort', this.#onLeft)
-    if (ending.type !== 'upgraded') body.unpipe()
+    body.unpipe()
     this.#resolve(ending)
   }
 }

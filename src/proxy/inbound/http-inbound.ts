@@ -4,12 +4,12 @@ import { setMaxListeners } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { finished } from 'node:stream/promises'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { closeGently } from '../close-gently.ts'
 import { FAILURES, reportFailure } from '../failure.ts'
 import { limitSilence, resetOnceSent } from '../lean-relay.ts'
 import { DEFAULT_HALF_OPEN_TIMEOUT, relay } from '../relay.ts'
+import type { TunnelStream } from '../tunnel.ts'
 import { MAX_HEAD } from './http-answer.ts'
 import { BodyReader } from './http-body.ts'
 import { forward, forwardsLeft } from './http-forward.ts'
@@ -18,6 +18,7 @@ import { authenticatesConnection, KeptOrigin } from './http-kept.ts'
 import { mendRequestLine, parseConnectTarget, parseOrigin } from './http-target.ts'
 import type { Origin } from './http-target.ts'
 import type { InboundContext, InboundProtocol } from './inbound-tunnel.ts'
+import { leaveWithProgram } from './leaving.ts'
 import { openForProgram, refusalOf, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 
 // Requests that one connection may have under way at once. Programs that pipeline send some ten.
@@ -38,6 +39,13 @@ interface Connection {
   mended: boolean
   readonly gone: AbortSignal
   readonly kept: KeptOrigin
+  /** Requests that may not have been sent whole. */
+  readonly sending: Set<Sending>
+}
+
+interface Sending {
+  readonly request: IncomingMessage
+  stream: TunnelStream | undefined
 }
 
 /** HTTP on the connections of one local port. */
@@ -109,8 +117,18 @@ export class HttpInbound {
     const key = formatHostPort(origin.target)
     const reused = kept.take(key)
     const keep = reused !== undefined || authenticatesConnection(request)
-    const stream = reused ?? (await this.#open(request, response, origin, 'http', gone))
+    const sending: Sending = { request, stream: reused }
+    connection.sending.add(sending)
+    response.once('close', () => connection.sending.delete(sending))
+    // Of one that stands the signal would take what has been sent.
+    const opening = new AbortController()
+    const giveUp = () => opening.abort()
+    gone.addEventListener('abort', giveUp)
+    if (gone.aborted) giveUp()
+    const stream = reused ?? (await this.#open(request, response, origin, 'http', opening.signal))
+    gone.removeEventListener('abort', giveUp)
     if (stream === undefined) return
+    sending.stream = stream
     const exchange = {
       request,
       body: request,
@@ -124,6 +142,9 @@ export class HttpInbound {
     const ending = await forward(exchange)
     if (keep && ending.type === 'answered' && ending.reusable && !gone.aborted) {
       kept.keep(key, stream)
+    } else if (ending.type === 'left' && isSent(sending)) {
+      // A reset would take what the origin has not read yet.
+      stream.end(() => stream.destroy())
     } else {
       stream.destroy()
     }
@@ -148,17 +169,14 @@ export class HttpInbound {
     body.on('error', () => socket.destroy())
     const exchange = { request, body, response, origin, stream, upgrade: true, keep: false, gone }
     const ending = await forward(exchange)
+    departure.release()
     if (ending.type !== 'upgraded') {
-      departure.release()
       stream.destroy()
       await this.#finish(exchange, ending)
       return
     }
     response.detachSocket(socket)
     socket.write(ending.head, 'latin1')
-    // The other protocol begins behind the request (RFC 9110 section 7.8). Without its end the program has gone.
-    if (ending.body !== undefined) await finished(ending.body).catch(() => {})
-    departure.release()
     if (ending.rest.length > 0) stream.unshift(ending.rest)
     await relay(socket, stream)
   }
@@ -251,7 +269,8 @@ export class HttpInbound {
         : reportFailure(refusal)
     if (!response.headersSent) answer(response, httpStatus, reason)
     // To a program of HTTP/1.0 the end of its connection may be that of the answer.
-    else if (request.httpVersion === '1.0') resetOnceSent(request.socket)
+    else if (request.httpVersion === '1.0' && response.socket !== null)
+      resetOnceSent(request.socket)
     else response.destroy()
   }
 
@@ -325,7 +344,14 @@ function newConnection(socket: Socket): Connection {
     kept.close()
   })
   socket.once('end', () => limitSilence(socket, DEFAULT_HALF_OPEN_TIMEOUT))
-  return { underWay: 0, served: 0, mended: false, gone: gone.signal, kept }
+  const sending = new Set<Sending>()
+  // What a program has sent arrives, whether it waits for the answer or not.
+  leaveWithProgram(socket, () => [...sending].every(isSent))
+  return { underWay: 0, served: 0, mended: false, gone: gone.signal, kept, sending }
+}
+
+function isSent({ request, stream }: Sending): boolean {
+  return request.complete && request.readableLength === 0 && stream?.writableLength === 0
 }
 
 /** An answer on a connection that the server has let go of; it is the last one there. */

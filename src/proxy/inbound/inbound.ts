@@ -9,10 +9,10 @@ import { HttpInbound } from './http-inbound.ts'
 import { KEPT_IDLE } from './http-kept.ts'
 import type { InboundEvents } from './inbound-tunnel.ts'
 import { sourceOf } from './inbound-tunnel.ts'
-import { leaveWithProgram } from './leaving.ts'
 import { serveSocks } from './socks-inbound.ts'
 import type { SocksContext } from './socks-inbound.ts'
 import { tell } from '../../session/callbacks.ts'
+import { MAX_DELAY } from '../../session/clock.ts'
 import { holdReads, keepReads, lendReads, takeReads } from '../../session/lent-reads.ts'
 import type { OpenTunnel } from '../tunnel.ts'
 import { UdpAssociations } from '../udp/udp-inbound.ts'
@@ -51,7 +51,11 @@ const KEEP_ALIVE_DELAY = 60_000
  * @throws AnyTlsError `ERR_OPTION_INVALID` for credentials that nobody could give
  */
 export function createInbound(options: InboundOptions): Inbound {
-  const { openTunnel, auth, handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT } = options
+  const { openTunnel, auth } = options
+  const handshakeTimeout = Math.min(
+    options.handshakeTimeout ?? DEFAULT_HANDSHAKE_TIMEOUT,
+    MAX_DELAY,
+  )
   const server = process.getBuiltinModule('node:http').createServer({
     headersTimeout: handshakeTimeout,
     // A request may have a body of any length.
@@ -85,7 +89,6 @@ export function createInbound(options: InboundOptions): Inbound {
     socket.once('close', () => sockets.delete(socket))
     // An error is followed by close, which is what is acted upon.
     socket.on('error', () => {})
-    leaveWithProgram(socket)
     tellApart(socket, context, handshakeTimeout, (bytes) => {
       socket.unshift(httpInbound.prepare(socket, bytes))
       parseHttp.call(server, socket)

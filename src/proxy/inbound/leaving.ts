@@ -38,8 +38,10 @@ type Connections = ReadonlyMap<string, 'held' | 'orphan'>
  * Once the program has ended its direction, destroys `socket`, without an error, as soon as the program has closed its
  * own: at both ends of a half-close there is somebody. To be called while it is connected. Only Linux tells, and only
  * of programs on this machine; elsewhere the wire's `linger` is the limit.
+ *
+ * @param mayLeave whether nothing more is to be done for the program; asked each time
  */
-export function leaveWithProgram(socket: Socket): void {
+export function leaveWithProgram(socket: Socket, mayLeave = () => true): void {
   if (process.platform !== 'linux') return
   let timer: NodeJS.Timeout | undefined
   let wasMissing = false
@@ -59,7 +61,9 @@ export function leaveWithProgram(socket: Socket): void {
     timer = setTimeout(() => {
       // Most sockets are closed by now.
       const ends = known ?? localEnds(socket)
-      if (ends !== undefined) void look(ends, 2 * delay)
+      if (ends === undefined) return
+      if (mayLeave()) void look(ends, 2 * delay)
+      else lookIn(Math.min(2 * delay, LAST_DELAY), ends)
     }, delay).unref()
   }
   socket.once('end', () => lookIn(FIRST_LOOK))

@@ -7,6 +7,7 @@ import { reportFailure } from '../failure.ts'
 import type { InboundContext } from './inbound-tunnel.ts'
 import { openForProgram, sourceOf, watchDeparture } from './inbound-tunnel.ts'
 import { relay } from '../relay.ts'
+import { leaveWithProgram } from './leaving.ts'
 import { encodeSocks4Reply, Socks4Handshake } from './socks4.ts'
 import { encodeSocks5Reply, Socks5Handshake, Socks5Reply } from './socks5.ts'
 import type { Socks5Event } from './socks5.ts'
@@ -101,6 +102,7 @@ async function serveTunnel(
   }
   departure.release()
   socket.write(reply(Socks5Reply.Succeeded))
+  leaveWithProgram(socket)
   await relay(socket, stream)
 }
 

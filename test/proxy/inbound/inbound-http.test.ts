@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { createBypass, parseBypass } from '../../../src/proxy/bypass.ts'
 import { parseOrigin } from '../../../src/proxy/inbound/http-target.ts'
 import { endToEndHeaders } from '../../../src/proxy/inbound/http-headers.ts'
 import {
@@ -147,40 +146,6 @@ describe('HTTP on the local port', () => {
     expect(hash).toBe(sha256(Buffer.concat([body, behind])))
   })
 
-  it('an upgrade that is granted before the body is over begins behind it', async () => {
-    for (const openTunnel of [
-      undefined,
-      createBypass([parseBypass('127.0.0.1')], localTunnels()),
-    ]) {
-      for (const [framing, pieces, wanted] of [
-        ['Content-Length: 9', ['12345', '6789more'], '123456789more'],
-        ['Transfer-Encoding: chunked', ['5\r\n12345\r\n', '4\r\n6789\r\n0\r\n\r\nmore'], undefined],
-      ] as const) {
-        let received = ''
-        const origin = net.createServer((socket) => {
-          socket.on('data', (chunk: Buffer) => {
-            if (received === '')
-              socket.write('HTTP/1.1 101 Sure\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
-            received += chunk.toString('latin1')
-            if (received.endsWith('more')) socket.end('bye')
-          })
-        })
-        const originPort = await listen(origin)
-        const { port } = await startInbound({ ...(openTunnel && { openTunnel }) })
-        const program = await connectTo(port)
-        const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: x', framing]
-        const line = `POST http://127.0.0.1:${originPort}/ HTTP/1.1`
-        program.write(`${[line, ...head].join('\r\n')}\r\n\r\n${pieces[0]}`)
-        const [answer] = (await once(program, 'data')) as [Buffer]
-        expect(answer.toString()).toMatch(/^HTTP\/1\.1 101 /)
-        program.write(pieces[1])
-        expect(String(await readAll(program))).toBe('bye')
-        const body = received.split('\r\n\r\n').slice(1).join('\r\n\r\n')
-        expect(body).toBe(wanted ?? pieces.join(''))
-      }
-    }
-  })
-
   it('an upgrade is to what the server says, wherever it says so', async () => {
     for (const order of [
       ['Connection: Upgrade', 'Upgrade: x'],
@@ -269,6 +234,63 @@ describe('HTTP on the local port', () => {
       const [error] = (await once(program, 'error')) as [NodeJS.ErrnoException]
       expect(error.code).toBe('ECONNRESET')
       expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*hello$/)
+    }
+  })
+
+  it('a 100 that waits behind an answer comes before its own', async () => {
+    const origin = net.createServer((socket) => {
+      socket.once('data', (chunk: Buffer) => {
+        const isFirst = chunk.toString().includes('/first')
+        const answer = `HTTP/1.1 200 ${isFirst ? 'First' : 'Second'}\r\nContent-Length: 2\r\n\r\n`
+        if (!isFirst) socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+        setTimeout(() => socket.write(answer), isFirst ? 200 : 20)
+        setTimeout(() => socket.write('ok'), isFirst ? 250 : 70)
+      })
+    })
+    const originPort = await listen(origin)
+    const { port } = await startInbound()
+    const program = await connectTo(port)
+    const url = `http://127.0.0.1:${originPort}`
+    program.write(`GET ${url}/first HTTP/1.1\r\nHost: x\r\n\r\n`)
+    program.write(
+      `POST ${url}/second HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody`,
+    )
+    let received = ''
+    while (!received.includes('Second')) received += String(await readExactly(program, 1))
+    expect(received).toMatch(/okHTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 Second/)
+    program.destroy()
+  })
+
+  it('an answer that is cut short leaves the one before it whole to a program of HTTP/1.0', async () => {
+    const origin = net.createServer((socket) => {
+      socket.once('data', (chunk: Buffer) => {
+        if (chunk.toString().includes('/first')) {
+          socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok')
+          setTimeout(() => socket.write('ok'), 200)
+        } else socket.write('HTTP/1.1 200 OK\r\n\r\nhello', () => void socket.resetAndDestroy())
+      })
+    })
+    const url = `http://127.0.0.1:${await listen(origin)}`
+    const { port } = await startInbound()
+    const program = await connectTo(port)
+    const head = 'HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'
+    program.write(`GET ${url}/first ${head}GET ${url}/second ${head}`)
+    let received = ''
+    program.on('data', (chunk: Buffer) => (received += chunk.toString())).on('error', () => {})
+    await once(program, 'end').catch(() => {})
+    program.destroy()
+    expect(received).toMatch(/\r\n\r\nokok/)
+  })
+
+  it('a program may take as long as it does to ask where there is no limit', async () => {
+    const target = await listen(echoServer())
+    for (const handshakeTimeout of [Infinity, 2 ** 31]) {
+      const { port } = await startInbound({ handshakeTimeout })
+      const program = await connectTo(port)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      program.write(`CONNECT 127.0.0.1:${target} HTTP/1.1\r\nHost: x\r\n\r\n`)
+      expect(String(await readExactly(program, 12))).toBe('HTTP/1.1 200')
+      program.destroy()
     }
   })
 

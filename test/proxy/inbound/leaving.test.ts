@@ -109,6 +109,33 @@ describe.skipIf(!onLinux)(`a program that closes its socket${note}`, () => {
     },
   )
 
+  it('has a request delivered that it does not wait for, however long tunnel and origin take', async () => {
+    const body = Buffer.alloc(3 << 20, 'body')
+    let received = 0
+    const origin = net.createServer((socket) => {
+      socket.on('data', ({ length }: Buffer) => {
+        received += length
+        socket.pause()
+        void setTimeout(5).then(() => socket.resume())
+      })
+      socket.on('error', () => {})
+    })
+    const { session } = await startProxy({}, 'v1')
+    const opener = createTunnelOpener(session)
+    const openTunnel: typeof opener = async (...args) => {
+      await setTimeout(400)
+      return opener(...args)
+    }
+    const { port } = await startInbound({ openTunnel })
+    const program = await connectTo(port)
+    const line = `POST http://127.0.0.1:${await listen(origin)}/ HTTP/1.1`
+    const head = `${line}\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`
+    program.end(Buffer.concat([Buffer.from(head), body]), () => program.destroy())
+    await settled(() => received > body.length, 10_000)
+    expect(received).toBeGreaterThan(body.length)
+    expect(await settled(() => session.streamCount === 0, 6_000)).toBeLessThan(5_000)
+  })
+
   it('after a while of waiting for the answer takes the stream along', async () => {
     const { session, open } = await startProxy({}, 'legacy')
     const program = await open((await startTarget()).port)
