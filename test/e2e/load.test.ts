@@ -104,9 +104,10 @@ describe.skipIf(curlProgram.isMissing)(
 
       expect(await fastOnes()).toBeLessThan(3 * alone + 2_000)
       for (const name of [`/${FILE.length}`, `/${FILE.length - 1}`]) {
-        // What fits into the windows and into the buffers of the kernel on the way.
+        // What fits into the windows and into the buffers of the kernel on the way, which may have 32 MiB for one connection.
         const socket = sent.get(name)?.socket
-        expect(socket!.bytesWritten - socket!.writableLength, name).toBeLessThan(FILE.length / 2)
+        const taken = socket!.bytesWritten - socket!.writableLength
+        expect(taken, name).toBeLessThan((3 * FILE.length) / 4)
       }
       expectBoundedMemory()
       expect(client.connections()).toBe(connections)

@@ -268,10 +268,10 @@ export class HttpInbound {
         ? { httpStatus: FAILURES.general.httpStatus, reason: ending.reason }
         : reportFailure(refusal)
     if (!response.headersSent) answer(response, httpStatus, reason)
-    // To a program of HTTP/1.0 the end of its connection may be that of the answer.
-    else if (request.httpVersion === '1.0' && response.socket !== null)
-      resetOnceSent(request.socket)
-    else response.destroy()
+    else if (request.httpVersion !== '1.0') response.destroy()
+    // The end of the connection may be that of the answer; those before it go first.
+    else if (response.socket !== null) resetOnceSent(request.socket)
+    else response.once('socket', () => resetOnceSent(request.socket))
   }
 
   /** Whether the parser has let go of the connection with nothing else under way on it. */
