@@ -72,6 +72,8 @@ export class SessionCore implements LaneHost {
   readonly #intake: Intake
   readonly #outlet: Outlet
   readonly #lanes = new ChurningMap<number, Lane>()
+  /** By id, the last `close` that is yet to be told: for the machine the id may name another stream by now. */
+  readonly #untold = new ChurningMap<number, MachineEvent>()
   readonly #unread: UnreadGuard
   readonly #pings: Ping[] = []
   #machine: Machine
@@ -244,15 +246,16 @@ export class SessionCore implements LaneHost {
   }
 
   finish(lane: Lane): void {
-    this.#handle(this.#machine.finishStream(lane.id, this.#now))
+    if (this.#isOpen(lane)) this.#handle(this.#machine.finishStream(lane.id, this.#now))
     this.#schedule()
   }
 
   reset(lane: Lane, code: CloseCode, reason: string): void {
     const now = this.#now
-    this.#remove(lane.id)
+    const isOpen = this.#isOpen(lane)
+    this.#remove(lane)
     this.#unread.dropped(lane, now)
-    this.#handle(this.#machine.resetStream(lane.id, code, reason, now))
+    if (isOpen) this.#handle(this.#machine.resetStream(lane.id, code, reason, now))
     this.#schedule()
   }
 
@@ -274,7 +277,7 @@ export class SessionCore implements LaneHost {
 
   /** One that is over may have left its id to another. */
   #isOpen(lane: Lane): boolean {
-    return this.#lanes.get(lane.id) === lane
+    return this.#lanes.get(lane.id) === lane && this.#untold.get(lane.id) === undefined
   }
 
   get #now(): number {
@@ -381,6 +384,7 @@ export class SessionCore implements LaneHost {
 
   #handle(events: readonly MachineEvent[]): void {
     if (events.length === 0) return
+    for (const event of events) if (event.type === 'close') this.#untold.set(event.stream, event)
     if (this.#handling) {
       this.#later.push(...events)
       return
@@ -431,6 +435,7 @@ export class SessionCore implements LaneHost {
       }
       case 'close':
         this.#onStreamClose(event.stream, event.error)
+        if (this.#untold.get(event.stream) === event) this.#untold.delete(event.stream)
         break
       case 'credit': {
         const lane = this.#lanes.get(event.stream)
@@ -494,15 +499,14 @@ export class SessionCore implements LaneHost {
     const lane = this.#lanes.get(id)
     if (lane === undefined) return
     this.#settleLane(lane)
-    this.#remove(id)
+    this.#remove(lane)
     guarded(() => lane.sink?.closed(error))
     this.#unread.ended(lane, this.#now)
   }
 
-  #remove(id: number): void {
-    const lane = this.#lanes.get(id)
-    if (lane === undefined) return
-    this.#lanes.delete(id)
+  #remove(lane: Lane): void {
+    if (this.#lanes.get(lane.id) !== lane) return
+    this.#lanes.delete(lane.id)
     this.#outlet.delete(lane)
     guarded(() => this.#tell(LANE_ENDED))
   }

@@ -165,6 +165,46 @@ describe('what comes', () => {
     expect(machine.called('consumed')).toEqual([[1, 5, clock.now()]])
   })
 
+  describe('with an id a second time in one chunk, of which the first stream is over already', () => {
+    const twice = [{ type: 'open', stream: 1 }, data(1, 'a'), close(1), { type: 'open', stream: 1 }]
+
+    it.each([
+      ['accept', (lane: Lane) => lane.accept()],
+      ['consumed', (lane: Lane) => lane.consumed(1)],
+      ['finish', (lane: Lane) => lane.finish()],
+      ['reset', (lane: Lane) => lane.reset(CloseCode.Graceful, '')],
+    ])('has what the first does go to nobody: %s', async (_name, act) => {
+      for (const when of ['1 data a', '1 settle', 'lane-ended', '1 closed in order']) {
+        const { receive, lanes, machine, reactions, core, told } = makeCore()
+        reactions[when] = () => act(lanes.get(1)!)
+        await receive(...(twice as MachineEvent[]))
+        expect(machine.calls.map(([name]) => name)).toEqual(['receive'])
+        reactions[when] = undefined
+        // The second lives.
+        told.length = 0
+        await receive(data(1, 'b'))
+        expect(told).toEqual(['1 data b', '1 settle'])
+        expect(core.size).toBe(1)
+        act(lanes.get(1)!)
+        expect(machine.calls).toHaveLength(3)
+      }
+    })
+
+    it('has what the first writes go nowhere', async () => {
+      const { receive, lanes, machine, reactions } = makeCore()
+      reactions['1 data a'] = () => lanes.get(1)!.write([Buffer.from('for the first')])
+      await receive(...(twice as MachineEvent[]))
+      expect(machine.called('sendData')).toEqual([])
+    })
+
+    it('has each but the last act for itself no more, however often it comes', async () => {
+      const { receive, lanes, machine, reactions, clock } = makeCore()
+      reactions['lane'] = () => lanes.get(1)!.accept()
+      await receive(...(twice as MachineEvent[]), close(1), { type: 'open', stream: 1 })
+      expect(machine.called('acceptStream')).toEqual([[1, clock.now()]])
+    })
+  })
+
   it('is counted as read of a stream that is over, so that it holds nothing up', async () => {
     const { receive, lanes, end } = makeCore()
     await receive({ type: 'open', stream: 1 }, data(1, 'x'.repeat(17 << 20)), close(1))

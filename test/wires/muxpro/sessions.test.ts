@@ -14,7 +14,7 @@ import { createDuplexPair, piecesOf } from '../../support/duplex-pair.ts'
 import type { PairEnd } from '../../support/duplex-pair.ts'
 import { FakeClock, settle } from '../../support/fake-clock.ts'
 import { thrownBy } from '../../codec/vectors.ts'
-import { write } from './frames.ts'
+import { describeFrames, write } from './frames.ts'
 
 const TARGET = { host: 'example.com', port: 80 }
 
@@ -242,6 +242,35 @@ describe('a main connection', () => {
     serverEnd.push(Buffer.from(write.frame(0, 4, 1)))
     expect((await over)[0]).toMatchObject({ code: 'ERR_PROTOCOL_VIOLATION' })
     expect((await failed)[0]).toMatchObject({ closeCode: CloseCode.ProtocolError })
+  })
+
+  it('D43: has a stream whose id comes again in the same bytes act for itself alone', async () => {
+    const [near, far] = createDuplexPair()
+    const server = muxProServer(far, { clock: new FakeClock(), autoAccept: false })
+    onTestFinished(() => server.destroy())
+    const streams: Stream[] = []
+    const deeds = [
+      (stream: Stream) => stream.write('for nobody'),
+      (stream: Stream) => stream.reset(CloseCode.Rejected),
+      (stream: Stream) => stream.accept(),
+    ]
+    server.on('stream', (stream) => {
+      streams.push(stream)
+      deeds[streams.length - 1]?.(stream)
+    })
+    const [opening, end] = [write.new(1), write.end(1)]
+    near.write(
+      Buffer.concat([write.negotiate(0), opening, end, opening, end, opening, end, opening]),
+    )
+    await settle()
+    streams[3]?.write('here')
+    await settle()
+    expect(server.streamCount).toBe(1)
+    near.write(write.keep(1, 'there'))
+    await settle()
+    expect(String(streams[3]?.read())).toBe('there')
+    const said = describeFrames(near.read() as Buffer)
+    expect(said).toEqual(['NEGOTIATE 0', 'KEEP 1', 'KEEP 1 +here'])
   })
 
   it('sections 5.1, 5.2: stays up by KeepAlive however long nothing happens', async () => {
