@@ -4,6 +4,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { AnyTlsError } from '../errors.ts'
+import { orAborted } from '../session/callbacks.ts'
 import { MAX_DELAY } from '../session/clock.ts'
 import type { OpenTunnel } from './tunnel.ts'
 
@@ -70,7 +71,13 @@ async function connect(
   const isSecure = protocol === 'https:'
   const host = hostname.replace(/^\[(.+)\]$/, '$1')
   const target = { host, port: port === '' ? (isSecure ? 443 : 80) : Number(port) }
-  const tunnel = await openTunnel(target, signal)
+  const opening = openTunnel(target, signal)
+  // Who does not heed the signal is not waited for.
+  opening.then(
+    (late) => signal.aborted && late.destroy(),
+    () => {},
+  )
+  const tunnel = await orAborted(opening, signal)
   if (tunnel.destroyed) throw tunnel.errored ?? new AnyTlsError('ERR_STREAM_RESET')
   if (!isSecure) return tunnel
   const name = servername ?? (net.isIP(host) === 0 ? host : '')

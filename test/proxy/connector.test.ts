@@ -7,7 +7,7 @@ import { Agent, fetch } from 'undici'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createConnector } from '../../src/proxy/connector.ts'
 import type { ConnectorOptions } from '../../src/proxy/connector.ts'
-import type { OpenTunnel } from '../../src/proxy/tunnel.ts'
+import type { OpenTunnel, TunnelStream } from '../../src/proxy/tunnel.ts'
 import type { Address } from '../../src/codec/address.ts'
 import { makeTestCertificate } from '../support/certificate.ts'
 import { takeUncaught } from '../support/uncaught.ts'
@@ -28,6 +28,14 @@ function agentOf(openTunnel: OpenTunnel, options: ConnectorOptions = {}): Agent 
   const agent = new Agent({ connections: 1, connect: createConnector(openTunnel, options) })
   onTestFinished(() => agent.destroy())
   return agent
+}
+
+/** Tunnels that come when a test says so, whatever becomes of the signal. */
+function heedless() {
+  let resolve!: (tunnel: TunnelStream) => void
+  let reject!: (error: Error) => void
+  const promise = new Promise<TunnelStream>((...both) => ([resolve, reject] = both))
+  return { openTunnel: () => promise, resolve, reject }
 }
 
 describe('undici', () => {
@@ -96,6 +104,36 @@ describe('undici', () => {
         cause: { code: 'ERR_DIAL_TIMEOUT' },
       })
     }
+    expect(uncaught).toEqual([])
+  })
+
+  it('a tunnel that is opened without heed to the limit is not waited for, and destroyed when it comes', async () => {
+    for (const protocol of ['http:', 'https:']) {
+      const opening = heedless()
+      const connect = createConnector(opening.openTunnel, { timeout: 20 })
+      const results: unknown[] = []
+      connect({ hostname: 'late.test', port: '', protocol }, (...result) => results.push(result))
+      await setTimeout(100)
+      const failure = [expect.objectContaining({ code: 'ERR_DIAL_TIMEOUT' }), null]
+      expect(results).toEqual([failure])
+      const [late, far] = streamPair()
+      far.on('error', () => {})
+      opening.resolve(late)
+      await setTimeout(0)
+      expect(late.destroyed).toBe(true)
+      expect(results).toHaveLength(1)
+    }
+  })
+
+  it('a tunnel that fails behind the limit without heed to it is nobody’s affair', async () => {
+    const uncaught = takeUncaught()
+    const opening = heedless()
+    const dispatcher = agentOf(opening.openTunnel, { timeout: 20 })
+    await expect(fetch('http://late.test/', { dispatcher })).rejects.toMatchObject({
+      cause: { code: 'ERR_DIAL_TIMEOUT' },
+    })
+    opening.reject(new Error('late'))
+    await setTimeout(0)
     expect(uncaught).toEqual([])
   })
 
