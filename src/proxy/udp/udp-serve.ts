@@ -198,7 +198,7 @@ class UdpAssociation {
   }
 
   #answer(data: Uint8Array, source: RemoteInfo): void {
-    if (!this.#isExpected(source)) {
+    if (!this.#targets.isAnswer(source) && this.#target !== undefined) {
       this.#counts.refused += 1
     } else if (this.#stream.writableLength + data.length > UDP_MAX_WAITING_BYTES) {
       this.#counts.dropped += 1
@@ -209,12 +209,6 @@ class UdpAssociation {
       const from = { host: withoutZone(source.address), port: source.port }
       this.#stream.write(encodeUdpPacket(this.#target ? undefined : from, data))
     }
-  }
-
-  #isExpected({ address, port }: RemoteInfo): boolean {
-    if (this.#target === undefined) return true
-    const endpoint = this.#targets.endpointOf(this.#target)
-    return endpoint?.address === address && endpoint.port === port
   }
 
   #cut(code: CloseCode, error: AnyTlsError): void {

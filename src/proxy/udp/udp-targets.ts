@@ -79,10 +79,16 @@ export class UdpTargets {
     }
   }
 
-  /** Where datagrams for `target` go now, if that is known. */
-  endpointOf(target: Address): UdpEndpoint | undefined {
-    const state = this.#entries.get(keyOf(target))?.state
-    return typeof state === 'object' ? state : undefined
+  /** Whether what comes from there comes from a target, which is in use then: a flow may long do nothing but receive. */
+  isAnswer({ address, port }: Omit<UdpEndpoint, 'family'>): boolean {
+    let isKnown = false
+    for (const entry of this.#entries.values()) {
+      const { state } = entry
+      if (typeof state !== 'object' || state.port !== port || state.address !== address) continue
+      entry.expires = performance.now() + ANSWER_LIFETIME
+      isKnown = true
+    }
+    return isKnown
   }
 
   /** Forgets everything; answers that are still to come are ignored. */

@@ -378,6 +378,37 @@ describe('UDP over TCP on the server', () => {
     await counts()
   })
 
+  it.each([0, 1])('answers keep the address of a name, with isConnect = %i', async (isConnect) => {
+    const target = use(await bindUdp())
+    let now = performance.now()
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+    let asked = 0
+    const lookup = () => {
+      asked += 1
+      return Promise.resolve([{ address: '127.0.0.1', family: 4 }])
+    }
+    const named = { host: 'media.test', port: target.address.port }
+    const bare = isConnect === 1
+    const { client, waitFor, counts } = served({ dial: { lookup } }, { bare })
+    const play = encodeUdpPacket(bare ? undefined : named, bytes('play'))
+    client.write(concatBytes([bare ? connectTo(named) : TO_ANY, play]))
+    const [, { port }] = (await once(target.socket, 'message')) as [Buffer, { port: number }]
+    for (const count of [1, 2, 3]) {
+      now += 59_999
+      target.socket.send('media', port, '127.0.0.1')
+      await waitFor(count)
+    }
+    now += 59_999
+    client.write(play)
+    await once(target.socket, 'message')
+    expect(asked).toBe(1)
+    now += 60_000
+    client.write(play)
+    await once(target.socket, 'message')
+    expect(asked).toBe(2)
+    expect(await counts()).toMatchObject({ sent: 3, received: 3, refused: 0 })
+  })
+
   it('a client that ends or resets its stream frees the sockets', async () => {
     const { address } = use(await echoUdp())
     for (const leave of ['end', 'destroy'] as const) {
