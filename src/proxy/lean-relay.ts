@@ -106,7 +106,8 @@ export class LeanRelay implements LaneSink {
       if (chunk === null) break
       this.#onRead(chunk)
     }
-    lendReads(socket, 'tcp')
+    // What is lent is in no `data` event.
+    if (socket.listenerCount('data') === 0) lendReads(socket, 'tcp')
     takeReads(socket, this.#onRead)
     // Taking makes it flow, whatever what came before has led to.
     if (this.#paused) socket.pause()

@@ -26,7 +26,8 @@ export const DEFAULT_HALF_OPEN_TIMEOUT = 3_600_000
 
 /**
  * Carries everything from `a` to `b` and from `b` to `a`. Both must allow half-open. What one side says
- * is passed on: its end as an end, its error or early destruction as a reset.
+ * is passed on: its end as an end, its error or early destruction as a reset. Whoever listens for the `data` of either
+ * must do so before, as a socket that nobody listens to has no such events from then on.
  *
  * @returns resolves when both sides are over, however they ended; never rejects
  */

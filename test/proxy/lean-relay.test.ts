@@ -269,6 +269,21 @@ describe.for(MUX1)('a stream with mux1 and a socket that was $socket', (kind) =>
   })
 })
 
+it('who listens for the data of the socket already goes on hearing all of it', async () => {
+  const { program, near, stream, far } = await joined({ socket: 'accepted', mux1: true })
+  const heard: Buffer[] = []
+  near.on('data', (chunk: Buffer) => heard.push(chunk))
+  const over = relay(near, stream)
+  const data = randomBytes(1 << 20)
+  program.end(data)
+  const got = await readAll(far)
+  expect(got.equals(data)).toBe(true)
+  expect(Buffer.concat(heard).equals(data)).toBe(true)
+  far.end()
+  program.resume()
+  await over
+})
+
 describe('64 MiB through a relay', () => {
   it.for([
     ['up', 'slow reader'],
