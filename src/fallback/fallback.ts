@@ -56,6 +56,8 @@ interface Routes {
 }
 
 const DEFAULT_GRACE = 3000
+/** The longest delay that Node's timers take, in ms. */
+const MAX_GRACE = 2_147_483_647
 const DEFAULT_MAX_CONNECTIONS = 4_096
 
 /**
@@ -79,9 +81,10 @@ export function createFallback(options: FallbackOptions | 'close' = {}): Fallbac
     routes.h2?.drain()
     routes.first?.drain()
     const closed = Promise.all(held.list().map((connection) => connection.closed))
+    const limit = Math.min(grace, MAX_GRACE)
     const timer = setTimeout(() => {
       for (const connection of held.list()) connection.destroy()
-    }, grace)
+    }, limit)
     await closed
     clearTimeout(timer)
   }

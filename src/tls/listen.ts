@@ -13,7 +13,7 @@ import { unmappedHost } from '../codec/ip.ts'
 import { holdsSecret } from '../codec/same-bytes.ts'
 import type { Handover } from '../engine/machine.ts'
 import { guarded, tell } from '../session/callbacks.ts'
-import { systemClock } from '../session/clock.ts'
+import { MAX_DELAY, systemClock } from '../session/clock.ts'
 import type { Clock } from '../session/clock.ts'
 import { lendReads } from '../session/lent-reads.ts'
 import { Session } from '../session/session.ts'
@@ -284,10 +284,11 @@ export class Server extends EventEmitter<ServerEvents> {
     this.#stopping = true
     const closed = new Promise<void>((resolve) => this.#entrance.close(() => resolve()))
     const arrived = setTimeout(() => this.#dropArriving(), ARRIVAL_TIMEOUT)
+    const limit = Math.min(grace, MAX_DELAY)
     const deadline = setTimeout(() => {
       for (const session of this.#sessions.list()) session.destroy()
       for (const raw of this.#rawSockets.list()) raw.destroy()
-    }, grace)
+    }, limit)
     for (const session of this.#sessions.list()) drain(session)
     if (this.#options.fallback === undefined) await this.#fallback.close(grace)
     await closed

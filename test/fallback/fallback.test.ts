@@ -158,6 +158,22 @@ describe('fallback: close', () => {
     await closed
   })
 
+  it('close waits as long as it is told where that is more than a timer takes', async () => {
+    for (const grace of [2 ** 31, Infinity]) {
+      const fallback = createFallback()
+      const listener = await serve(fallback)
+      const handover = listener.handover()
+      const client = await listener.connect('http/1.1')
+      client.resume().write('GET / HTTP/1.1\r\n')
+      await handover
+      const closed = fallback.close(grace)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      expect(client.readableEnded || client.destroyed).toBe(false)
+      client.destroy()
+      await closed
+    }
+  })
+
   it('close of a fallback that holds nothing resolves, again and again', async () => {
     const fallback = createFallback()
     await Promise.all([fallback.close(), fallback.close()])

@@ -746,6 +746,20 @@ describe('server: the end, and other connections', () => {
     expect(stream.destroyed).toBe(true)
   })
 
+  it('shutdown waits as long as it is told where that is more than a timer takes', async () => {
+    for (const grace of [2 ** 31, Infinity]) {
+      const { server, connect: connectTo } = await startEchoServer()
+      const session = await connectTo()
+      const stream = session.openStream()
+      await stream.accepted()
+      const stopped = server.shutdown(grace)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      stream.end('still here')
+      expect(String(await buffer(stream))).toBe('still here')
+      await stopped
+    }
+  })
+
   it('shutdown may be called twice, and on a server that never listened', async () => {
     const { server } = await startEchoServer()
     await Promise.all([server.shutdown(50), server.shutdown(50)])
