@@ -15,22 +15,10 @@ export const STALL_TIMEOUT = 30_000
  */
 export function closeGently(socket: Socket, lastBytes?: Uint8Array | string): void {
   if (socket.destroyed) return
-  let timer: NodeJS.Timeout | undefined
-  const limit = (delay: number, onTime: () => void): void => {
-    clearTimeout(timer)
-    timer = setTimeout(onTime, delay)
+  const linger = (): void => {
+    const timer = setTimeout(() => socket.destroy(), LINGER)
+    socket.once('close', () => clearTimeout(timer))
   }
-  let waiting = Infinity
-  const watch = (): void => {
-    if (socket.writableLength >= waiting) {
-      socket.destroy()
-      return
-    }
-    waiting = socket.writableLength
-    limit(STALL_TIMEOUT, watch)
-  }
-  const linger = (): void => limit(LINGER, () => socket.destroy())
-  socket.once('close', () => clearTimeout(timer))
   socket.resume()
   if (lastBytes !== undefined) socket.end(lastBytes)
   else if (!socket.writableEnded) socket.end()
@@ -38,6 +26,39 @@ export function closeGently(socket: Socket, lastBytes?: Uint8Array | string): vo
     linger()
     return
   }
+  const stop = limitStall(socket, () => socket.destroy())
+  socket.once('finish', () => {
+    stop()
+    linger()
+  })
+}
+
+/**
+ * Calls `onStall` once the other end has taken nothing for 30 s of what is still to be written; nothing may be added to
+ * that any more.
+ *
+ * @returns ends it; the socket's close does too
+ */
+export function limitStall(socket: Socket, onStall: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  let before: number | undefined
+  const watch = (): void => {
+    const waiting = waitingBytes(socket)
+    if (waiting === before) {
+      onStall()
+      return
+    }
+    before = waiting
+    timer = setTimeout(watch, STALL_TIMEOUT)
+  }
+  const stop = (): void => clearTimeout(timer)
+  socket.once('close', stop)
   watch()
-  socket.once('finish', linger)
+  return stop
+}
+
+/** A number that changes with every byte that leaves: `writableLength` does once all of a write has left. */
+function waitingBytes(socket: Socket): number {
+  const { _handle: handle } = socket as { _handle?: { readonly writeQueueSize?: number } | null }
+  return socket.writableLength + (handle?.writeQueueSize ?? 0)
 }

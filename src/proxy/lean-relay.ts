@@ -11,7 +11,7 @@ import type { Lane, LaneSink } from '../session/lane.ts'
 import { lendReads, READ_SIZE, takeReads, widenReads } from '../session/lent-reads.ts'
 import type { Diverted, Stream } from '../session/stream.ts'
 import { flushAtTurnEnd } from '../session/turn-end.ts'
-import { closeGently, STALL_TIMEOUT } from './close-gently.ts'
+import { closeGently, limitStall } from './close-gently.ts'
 
 /** Bytes under way at which it reads no more for now: others would wait in buffers of their own, and some be copied twice. */
 const ENOUGH = READ_SIZE / 2
@@ -375,7 +375,7 @@ export class LeanRelay implements LaneSink {
     // The kernel may still have it.
     this.#joined = undefined
     if (this.#downEnded) closeGently(socket)
-    else resetOnceSent(socket)
+    else endOnceSent(socket)
   }
 
   /** Nobody wants what is still here. */
@@ -399,15 +399,14 @@ export function resetSocket(socket: Socket): void {
   socket.destroy()
 }
 
-/** The same once it has sent what waits, or has not within {@link STALL_TIMEOUT}. */
-export function resetOnceSent(socket: Socket): void {
+/** Ends the socket, by default with a reset, once it has sent what waits, or its program takes none of it for 30 s. */
+export function endOnceSent(socket: Socket, end = resetSocket): void {
   if (socket.writableLength === 0) {
-    resetSocket(socket)
+    end(socket)
     return
   }
-  const timer = setTimeout(() => resetSocket(socket), STALL_TIMEOUT)
-  socket.once('close', () => clearTimeout(timer))
-  socket.write('', () => resetSocket(socket))
+  limitStall(socket, () => end(socket))
+  socket.write('', () => end(socket))
 }
 
 /** Ends the socket when it is silent for `timeout` milliseconds. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { closeGently, STALL_TIMEOUT } from '../../src/proxy/close-gently.ts'
+import { endOnceSent } from '../../src/proxy/lean-relay.ts'
 import { connectTo, listen, readAll } from './support.ts'
 
 async function pair(): Promise<[net.Socket, net.Socket]> {
@@ -32,5 +33,30 @@ it('an other end that reads nothing is not waited for without a limit', async ()
   await vi.advanceTimersByTimeAsync(STALL_TIMEOUT - 1)
   expect(near.destroyed).toBe(false)
   await vi.advanceTimersByTimeAsync(1)
+  await closed
+})
+
+it.for([
+  ['closes gently', (near: net.Socket) => closeGently(near)],
+  ['resets once all is sent', (near: net.Socket) => endOnceSent(near)],
+] as const)('an other end that reads slowly is waited for, by who %s', async ([, end]) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const [near, far] = await pair()
+  far.pause()
+  near.write(Buffer.alloc(64 << 20))
+  end(near)
+  const closed = once(near, 'close')
+  for (let reads = 0; reads < 4; reads++) {
+    await vi.advanceTimersByTimeAsync(STALL_TIMEOUT - 1)
+    for (let left = 8 << 20; left > 0;) {
+      const [chunk] = (await once(far.resume(), 'data')) as [Buffer]
+      left -= chunk.length
+    }
+    far.pause()
+    await vi.advanceTimersByTimeAsync(1)
+    expect(near.destroyed).toBe(false)
+  }
+  await vi.advanceTimersByTimeAsync(2 * STALL_TIMEOUT)
   await closed
 })

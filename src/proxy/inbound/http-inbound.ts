@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { formatHostPort } from '../../codec/host-port.ts'
 import { closeGently } from '../close-gently.ts'
 import { FAILURES, reportFailure } from '../failure.ts'
-import { limitSilence, resetOnceSent } from '../lean-relay.ts'
+import { endOnceSent, limitSilence, resetSocket } from '../lean-relay.ts'
 import { DEFAULT_HALF_OPEN_TIMEOUT, relay } from '../relay.ts'
 import type { TunnelStream } from '../tunnel.ts'
 import { MAX_HEAD } from './http-answer.ts'
@@ -267,11 +267,15 @@ export class HttpInbound {
       refusal === undefined
         ? { httpStatus: FAILURES.general.httpStatus, reason: ending.reason }
         : reportFailure(refusal)
-    if (!response.headersSent) answer(response, httpStatus, reason)
-    else if (request.httpVersion !== '1.0') response.destroy()
-    // The end of the connection may be that of the answer; those before it go first.
-    else if (response.socket !== null) resetOnceSent(request.socket)
-    else response.once('socket', () => resetOnceSent(request.socket))
+    if (!response.headersSent) {
+      answer(response, httpStatus, reason)
+      return
+    }
+    // To HTTP/1.0 the end of the connection may be that of the answer.
+    const end = request.httpVersion === '1.0' ? resetSocket : (socket: Socket) => socket.destroy()
+    // What came of it goes first, and those before it.
+    if (response.socket !== null) endOnceSent(request.socket, end)
+    else response.once('socket', () => endOnceSent(request.socket, end))
   }
 
   /** Whether the parser has let go of the connection with nothing else under way on it. */

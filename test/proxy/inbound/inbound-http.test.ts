@@ -443,6 +443,32 @@ describe('HTTP on the local port', () => {
     expect(answer).toMatch(/Content-Length: 100\r\n[^]*only this$/)
   })
 
+  it('what came before an answer broke off arrives, in whatever pieces it came', async () => {
+    const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+    for (const [pieces, wanted] of [
+      [[`${head}nonsense\r\n`], /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n$/],
+      [[head, 'nonsense\r\n'], /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n$/],
+      [[`${head}5\r\nhello\r\nnonsense\r\n`], /\r\n\r\n5\r\nhello\r\n$/],
+    ] as const) {
+      const origin = net.createServer((socket) => {
+        const send = ([piece, ...more]: readonly string[]) => {
+          if (piece === undefined) return
+          socket.write(piece, () => setTimeout(() => send(more), 50))
+        }
+        socket.once('data', () => send(pieces))
+      })
+      const originPort = await listen(origin)
+      const { port } = await startInbound()
+      const program = await connectTo(port)
+      program.write(`GET http://127.0.0.1:${originPort}/ HTTP/1.1\r\nHost: x\r\n\r\n`)
+      let received = ''
+      program.on('data', (chunk: Buffer) => (received += chunk.toString()))
+      program.on('end', () => program.end())
+      await closing(program)
+      expect(received).toMatch(wanted)
+    }
+  })
+
   it('an origin that answers nothing, or nonsense, is 502', async () => {
     const { port } = await startInbound()
     for (const answer of ['', 'nonsense\r\n\r\n', 'HTTP/1.1 101 Sure\r\nUpgrade: x\r\n\r\n']) {
