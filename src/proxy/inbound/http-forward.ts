@@ -54,6 +54,8 @@ class Forwarding {
   readonly #exchange: Exchange
   readonly #resolve: (ending: Ending) => void
   readonly #heads = new HeadReader()
+  /** The body of the request as it goes to the origin. */
+  #sent: Readable | undefined
   #answer: { readonly body: BodyReader; readonly staysOpen: boolean } | undefined
   #interim = 0
 
@@ -79,8 +81,8 @@ class Forwarding {
     const head = requestHead(this.#exchange)
     stream.write(head.text, 'latin1')
     if (head.framing === 'none') return
-    if (head.framing === 'length') body.pipe(stream, { end: false })
-    else body.pipe(chunkEncoder()).pipe(stream, { end: false })
+    this.#sent = head.framing === 'length' ? body : body.pipe(chunkEncoder())
+    this.#sent.pipe(stream, { end: false })
   }
 
   readonly #onData = (bytes: Buffer): void => {
@@ -99,7 +101,7 @@ class Forwarding {
       if (read === undefined) return
       left = read.rest
       if (read.head.status === 101 && this.#exchange.upgrade) {
-        this.#settle({ type: 'upgraded', head: interimText(read.head, 'upgrade'), rest: left })
+        this.#upgrade({ type: 'upgraded', head: interimText(read.head, 'upgrade'), rest: left })
         return
       }
       this.#onHead(read.head)
@@ -110,6 +112,16 @@ class Forwarding {
       if (!response.write(data)) stream.pause()
     })
     if (body.isOver) this.#complete(taken === left.length)
+  }
+
+  /** Another protocol begins behind the body of the request (RFC 9110 section 7.8). */
+  #upgrade(ending: Ending): void {
+    const { stream, response } = this.#exchange
+    const settle = () => this.#settle(ending)
+    response.off('drain', this.#onDrain)
+    stream.pause()
+    if (this.#sent?.readableEnded === false) this.#sent.once('end', settle)
+    else settle()
   }
 
   #onHead(head: AnswerHead): void {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { createBypass, parseBypass } from '../../../src/proxy/bypass.ts'
 import { parseOrigin } from '../../../src/proxy/inbound/http-target.ts'
 import { endToEndHeaders } from '../../../src/proxy/inbound/http-headers.ts'
 import {
@@ -144,6 +145,44 @@ describe('HTTP on the local port', () => {
     const [answer, hash] = String(await readAll(program)).split('\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1\.1 101 /)
     expect(hash).toBe(sha256(Buffer.concat([body, behind])))
+  })
+
+  it('an upgrade that is granted before its body is over loses nothing of it', async () => {
+    const behind = randomBytes(1 << 20)
+    const bypass = createBypass([parseBypass('127.0.0.1')], localTunnels())
+    for (const openTunnel of [localTunnels(), bypass]) {
+      for (const chunked of [false, true]) {
+        const origin = net.createServer({ allowHalfOpen: true }, (socket) => {
+          const chunks: Buffer[] = []
+          socket.once('data', () => {
+            socket.write('HTTP/1.1 101 Sure\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nearly')
+          })
+          socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+          socket.on('end', () => {
+            const received = Buffer.concat(chunks)
+            socket.end(received.subarray(received.indexOf('\r\n\r\n') + 4))
+          })
+        })
+        const { port } = await startInbound({ openTunnel })
+        const program = await connectTo(port)
+        const framing = chunked ? 'Transfer-Encoding: chunked' : 'Content-Length: 14'
+        const line = `POST http://127.0.0.1:${await listen(origin)}/ HTTP/1.1`
+        const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: x', framing]
+        const pieces = chunked ? ['e\r\nhal', 'f then half\r\n0\r\n\r\n'] : ['hal', 'f then half']
+        program.write([line, ...head, '', pieces[0]].join('\r\n'))
+        const answer = readAll(program)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        program.write(pieces[1] ?? '')
+        program.end(behind)
+        const got = await answer
+        const start = got.indexOf('\r\n\r\n') + 4
+        expect(String(got.subarray(0, start))).toMatch(/^HTTP\/1\.1 101 /)
+        const body = chunked ? '3\r\nhal\r\nb\r\nf then half\r\n0\r\n\r\n' : 'half then half'
+        expect(String(got.subarray(start, start + 5))).toBe('early')
+        expect(String(got.subarray(start + 5, -behind.length))).toBe(body)
+        expect(sha256(got.subarray(-behind.length))).toBe(sha256(behind))
+      }
+    }
   })
 
   it('an upgrade is to what the server says, wherever it says so', async () => {
