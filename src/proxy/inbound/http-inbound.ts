@@ -274,8 +274,10 @@ export class HttpInbound {
     // To HTTP/1.0 the end of the connection may be that of the answer.
     const end = request.httpVersion === '1.0' ? resetSocket : (socket: Socket) => socket.destroy()
     // What came of it goes first, and those before it.
-    if (response.socket !== null) endOnceSent(request.socket, end)
-    else response.once('socket', () => endOnceSent(request.socket, end))
+    const endAnswer = () => endOnceSent(request.socket, end)
+    if (response.socket !== null) endAnswer()
+    // Told before the socket is given what has waited for it.
+    else response.once('socket', () => process.nextTick(endAnswer))
   }
 
   /** Whether the parser has let go of the connection with nothing else under way on it. */

@@ -508,6 +508,34 @@ describe('HTTP on the local port', () => {
     }
   })
 
+  it('what came of an answer that broke off behind others arrives behind them', async () => {
+    const origin = net.createServer((socket) => {
+      socket.once('data', (request: Buffer) => {
+        if (request.includes('/cut')) {
+          socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this')
+          return
+        }
+        const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow'
+        setTimeout(() => socket.end(answer), 100)
+      })
+    })
+    const originPort = await listen(origin)
+    const { port } = await startInbound()
+    for (const version of ['1.1', '1.0']) {
+      const program = await connectTo(port)
+      const asked = ['slow', 'cut'].map((path) => {
+        const line = `GET http://127.0.0.1:${originPort}/${path} HTTP/${version}`
+        return `${line}\r\nHost: x\r\nConnection: keep-alive\r\n\r\n`
+      })
+      program.write(asked.join(''))
+      let received = ''
+      program.on('data', (chunk: Buffer) => (received += chunk.toString()))
+      program.on('end', () => program.end())
+      await closing(program)
+      expect(received).toMatch(/\r\n\r\nslowHTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nonly this$/)
+    }
+  })
+
   it('an origin that answers nothing, or nonsense, is 502', async () => {
     const { port } = await startInbound()
     for (const answer of ['', 'nonsense\r\n\r\n', 'HTTP/1.1 101 Sure\r\nUpgrade: x\r\n\r\n']) {
