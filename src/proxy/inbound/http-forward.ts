@@ -30,8 +30,8 @@ export interface Exchange {
 export type Ending =
   /** The answer is on its way as a whole; `reusable` when the stream can carry the next request. */
   | { readonly type: 'answered'; readonly reusable: boolean }
-  /** The origin speaks another protocol now: `head` goes to the program, and `rest` behind it. */
-  | { readonly type: 'upgraded'; readonly head: string; readonly rest: Buffer }
+  /** The origin speaks another protocol now: `head` goes to the program, and what is in the stream behind it. */
+  | { readonly type: 'upgraded'; readonly head: string }
   /** Nothing, or not everything, came from the origin. */
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'left' }
@@ -101,7 +101,7 @@ class Forwarding {
       if (read === undefined) return
       left = read.rest
       if (read.head.status === 101 && this.#exchange.upgrade) {
-        this.#upgrade({ type: 'upgraded', head: interimText(read.head, 'upgrade'), rest: left })
+        this.#upgrade({ type: 'upgraded', head: interimText(read.head, 'upgrade') }, left)
         return
       }
       this.#onHead(read.head)
@@ -115,13 +115,23 @@ class Forwarding {
   }
 
   /** Another protocol begins behind the body of the request (RFC 9110 section 7.8). */
-  #upgrade(ending: Ending): void {
+  #upgrade(ending: Ending, rest: Buffer): void {
     const { stream, response } = this.#exchange
-    const settle = () => this.#settle(ending)
+    const settle = () => {
+      stream.off('close', settle)
+      this.#settle(ending)
+    }
     response.off('drain', this.#onDrain)
+    // An end of the origin is one of that protocol.
+    stream.off('end', this.#onEnd).off('close', this.#onEnd)
     stream.pause()
-    if (this.#sent?.readableEnded === false) this.#sent.once('end', settle)
-    else settle()
+    if (rest.length > 0) stream.unshift(rest)
+    if (this.#sent?.readableEnded !== false || stream.destroyed) {
+      settle()
+      return
+    }
+    this.#sent.once('end', settle)
+    stream.once('close', settle)
   }
 
   #onHead(head: AnswerHead): void {

@@ -177,7 +177,6 @@ export class HttpInbound {
     }
     response.detachSocket(socket)
     socket.write(ending.head, 'latin1')
-    if (ending.rest.length > 0) stream.unshift(ending.rest)
     await relay(socket, stream)
   }
 

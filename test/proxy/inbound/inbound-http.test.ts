@@ -185,6 +185,29 @@ describe('HTTP on the local port', () => {
     }
   })
 
+  it('an upgrade that is granted before its body is over stands where its origin ends behind it', async () => {
+    const bypass = createBypass([parseBypass('127.0.0.1')], localTunnels())
+    for (const openTunnel of [localTunnels(), bypass]) {
+      for (const early of ['', 'early']) {
+        const origin = net.createServer({ allowHalfOpen: true }, (socket) => {
+          const granted = 'HTTP/1.1 101 Sure\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'
+          socket.once('data', () => socket.end(granted + early)).resume()
+        })
+        const { port } = await startInbound({ openTunnel })
+        const program = await connectTo(port)
+        const line = `POST http://127.0.0.1:${await listen(origin)}/ HTTP/1.1`
+        const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: x', 'Content-Length: 4']
+        program.write([line, ...head, '', 'ha'].join('\r\n'))
+        const answer = readAll(program)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        program.end('lf')
+        const [answered, behind] = String(await answer).split('\r\n\r\n')
+        expect(answered).toMatch(/^HTTP\/1\.1 101 /)
+        expect(behind).toBe(early)
+      }
+    }
+  })
+
   it('an upgrade is to what the server says, wherever it says so', async () => {
     for (const order of [
       ['Connection: Upgrade', 'Upgrade: x'],
