@@ -43,12 +43,12 @@ export function limitStall(socket: Socket, onStall: () => void): () => void {
   let timer: NodeJS.Timeout | undefined
   let before: number | undefined
   const watch = (): void => {
-    const waiting = waitingBytes(socket)
-    if (waiting === before) {
+    const left = bytesLeft(socket)
+    if (left === before) {
       onStall()
       return
     }
-    before = waiting
+    before = left
     timer = setTimeout(watch, STALL_TIMEOUT)
   }
   const stop = (): void => clearTimeout(timer)
@@ -57,8 +57,15 @@ export function limitStall(socket: Socket, onStall: () => void): () => void {
   return stop
 }
 
-/** A number that changes with every byte that leaves: `writableLength` does once all of a write has left. */
-function waitingBytes(socket: Socket): number {
-  const { _handle: handle } = socket as { _handle?: { readonly writeQueueSize?: number } | null }
-  return socket.writableLength + (handle?.writeQueueSize ?? 0)
+/** A number that grows with every byte that leaves; `writableLength` changes once all of a write has. */
+function bytesLeft(socket: Socket): number {
+  const { _handle: handle } = socket as { _handle?: Partial<Handle> | null }
+  return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0)
+}
+
+interface Handle {
+  /** Bytes that it was given to be sent. */
+  readonly bytesWritten: number
+  /** Those of them that wait. */
+  readonly writeQueueSize: number
 }

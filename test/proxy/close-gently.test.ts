@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { closeGently, STALL_TIMEOUT } from '../../src/proxy/close-gently.ts'
+import { closeGently, limitStall, STALL_TIMEOUT } from '../../src/proxy/close-gently.ts'
 import { endOnceSent } from '../../src/proxy/lean-relay.ts'
 import { connectTo, listen, readAll } from './support.ts'
 
@@ -59,4 +59,23 @@ it.for([
   }
   await vi.advanceTimersByTimeAsync(2 * STALL_TIMEOUT)
   await closed
+})
+
+it('bytes that have left count, whatever is left of how many writes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const socket = new net.Socket()
+  const hold = (writableLength: number, handle: object) => {
+    Object.defineProperty(socket, 'writableLength', { value: writableLength, configurable: true })
+    Object.assign(socket, { _handle: handle })
+  }
+  let isStalled = false
+  // A write of 100 bytes, half of which have left, with 300 behind it; then those 300, half of which have.
+  hold(400, { bytesWritten: 100, writeQueueSize: 50 })
+  limitStall(socket, () => (isStalled = true))
+  hold(300, { bytesWritten: 400, writeQueueSize: 150 })
+  await vi.advanceTimersByTimeAsync(STALL_TIMEOUT)
+  expect(isStalled).toBe(false)
+  await vi.advanceTimersByTimeAsync(STALL_TIMEOUT)
+  expect(isStalled).toBe(true)
 })
