@@ -81,11 +81,13 @@ export class UdpTargets {
 
   /** Whether what comes from there comes from a target, which is in use then: a flow may long do nothing but receive. */
   isAnswer({ address, port }: Omit<UdpEndpoint, 'family'>): boolean {
+    const now = performance.now()
     let isKnown = false
     for (const entry of this.#entries.values()) {
       const { state } = entry
       if (typeof state !== 'object' || state.port !== port || state.address !== address) continue
-      entry.expires = performance.now() + ANSWER_LIFETIME
+      // One whose time is over is asked for anew with the next datagram.
+      if (now < entry.expires) entry.expires = now + ANSWER_LIFETIME
       isKnown = true
     }
     return isKnown
