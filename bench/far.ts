@@ -1,7 +1,9 @@
 // Our client and server beside the Go ones when a round trip takes long: a relay that delays stands between the
 // two, and everything else is on this machine. `npm run bench:far`, or `npm run bench:far -- --quick`; `--rtt 50,150`
 // for some round trips alone, in ms, `--rate 12.5` for a line of so many MB/s, `--warm 1600` for processes that have carried
-// so many MB each way before, half of it eight at once, and so have compiled what is hot. Linux alone.
+// so many MB each way before, half of it eight at once, `--warm-requests 6000` for such as have had so many requests, 64 at once,
+// and so have compiled what is hot, `--at-once` for a client that tells a program that it may speak before the server has
+// answered, as Go's does. Linux alone.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +21,8 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '0' },
     rounds: { type: 'string' },
     warm: { type: 'string', default: '0' },
+    'warm-requests': { type: 'string', default: '0' },
+    'at-once': { type: 'boolean', default: false },
   },
 })
 const ROUND_TRIPS = (values.rtt ?? (values.quick ? '50,150' : '1,20,50,150,300'))
@@ -28,6 +32,9 @@ const ROUNDS = Number(values.rounds ?? (values.quick ? 1 : 5))
 const MB = 1_000_000
 const RATE = Number(values.rate) * MB
 
+/** Flags for our client. */
+const OURS = values['at-once'] ? ['--reply-wait', '0'] : []
+
 /** On connections that stand already. */
 const WARM_UPS: readonly Load[] = [
   ...[1, 8].flatMap((concurrency) =>
@@ -36,6 +43,7 @@ const WARM_UPS: readonly Load[] = [
       return { requests, concurrency, bytes: (100 * MB) / concurrency, upload }
     }),
   ),
+  { requests: Number(values['warm-requests']), concurrency: 64, bytes: 1_000 },
   { requests: 16, concurrency: 8, bytes: 1_000 },
 ]
 
@@ -74,7 +82,7 @@ async function measure(
 ): Promise<void> {
   const server = await programs.server(maker)
   const relay = await programs.relay(server.address, between)
-  const client = await programs.client(maker, relay.address, wire)
+  const client = await programs.client(maker, relay.address, wire, OURS)
   const all: readonly RunningProgram[] = [client, relay, server]
   const way = { proxy: client.address, origin: origin.address }
   for (const { requests, ...each } of WARM_UPS) {

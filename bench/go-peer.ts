@@ -10,8 +10,8 @@ import { goProgram } from '../test/interop/support/go-build.ts'
 /** Who made a client or a server. */
 export type Maker = 'anytls' | 'Go'
 
-/** How a tunnel without frames carries bytes, see bench/peers/tunnel.js. */
-export type BareStyle = 'tcp' | 'pipe' | 'joined'
+/** How a bare tunnel carries bytes: `kept` see bench/peers/kept-tunnel.js, the others bench/peers/tunnel.js. */
+export type BareStyle = 'tcp' | 'pipe' | 'joined' | 'kept'
 
 /** Key and certificate as files, with the SHA-256 of the certificate. */
 export interface CertificateFiles {
@@ -40,6 +40,7 @@ export function builtGoProgram(): string {
 const PASSWORD = 'bench'
 const ANYTLS = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const TUNNEL = fileURLToPath(new URL('peers/tunnel.js', import.meta.url))
+const KEPT_TUNNEL = fileURLToPath(new URL('peers/kept-tunnel.js', import.meta.url))
 
 /** Where programs run: on this machine, or in a network namespace of it. */
 export interface Place {
@@ -101,8 +102,12 @@ export class Programs {
   /** Two Node programs with nothing between them but TCP or TLS, to `origin` alone: what the platform costs. */
   async bare(style: BareStyle, origin: string): Promise<[RunningProgram, RunningProgram]> {
     const { key, cert } = this.#certificate
-    const server = await start(this.#far, this.#node, [TUNNEL, 'server', style, origin, key, cert])
-    return [await start(this.#near, this.#node, [TUNNEL, 'client', style, server.address]), server]
+    const end = (place: Place, role: string, flags: readonly string[]) => {
+      const program = style === 'kept' ? [KEPT_TUNNEL, role] : [TUNNEL, role, style]
+      return start(place, this.#node, [...program, ...flags])
+    }
+    const server = await end(this.#far, 'server', [origin, key, cert])
+    return [await end(this.#near, 'client', [server.address]), server]
   }
 
   /** @param more flags for ours */

@@ -1,5 +1,5 @@
-// The proxy as its users meet it, in one run: ours on Node 20, 24 and 26 and both wires, tunnels of Node alone without
-// frames, and the Go implementation, over SOCKS5 to one origin on this machine. Alternating rounds, medians.
+// The proxy as its users meet it, in one run: ours on Node 20, 24 and 26 and both wires, bare tunnels of Node alone,
+// and the Go implementation, over SOCKS5 to one origin on this machine. Alternating rounds, medians.
 // `npm run bench:proxy`, with `-- --quick` for one round of little; `-- --node 24` for that version alone, also
 // `--node 20,24`; `--at-once` for ours also as Go does it, which tells a program that it may speak before the server has
 // said so. Linux alone.
@@ -18,7 +18,7 @@ import {
 import type { BareStyle, Load, Maker, RunningProgram } from './go-peer.ts'
 import { median } from './median.ts'
 
-/** The version that the tunnels without frames run on. */
+/** The version that the bare tunnels run on. */
 const BARE_ON = '24'
 
 const quick = process.argv.includes('--quick')
@@ -64,6 +64,7 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-proxy-'))
 const go = builtGoProgram()
 const certificate = await writeCertificateFiles(folder)
 const BARE: readonly (readonly [BareStyle, string])[] = [
+  ['kept', 'bare TLS, kept'],
   ['joined', 'bare TLS, joined'],
   ['pipe', 'bare TLS, pipe'],
   ['tcp', 'bare TCP, pipe'],
@@ -171,7 +172,9 @@ function print(): void {
   console.log(
     `Requests are those of programs that have had ${REQUESTS + WARM}, but for the first ones.`,
   )
-  console.log('A bare tunnel has a connection, over TLS a handshake, for each request.\n')
+  console.log(
+    'A bare tunnel has a connection, over TLS a handshake, for each request, but for the one that keeps its own.\n',
+  )
   const row = (cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`)
   row(['', ...lines.map(({ name }) => name)])
   console.log(`|${' --- |'.repeat(lines.length + 1)}`)
