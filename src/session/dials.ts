@@ -16,7 +16,7 @@ const NEARBY = 10
 /** A first dial that takes longer, in milliseconds, may go far: who waits gets one of their own before that is certain. */
 const MAY_BE_FAR = 20
 
-/** How much longer than the dial before another may take until those who wait for it share, in milliseconds. */
+/** How much longer than the quickest, or than the one before, a dial may take until it is late, in milliseconds. */
 const PATIENCE = 50
 
 /**
@@ -53,6 +53,8 @@ interface Dial {
   readonly started: number
   /** For whoever comes next. */
   readonly ahead: boolean
+  /** It was made because another is late. */
+  readonly beside: boolean
   /** It has taken {@link MAY_BE_FAR}. */
   mayBeFar: boolean
   /** Nobody counts on it any more; it may still come to something. */
@@ -109,9 +111,14 @@ export class Dials {
     return this.#waiters.length < soon * room()
   }
 
-  /** How long a dial is waited for where a session stands, in milliseconds: it may take longer than its elders, or be lost. */
+  /** How long a dial is counted on where a session stands, in milliseconds: it may take longer than its elders, or be lost. */
   get #enough(): number {
     return 2 * this.#quickest + PATIENCE
+  }
+
+  /** When a dial to a far server is late, in milliseconds. */
+  get #late(): number {
+    return this.#quickest + PATIENCE
   }
 
   /**
@@ -134,7 +141,7 @@ export class Dials {
     })
     this.#waiters.push(waiter)
     this.#dialEnough()
-    if (this.#setup.find() !== undefined) this.#wait(this.#enough)
+    if (this.#setup.find() !== undefined) this.#wait(this.far ? this.#late : this.#enough)
     try {
       return await orAborted(taken, signal)
     } finally {
@@ -186,7 +193,7 @@ export class Dials {
   #start({ ahead = false, beside = false }): void {
     const { connect, clock } = this.#setup
     const abort = new AbortController()
-    const dial: Dial = { abort, started: clock.now(), ahead, mayBeFar: false, slow: false }
+    const dial: Dial = { abort, started: clock.now(), ahead, beside, mayBeFar: false, slow: false }
     this.#dials.add(dial)
     const isLong = clock.schedule(MAY_BE_FAR, () => {
       dial.mayBeFar = true
@@ -257,9 +264,34 @@ export class Dials {
   #wait(time: number): void {
     this.#patience ??= this.#setup.clock.schedule(time, () => {
       this.#patience = undefined
+      const more = this.far ? this.#nextDue() : 0
+      if (more > 0) {
+        this.#wait(more)
+        return
+      }
       this.serve()
       this.#dialEnough()
     })
+  }
+
+  /**
+   * Counts on late dials no more and makes one more beside each, once: what is lost of a handshake holds that one up alone,
+   * while two streams on one connection that loses packets take twice the time.
+   *
+   * @returns how long until the next of the others is due, in milliseconds; 0 where there is none
+   */
+  #nextDue(): number {
+    const now = this.#setup.clock.now()
+    const late = [...this.#dials].filter(
+      ({ slow, started }) => !slow && now - started >= this.#late,
+    )
+    for (const dial of late) dial.slow = true
+    const first = late.filter(({ beside }) => !beside).length
+    for (let more = Math.min(first, this.#missing()); more > 0; more -= 1) {
+      this.#start({ beside: true })
+    }
+    const started = [...this.#dials].filter(({ slow }) => !slow).map((dial) => dial.started)
+    return started.length > 0 ? Math.min(...started) + this.#late - now : 0
   }
 
   #endWait(): void {

@@ -283,16 +283,21 @@ describe('far from a server', () => {
     expect(waiters.map(({ got }) => got !== undefined)).toEqual([true, true, true, false])
   })
 
-  it('they do share it after 50 ms', async () => {
+  it('they do share it when their dial and one beside it are late, each by 50 ms', async () => {
     const { made, wait, clock, session } = await makeKnown(FAR)
     session.room = 0
     const waiters = [wait(), wait()]
     await clock.advance(FAR)
     await made[1]!.succeed()
     await clock.advance(49)
+    expect(made).toHaveLength(3)
+    await clock.advance(1)
+    expect(made).toHaveLength(4)
+    await clock.advance(FAR + 49)
     expect(waiters[1]!.got).toBeUndefined()
     await clock.advance(1)
     expect(waiters[1]!.got).toBeDefined()
+    expect(made).toHaveLength(4)
   })
 
   it('a dial ahead is made while there are fewer sessions and dials than are worth it', async () => {

@@ -188,12 +188,16 @@ describe('far from a server', () => {
       shares = true
       return stream
     })
-    await bench.clock.advance(351)
+    await bench.clock.advance(FAR + 49)
+    expect(bench.dials).toHaveLength(3)
+    await bench.clock.advance(1)
+    expect(bench.dials).toHaveLength(4)
+    await bench.clock.advance(FAR + 49)
     expect(shares).toBe(false)
     await bench.clock.advance(1)
     await late
     expect(counts(bench)).toEqual([1, 2])
-    expect(bench.dials).toHaveLength(3)
+    expect(bench.dials).toHaveLength(4)
   })
 
   it('of idle sessions a stream goes to the one that was fastest when it last carried much, else to the newest', async () => {
@@ -276,7 +280,44 @@ describe('far from a server', () => {
     expect(Math.max(...counts(bench)) - Math.min(...counts(bench))).toBeLessThanOrEqual(1)
   })
 
-  it('those who are left when others had theirs share what stands', async () => {
+  it('who is left when others had theirs gets the dial that is made beside a late one', async () => {
+    const bench = makePool({ manual: true, autoAccept: false })
+    const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
+    await settle()
+    await bench.clock.advance(FAR)
+    bench.dials[0]!.succeed()
+    // The others began when the first had taken 20 ms.
+    await bench.clock.advance(20)
+    for (const dial of bench.dials.slice(1, 3)) dial.succeed()
+    await bench.clock.advance(49)
+    expect(bench.dials).toHaveLength(4)
+    await bench.clock.advance(1)
+    expect(bench.dials).toHaveLength(5)
+    await bench.clock.advance(FAR)
+    bench.dials[4]!.succeed()
+    await Promise.all(opened)
+    expect(counts(bench)).toEqual([1, 1, 1, 1])
+  })
+
+  it('the late one gives the session, too, where it comes first', async () => {
+    const bench = makePool({ manual: true, autoAccept: false })
+    const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
+    await settle()
+    await bench.clock.advance(FAR)
+    bench.dials[0]!.succeed()
+    await bench.clock.advance(70)
+    expect(bench.dials).toHaveLength(5)
+    bench.dials[1]!.succeed()
+    await bench.clock.advance(FAR)
+    // Whose own one is not late yet does not share.
+    expect(counts(bench)).toEqual([1, 1])
+    bench.dials[3]!.succeed()
+    await Promise.all(opened)
+    expect(counts(bench)).toEqual([1, 1, 1])
+    expect(bench.dials).toHaveLength(5)
+  })
+
+  it('those for whom that is late as well share what stands', async () => {
     const bench = makePool({ manual: true, autoAccept: false })
     const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
     await settle()
@@ -284,14 +325,15 @@ describe('far from a server', () => {
     bench.dials[0]!.succeed()
     await settle()
     expect(counts(bench)).toEqual([1])
-    await bench.clock.advance(49)
+    await bench.clock.advance(70 + FAR + 49)
     expect(counts(bench)).toEqual([1])
     await bench.clock.advance(1)
     await Promise.all(opened)
     expect(counts(bench)).toEqual([4])
+    expect(bench.dials).toHaveLength(7)
   })
 
-  it('each dial that comes to something gives those who are left 50 ms more', async () => {
+  it('each dial that comes to something gives those that are late 50 ms more', async () => {
     const bench = makePool({ manual: true, autoAccept: false })
     const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
     await settle()
@@ -300,8 +342,11 @@ describe('far from a server', () => {
       dial.succeed()
       await bench.clock.advance(49)
     }
-    expect(counts(bench)).toEqual([1, 1])
+    expect(bench.dials).toHaveLength(4)
     await bench.clock.advance(1)
+    expect(bench.dials).toHaveLength(6)
+    expect(counts(bench)).toEqual([1, 1])
+    await bench.clock.advance(FAR + 50)
     await Promise.all(opened)
     expect(counts(bench)).toEqual([2, 2])
   })
