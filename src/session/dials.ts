@@ -264,7 +264,7 @@ export class Dials {
   #wait(time: number): void {
     this.#patience ??= this.#setup.clock.schedule(time, () => {
       this.#patience = undefined
-      const more = this.far ? this.#nextDue() : 0
+      const more = this.far ? this.#replaceLate() : 0
       if (more > 0) {
         this.#wait(more)
         return
@@ -278,9 +278,9 @@ export class Dials {
    * Counts on late dials no more and makes one more beside each, once: what is lost of a handshake holds that one up alone,
    * while two streams on one connection that loses packets take twice the time.
    *
-   * @returns how long until the next of the others is due, in milliseconds; 0 where there is none
+   * @returns how long until the next of those that are counted on is late as well, in milliseconds; 0 where there is none
    */
-  #nextDue(): number {
+  #replaceLate(): number {
     const now = this.#setup.clock.now()
     const late = [...this.#dials].filter(
       ({ slow, started }) => !slow && now - started >= this.#late,

@@ -42,6 +42,15 @@ async function openEach(bench: Bench, count: number): Promise<Stream[]> {
   return Promise.all(opened)
 }
 
+/** Streams that wait, each for its own dial to a server that is far: the first of them may come to something now, the others 20 ms later. */
+async function makeWaiting(count: number): Promise<Bench & { readonly opened: Promise<Stream[]> }> {
+  const bench = makePool({ manual: true, autoAccept: false })
+  const opened = Promise.all(Array.from({ length: count }, () => bench.pool.openStream()))
+  await settle()
+  await bench.clock.advance(FAR)
+  return { ...bench, opened }
+}
+
 const counts = ({ pairs }: Bench): readonly number[] =>
   pairs.map(({ client }) => client.streamCount)
 
@@ -281,12 +290,8 @@ describe('far from a server', () => {
   })
 
   it('who is left when others had theirs gets the dial that is made beside a late one', async () => {
-    const bench = makePool({ manual: true, autoAccept: false })
-    const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
-    await settle()
-    await bench.clock.advance(FAR)
+    const bench = await makeWaiting(4)
     bench.dials[0]!.succeed()
-    // The others began when the first had taken 20 ms.
     await bench.clock.advance(20)
     for (const dial of bench.dials.slice(1, 3)) dial.succeed()
     await bench.clock.advance(49)
@@ -295,15 +300,12 @@ describe('far from a server', () => {
     expect(bench.dials).toHaveLength(5)
     await bench.clock.advance(FAR)
     bench.dials[4]!.succeed()
-    await Promise.all(opened)
+    await bench.opened
     expect(counts(bench)).toEqual([1, 1, 1, 1])
   })
 
   it('the late one gives the session, too, where it comes first', async () => {
-    const bench = makePool({ manual: true, autoAccept: false })
-    const opened = Array.from({ length: 3 }, () => bench.pool.openStream())
-    await settle()
-    await bench.clock.advance(FAR)
+    const bench = await makeWaiting(3)
     bench.dials[0]!.succeed()
     await bench.clock.advance(70)
     expect(bench.dials).toHaveLength(5)
@@ -312,32 +314,26 @@ describe('far from a server', () => {
     // Whose own one is not late yet does not share.
     expect(counts(bench)).toEqual([1, 1])
     bench.dials[3]!.succeed()
-    await Promise.all(opened)
+    await bench.opened
     expect(counts(bench)).toEqual([1, 1, 1])
     expect(bench.dials).toHaveLength(5)
   })
 
   it('those for whom that is late as well share what stands', async () => {
-    const bench = makePool({ manual: true, autoAccept: false })
-    const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
-    await settle()
-    await bench.clock.advance(FAR)
+    const bench = await makeWaiting(4)
     bench.dials[0]!.succeed()
     await settle()
     expect(counts(bench)).toEqual([1])
     await bench.clock.advance(70 + FAR + 49)
     expect(counts(bench)).toEqual([1])
     await bench.clock.advance(1)
-    await Promise.all(opened)
+    await bench.opened
     expect(counts(bench)).toEqual([4])
     expect(bench.dials).toHaveLength(7)
   })
 
   it('each dial that comes to something gives those that are late 50 ms more', async () => {
-    const bench = makePool({ manual: true, autoAccept: false })
-    const opened = Array.from({ length: 4 }, () => bench.pool.openStream())
-    await settle()
-    await bench.clock.advance(FAR)
+    const bench = await makeWaiting(4)
     for (const dial of bench.dials.slice(0, 2)) {
       dial.succeed()
       await bench.clock.advance(49)
@@ -347,7 +343,7 @@ describe('far from a server', () => {
     expect(bench.dials).toHaveLength(6)
     expect(counts(bench)).toEqual([1, 1])
     await bench.clock.advance(FAR + 50)
-    await Promise.all(opened)
+    await bench.opened
     expect(counts(bench)).toEqual([2, 2])
   })
 
